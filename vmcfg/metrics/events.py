@@ -1,0 +1,73 @@
+"""Every counter of the machine, with its definition.
+
+A counter is one column of `counters i64[row, event]`, where a row is one phase of one VM (phase 0 is the
+warm-up). The order here is the order of the array: the kernels use the integers, tables the names.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Event(IntEnum):
+    """What is counted; the sums that tie them together are in `metrics.checks`."""
+
+    TOUCHES = 0  # touches retired
+    ACCESSES = 1  # touches × accesses_per_touch
+    L1_HITS = 2  # accesses whose lookup ended in the first-level TLB
+    STLB_HITS = 3  # accesses that missed there and hit the second-level TLB
+    WALKS = 4  # completed walks of accesses that missed both
+    GUEST_REFS = 5  # references of those walks that read a guest table
+    HOST_REFS = 6  # references of those walks that read a host table
+    WALK_REFS = 7  # references of those walks, counted once more by the walker itself
+    FAULT_REFS = 8  # references of walks that ended in a fault
+    DIRTY_WALKS = 9  # walks made by a store that hit an entry without D
+    DIRTY_REFS = 10  # their references
+    GUEST_WALK_CACHE_HITS = 11  # probes that skipped guest levels
+    HOST_WALK_CACHE_HITS = 12  # probes that skipped host levels
+    NESTED_TLB_HITS = 13  # probes that replaced a whole host walk
+    WALK_CYCLES = 14  # cycles of all walks, before they are divided by the walkers
+    BASE_CYCLES = 15  # charged: accesses × cost of an access that hits everywhere
+    TLB_CYCLES = 16  # charged: second-level hits
+    WALK_CHARGED_CYCLES = 17  # charged: walk cycles ÷ walkers, remainder carried
+    EXIT_CYCLES = 18  # charged: leaving and re-entering the guest, and what the VMM did meanwhile
+    GUEST_FAULT_CYCLES = 19  # charged: the guest's own page-fault handler
+    FLUSH_CYCLES = 20  # charged: invalidations that had to be executed
+    PACE_CYCLES = 21  # executing between paced touches, on pages already held
+    READY_CYCLES = 22  # runnable, waiting for the core
+    DROPPED_CYCLES = 23  # schedule given up by a vCPU more than a second late
+    GUEST_FAULTS = 24  # page faults that the guest handled
+    GUEST_TABLE_PAGES = 25  # guest page-table pages made, roots included
+    GPT_WRITES = 26  # writes of guest page-table entries by the guest
+    VCPU_SWITCHES = 27  # times the core was given to this vCPU after another
+
+
+class Exit(IntEnum):
+    """Why the VMM got control; each has a count and its cycles."""
+
+    EPT_VIOLATION_DATA = 0  # a guest data page without a frame was accessed
+    EPT_VIOLATION_TABLE = 1  # the same for a page that holds a guest page table
+    VCPU_SWITCH = 2  # the VMM gave the core to another vCPU
+
+
+EVENTS = len(Event)
+EXITS = len(Exit)
+EXIT_COUNT = EVENTS  # columns EXIT_COUNT + reason: how often
+EXIT_CYCLES_BY_REASON = EVENTS + EXITS  # columns EXIT_CYCLES_BY_REASON + reason: their cycles
+COLUMNS = EVENTS + 2 * EXITS
+
+MODE_EXITS = {
+    "native": (),
+    "nested": (Exit.EPT_VIOLATION_DATA, Exit.EPT_VIOLATION_TABLE, Exit.VCPU_SWITCH),
+}
+"""Which exits a mode can raise: these rows stand in the table `exits`, also when they are zero."""
+
+CHARGED = (
+    Event.BASE_CYCLES,
+    Event.TLB_CYCLES,
+    Event.WALK_CHARGED_CYCLES,
+    Event.EXIT_CYCLES,
+    Event.GUEST_FAULT_CYCLES,
+    Event.FLUSH_CYCLES,
+)
+"""The parts of `cycles_per_access`; with pace and ready they make up a vCPU's elapsed time exactly."""

@@ -1,0 +1,52 @@
+"""What a run leaves behind: plain integers, ready to be put into tables. No arrays, no machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+
+@frozen
+class PhaseResult:
+    """The counters of one VM in one phase; phase 0 is the warm-up, which tables do not print."""
+
+    phase: int
+    counters: Mapping[str, int]  # by Event name in lower case, e.g. "stlb_hits"
+    exits: Mapping[str, tuple[int, int]]  # reason in lower case -> (count, cycles), all reasons of the mode
+    elapsed_cycles: int  # from the phase's first turn to its last retirement, over the VM's vCPUs
+
+
+@frozen
+class VmResult:
+    name: str
+    host: str
+    mode: str
+    hz: int  # cycles per simulated second on its host
+    phases: tuple[PhaseResult, ...]
+    pages: Mapping[str, int]  # configured, private, unbacked; guest_free, guest_tables, guest_kernel
+
+
+@frozen
+class Checkpoint:
+    """The rolling digests at one moment. `digests` maps subsystem to 64 bits."""
+
+    cycles: int
+    digests: Mapping[str, int]
+
+
+@frozen
+class HostResult:
+    name: str
+    hz: int
+    frames: Mapping[str, int]  # total, free, private, shared, overhead, reserved
+    checkpoints: tuple[Checkpoint, ...]  # at most 64; the last is the end of the run
+
+
+@frozen
+class RunResult:
+    """Hosts and VMs in declaration order, instances by number."""
+
+    hosts: tuple[HostResult, ...]
+    vms: tuple[VmResult, ...]
+    seconds_simulating: float  # of real time, for the progress line only: never in a table

@@ -1,0 +1,186 @@
+"""The Scenario: what a user asked for, checked and complete.
+
+Frozen values with exact integers: bytes, nanoseconds, pages, parts per million. Every default is already
+filled in, every name already resolved. Nothing here knows YAML (that is behind us) or NumPy (that is ahead).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+PAGE_BYTES = 4096
+MILLION = 1_000_000  # shares and percentages are parts per million
+
+
+@frozen
+class Origin:
+    """Where a value came from.
+
+    `kind` is `file`, `default`, `profile`, `set` or `mode` (a default that the MMU mode decides); `where` is
+    `file:line`, the profile's name, or the text of the `--set`.
+    """
+
+    kind: str
+    where: str = ""
+
+
+@frozen
+class Metadata:
+    """Says what the scenario is about; takes no part in its digest."""
+
+    title: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    source: str = ""
+
+
+@frozen
+class Run:
+    """How long and how fine. Exactly one of `duration_ns`, `accesses` (touches per vCPU) and `to_the_end` is set."""
+
+    duration_ns: int | None
+    accesses: int | None
+    to_the_end: bool  # `accesses: all`: until every workload has ended by itself
+    epoch_ns: int
+    slice_ns: int
+    warmup_touches: int | None  # at most one of the two warm-ups is set
+    warmup_ns: int | None
+
+
+@frozen
+class CacheShape:
+    """A translation cache of `entries` in `ways`: `entries // ways` sets, replaced by `policy` (`lru`)."""
+
+    entries: int
+    ways: int
+    policy: str = "lru"
+
+
+@frozen
+class Cpu:
+    """A processor profile with the scenario's overrides applied."""
+
+    profile: str
+    hz: int
+    features: tuple[str, ...]  # sorted: ept, vpid, pcid, ept_ad, ...
+    l1_tlb: CacheShape | None
+    l1_itlb: CacheShape | None  # None: fetches use the data TLB
+    l2_tlb: CacheShape | None
+    guest_walk_caches: Mapping[int, CacheShape]  # by the level of the entries they hold: 2 = PDE, 3 = PDPTE, 4 = PML4E
+    host_walk_caches: Mapping[int, CacheShape]
+    nested_tlb: CacheShape | None
+    walkers: int
+    costs: Mapping[str, int]  # cycles, by the names in the profile schema
+    assumed: tuple[str, ...]  # dotted names of the figures whose source is only an assumption
+
+
+@frozen
+class Mmu:
+    mode: str  # native | nested
+    page_size: int  # bytes; 4096 for now
+    vpid: bool  # tagged TLBs: VM exits and switches of vCPUs flush nothing
+
+
+@frozen
+class Host:
+    name: str
+    memory_pages: int
+    cores: int
+    quantum_ns: int
+    cpu: Cpu
+    mmu: Mmu
+
+
+@frozen
+class Region:
+    """A range of a process's virtual pages; `base_vpn` is already placed."""
+
+    name: str
+    base_vpn: int
+    pages: int
+
+
+@frozen
+class Pattern:
+    """How a phase picks pages inside a region. Fields that a kind does not use keep their neutral value."""
+
+    kind: str  # uniform | sequential | zipf | hot_cold
+    region: int  # index into Workload.regions
+    order: str = "contiguous"  # or scattered: ranks are spread over the region by a named permutation
+    alpha: str = "0"  # exact decimal of zipf's exponent
+    hot_pages: int = 0
+    hot_share_ppm: int = 0
+
+
+@frozen
+class Trace:
+    """A recorded stream of accesses."""
+
+    file: str  # as written in the scenario, relative to it
+    path: Path = field(eq=False)  # resolved
+    format: str = "records"  # lackey | records
+    vpn_file: str = ""
+    vpn_path: Path | None = field(default=None, eq=False)
+    repeat: int | None = 1  # None: for ever
+
+
+@frozen
+class Rate:
+    """Touches per second as an exact fraction `touches / seconds`."""
+
+    touches: int
+    seconds: int
+
+
+@frozen
+class Phase:
+    """A stretch of a workload: exactly one of `pattern` and `trace`."""
+
+    pattern: Pattern | None
+    trace: Trace | None
+    rate: Rate | None  # None: back to back
+    write_ppm: int
+    accesses_per_touch: int
+    accesses: int | None  # touches per vCPU until the phase ends; both None: until the run ends
+    duration_ns: int | None
+
+
+@frozen
+class Workload:
+    name: str
+    regions: tuple[Region, ...]
+    phases: tuple[Phase, ...]
+
+
+@frozen
+class Vm:
+    """One machine; `count: 3` has already become three."""
+
+    name: str  # web-2
+    declared: str  # web
+    host: str
+    memory_pages: int
+    kernel_pages: int
+    vcpus: int
+    start_ns: int
+    populate: str  # on_touch | at_start
+    backing: str  # on_touch | at_start
+    zero_on_fault: bool
+    workload: str
+
+
+@frozen
+class Scenario:
+    name: str  # the file's stem
+    path: Path | None = field(eq=False)
+    metadata: Metadata = field(eq=False)
+    seed: int
+    run: Run
+    hosts: tuple[Host, ...]
+    vms: tuple[Vm, ...]
+    workloads: tuple[Workload, ...]
+    tables: tuple[str, ...]
+    origins: Mapping[str, Origin] = field(eq=False, repr=False)  # by dotted path of the resolved document
