@@ -1,0 +1,79 @@
+"""Recorded streams of accesses: every format becomes the same pair of arrays.
+
+A format is a generator `accesses(source)` in a file of its own, which yields pages and kinds in order, and one line
+in `FORMATS`. Everything else is common: decompression by content, hashing, the map of page numbers, interning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+
+from vmcfg.scenario import trace_files
+from vmcfg.scenario.spec import Trace
+from vmcfg.workload.traces import lackey, records
+from vmcfg.workload.traces.fault import TraceError, bad_trace
+from vmcfg.workload.traces.interning import MAX_PAGES, Interner
+from vmcfg.workload.traces.source import Source
+
+__all__ = ["FORMATS", "TraceData", "TraceError", "read"]
+
+FORMATS: dict[str, Callable[[Source], Iterator[tuple[np.ndarray, np.ndarray]]]] = {
+    "lackey": lackey.accesses,
+    "records": records.accesses,
+}
+
+
+@frozen(eq=False)
+class TraceData:
+    """A trace in memory.
+
+    `records` uint32, in order: index << 2 | kind, kind 0 fetch, 1 load, 2 store. `vpns` int64: the virtual page
+    number of each index, in order of first appearance. `kind` says what the trace may feed (facts are complete:
+    `full`). `sha256` covers the file on disk, then the file of page numbers if there is one.
+    """
+
+    records: np.ndarray
+    vpns: np.ndarray
+    kind: str
+    sha256: str
+    reads: int
+    writes: int
+    fetches: int
+
+
+def read(trace: Trace) -> TraceData:
+    """Read all of a trace, or raise a TraceError that says where and why not."""
+    vpns = _page_numbers(trace)
+    source = _source(trace.file, trace.path, trace.format)
+    interner = Interner()
+    counts = np.zeros(3, np.int64)
+    for pages, kinds in FORMATS[trace.format](source):
+        if vpns is not None:
+            pages = records.mapped(pages, vpns, source, interner.record_count)
+        interner.add(pages, kinds)
+        counts += np.bincount(kinds, minlength=3)
+        if interner.page_count > MAX_PAGES:
+            raise source.fault(source.record(interner.record_count - 1), "more distinct pages", f"at most {MAX_PAGES}")
+    if not interner.record_count:
+        raise source.fault("", "no accesses", "at least one")
+    fetches, reads, writes = (int(count) for count in counts)
+    sha256 = source.sha256(*([trace.vpn_path] if trace.vpn_path else []))
+    return TraceData(*interner.take(), "full", sha256, reads, writes, fetches)
+
+
+def _page_numbers(trace: Trace) -> np.ndarray | None:
+    if trace.vpn_path is None:
+        return None
+    if trace.format != "records":
+        raise bad_trace(trace.file, "", f"a vpn file for the format {trace.format}", "one with the format records only")
+    return records.page_numbers(_source(trace.vpn_file, trace.vpn_path, "vpn"))
+
+
+def _source(file: str, path: Path, fmt: str) -> Source:
+    if fault := trace_files.faults(path, fmt):
+        raise TraceError("bad_trace", f"{file}: {fault}")
+    return Source(file, path)

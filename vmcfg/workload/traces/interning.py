@@ -1,0 +1,80 @@
+"""Pages become dense indices in order of first appearance, by an open-addressing table in a kernel.
+
+Every later stage indexes arrays by page, so a trace's pages, however far apart, are numbered once here. A record
+is then `index << 2 | kind` in 32 bits: half the memory, and half the traffic, of the access it stands for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.jit import entry, kernel
+from vmcfg.rng import mix
+
+MAX_PAGES = 1 << 30  # what the 32 bits of a record leave for the index
+
+
+class Interner:
+    """Accesses taken in so far: `records` uint32 (index << 2 | kind), `vpns` int64 (the page of each index)."""
+
+    def __init__(self) -> None:
+        self._records = np.empty(1 << 12, np.uint32)
+        self._vpns = np.empty(1 << 12, np.int64)
+        self._slots = np.zeros(1 << 13, np.int32)  # index + 1; 0 is empty; at most half are taken
+        self.record_count = 0
+        self.page_count = 0
+
+    def add(self, pages: np.ndarray, kinds: np.ndarray) -> None:
+        """Append accesses: int64 pages and uint8 kinds (0 fetch, 1 load, 2 store) of equal length."""
+        self._make_room(len(pages))
+        self.page_count = intern(
+            pages, kinds, self._records[self.record_count :], self._slots, self._vpns, self.page_count
+        )
+        self.record_count += len(pages)
+
+    def take(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (records, vpns), cut to their lengths. The interner is empty-handed afterwards."""
+        self._records.resize(self.record_count, refcheck=False)
+        self._vpns.resize(self.page_count, refcheck=False)
+        return self._records, self._vpns
+
+    def _make_room(self, more: int) -> None:
+        # Growing in place lets the C library move whole pages of memory, so no second copy of the trace exists.
+        if self.record_count + more > len(self._records):
+            self._records.resize(2 * (self.record_count + more), refcheck=False)
+        if self.page_count + more > len(self._vpns):
+            self._vpns.resize(2 * (self.page_count + more), refcheck=False)
+        if 2 * (self.page_count + more) > len(self._slots):
+            self._slots = np.zeros(1 << (4 * (self.page_count + more) - 1).bit_length(), np.int32)
+            fill_slots(self._slots, self._vpns, self.page_count)
+
+
+@kernel
+def slot_of(page, slots, vpns):
+    """Return the slot that holds `page`, or the empty one where it belongs."""
+    last = len(slots) - 1
+    slot = np.int64(mix(np.uint64(page)) & np.uint64(last))
+    while slots[slot] != 0 and vpns[slots[slot] - 1] != page:
+        slot = (slot + 1) & last
+    return slot
+
+
+@entry
+def intern(pages, kinds, records, slots, vpns, page_count):
+    """Write the record of each access and enter new pages; return the number of pages known now."""
+    for i in range(len(pages)):
+        page = pages[i]
+        slot = slot_of(page, slots, vpns)
+        if slots[slot] == 0:
+            vpns[page_count] = page
+            page_count += 1
+            slots[slot] = page_count
+        records[i] = ((np.int64(slots[slot]) - 1) << 2) | np.int64(kinds[i])
+    return page_count
+
+
+@entry
+def fill_slots(slots, vpns, page_count):
+    """Enter the pages known so far into an empty table."""
+    for index in range(page_count):
+        slots[slot_of(vpns[index], slots, vpns)] = index + 1
