@@ -1,0 +1,55 @@
+"""A core: its clock, its queue, and the caches that the vCPUs pinned to it share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmcfg.scenario.spec import Cpu
+
+from .caches import LruCache
+from .memory import prefix
+
+if TYPE_CHECKING:
+    from .vcpu import Vcpu
+
+FETCH, LOAD, STORE = 0, 1, 2
+UPPER_LEVELS = (2, 3, 4)  # the levels whose entries point to tables, from the one nearest the leaf
+
+
+class Core:
+    def __init__(self, cpu: Cpu) -> None:
+        assert cpu.l1_tlb is not None
+        self.cpu = cpu
+        self.l1 = LruCache(cpu.l1_tlb)
+        self.l1_instructions = LruCache(cpu.l1_itlb) if cpu.l1_itlb else self.l1
+        self.l2 = LruCache(cpu.l2_tlb)
+        self.guest_caches = {level: LruCache(cpu.guest_walk_caches.get(level)) for level in UPPER_LEVELS}
+        self.host_caches = {level: LruCache(cpu.host_walk_caches.get(level)) for level in UPPER_LEVELS}
+        self.nested_tlb = LruCache(cpu.nested_tlb)
+        self.clock = 0
+        self.asleep: list[Vcpu] = []  # not started yet
+        self.queue: list[Vcpu] = []  # runnable; the first has the core or gets it next
+        self.head: Vcpu | None = None  # who holds the core, and since when
+        self.head_since = 0
+        self.ran_last: Vcpu | None = None
+
+    def first_level(self, kind: int) -> LruCache:
+        return self.l1_instructions if kind == FETCH else self.l1
+
+    def drop_linear(self, vm: str, vpn: int) -> None:
+        """After a fault: the page's TLB entries and the guest-dimension walk-cache entries on its path."""
+        for tlb in (self.l1, self.l1_instructions, self.l2):
+            tlb.drop(vm, vpn)
+        for level, cache in self.guest_caches.items():
+            cache.drop(vm, prefix(level, vpn))
+
+    def drop_guest_physical(self, vm: str, ppn: int) -> None:
+        """After an EPT violation: the host-dimension and nested-TLB entries of the guest-physical address."""
+        self.nested_tlb.drop(vm, ppn)
+        for level, cache in self.host_caches.items():
+            cache.drop(vm, prefix(level, ppn))
+
+    def flush_untagged(self) -> None:
+        """An exit without VPID: linear and combined mappings go, guest-physical ones stay."""
+        for cache in (self.l1, self.l1_instructions, self.l2, *self.guest_caches.values()):
+            cache.flush()

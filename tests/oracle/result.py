@@ -1,0 +1,28 @@
+"""What the oracle leaves behind, in plain dictionaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EVENTS = (
+    "touches", "accesses", "l1_hits", "stlb_hits", "walks", "guest_refs", "host_refs", "walk_refs", "fault_refs",
+    "dirty_walks", "dirty_refs", "guest_walk_cache_hits", "host_walk_cache_hits", "nested_tlb_hits", "walk_cycles",
+    "base_cycles", "tlb_cycles", "walk_charged_cycles", "exit_cycles", "guest_fault_cycles", "flush_cycles",
+    "pace_cycles", "ready_cycles", "dropped_cycles", "guest_faults", "guest_table_pages", "gpt_writes", "vcpu_switches",
+)  # fmt: skip
+EXITS = {"native": (), "nested": ("ept_violation_data", "ept_violation_table", "vcpu_switch")}
+
+
+@dataclass(frozen=True)
+class OracleResult:
+    """Lists run over rows: 0 is the warm-up, n the n-th phase. Times are cycles of the VM's host."""
+
+    counters: dict[str, list[dict[str, int]]]  # [vm][row][event]
+    exits: dict[str, list[dict[str, tuple[int, int]]]]  # [vm][row][reason] -> (count, cycles)
+    elapsed: dict[str, list[int]]  # [vm][row] from the row's first turn to its last retirement; 0 without a touch
+    frames: dict[str, dict[str, int]]  # [host]: total, free, private, shared, overhead, reserved
+    pages: dict[str, dict[str, int]]  # [vm]: configured, private, unbacked, guest_free, guest_tables, guest_kernel
+    clocks: dict[str, list[int]]  # [host][core]: where the core's clock stands
+    pmap: dict[str, dict[int, int]]  # [vm][ppn] -> mpn, backed pages only
+    guest_entries: dict[str, dict[tuple[int, int], tuple[int, bool, bool]]]  # [vm][level, vpn >> 9(level-1)]: ppn, A, D
+    host_entries: dict[str, dict[tuple[int, int], tuple[int, bool, bool]]]  # [vm][level, ppn >> 9(level-1)]: mpn, A, D

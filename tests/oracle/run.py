@@ -1,0 +1,145 @@
+"""From a Scenario to an OracleResult: the world before t = 0, the run, the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vmcfg.scenario.spec import Host, Run, Scenario, Vm, Workload
+
+from .access import violation_cycles
+from .core import Core
+from .memory import Entry, Frames, Memory
+from .result import EVENTS, EXITS, OracleResult
+from .schedule import Schedule
+from .streams import Scatter, Zipf
+from .vcpu import Account, Records, Vcpu, has_warmup, to_cycles
+
+
+def run(
+    scenario: Scenario,
+    traces: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+    zipf: Zipf | None = None,
+    scatter: Scatter | None = None,
+) -> OracleResult:
+    """Simulates every host of the scenario.
+
+    `traces` maps Trace.file to its records (vpn, kind), kind 0 fetch, 1 load, 2 store, pages already mapped
+    through their .vpn file. `zipf` and `scatter` draw what the oracle leaves to others: see `streams`.
+    """
+    records = {file: list(trace) for file, trace in (traces or {}).items()}
+    machines = [_Machine(host, scenario, records, zipf, scatter) for host in scenario.hosts]
+    for machine in machines:
+        machine.schedule.simulate()
+    accounts = {vm.name: _owner(machines, vm).accounts[vm.name] for vm in scenario.vms}
+    memories = {vm.name: _owner(machines, vm).memories[vm.name] for vm in scenario.vms}
+    return OracleResult(
+        counters={name: account.counters for name, account in accounts.items()},
+        exits={name: account.exits for name, account in accounts.items()},
+        elapsed={name: _elapsed(account) for name, account in accounts.items()},
+        frames={machine.host.name: machine.frames.summary() for machine in machines},
+        pages={name: memory.pages() for name, memory in memories.items()},
+        clocks={machine.host.name: [core.clock for core in machine.schedule.cores] for machine in machines},
+        pmap={name: memory.pmap for name, memory in memories.items()},
+        guest_entries={name: _plain(memory.guest) for name, memory in memories.items()},
+        host_entries={name: _plain(memory.ept) for name, memory in memories.items()},
+    )
+
+
+class _Machine:
+    """One host with its VMs, set up in declaration order, whatever their start times."""
+
+    def __init__(
+        self, host: Host, scenario: Scenario, traces: dict[str, Records], zipf: Zipf | None, scatter: Scatter | None
+    ) -> None:
+        self.host = host
+        self.frames = Frames(host.memory_pages)
+        self.accounts: dict[str, Account] = {}
+        self.memories: dict[str, Memory] = {}
+        cores = [Core(host.cpu) for _ in range(host.cores)]
+        vcpus: list[Vcpu] = []
+        for vm in scenario.vms:
+            if vm.host == host.name:
+                vcpus += self._power_on(vm, scenario, cores, len(vcpus), traces)
+        for vcpu in vcpus:
+            vcpu.core.asleep.append(vcpu)
+        hz, timing = host.cpu.hz, scenario.run
+        end = None if timing.duration_ns is None else to_cycles(timing.duration_ns, hz)
+        quantum = to_cycles(host.quantum_ns, hz)
+        slice_cycles = to_cycles(timing.slice_ns, hz)
+        self.schedule = Schedule(cores, slice_cycles, quantum, end, scenario.seed, zipf, scatter)
+
+    def _power_on(
+        self, vm: Vm, scenario: Scenario, cores: list[Core], first_index: int, traces: dict[str, Records]
+    ) -> list[Vcpu]:
+        """EPT root, kernel pages, backing at start, the process's root table, populated pages: in this order."""
+        workload = next(w for w in scenario.workloads if w.name == vm.workload)
+        memory = Memory(vm, self.frames, is_nested=self.host.mmu.mode == "nested")
+        account = _new_account(len(workload.phases), self.host.mmu.mode)
+        vcpus = []
+        for number in range(vm.vcpus):
+            index = first_index + number
+            core = cores[index % len(cores)]
+            vcpu = Vcpu(vm, number, self.host, core, memory, workload, scenario.run, account, traces)
+            vcpu.index = index
+            vcpus.append(vcpu)
+        _back_at_start(memory)
+        _make_root(memory, vcpus[0])
+        tables = _populate_at_start(memory, workload, traces) if vm.populate == "at_start" else 0
+        account.counters[_first_row(scenario.run)]["guest_table_pages"] += 1 + tables
+        self.memories[vm.name] = memory
+        self.accounts[vm.name] = account
+        return vcpus
+
+
+def _new_account(phases: int, mode: str) -> Account:
+    rows = phases + 1
+    return Account(
+        counters=[dict.fromkeys(EVENTS, 0) for _ in range(rows)],
+        exits=[dict.fromkeys(EXITS[mode], (0, 0)) for _ in range(rows)],
+        began=[None] * rows,
+        retired=[None] * rows,
+    )
+
+
+def _first_row(run: Run) -> int:
+    """Where work before the first touch is counted."""
+    return 0 if has_warmup(run) else 1
+
+
+def _back_at_start(memory: Memory) -> None:
+    is_all = memory.vm.backing == "at_start" or not memory.is_nested
+    for ppn in range(memory.vm.memory_pages if is_all else memory.vm.kernel_pages):
+        memory.back(ppn)
+
+
+def _make_root(memory: Memory, vcpu: Vcpu) -> None:
+    """The frame is taken now; the exit that it took is paid by vCPU 0 at its first turn."""
+    root = memory.take_ppn()
+    memory.table_ppns.append(root)
+    if root not in memory.pmap:
+        ept_tables = memory.back(root)
+        vcpu.charges_before_start.append(("ept_violation_table", violation_cycles(vcpu, ept_tables)))
+
+
+def _populate_at_start(memory: Memory, workload: Workload, traces: dict[str, Records]) -> int:
+    """Maps every page of the address space, in ascending order; returns the number of tables made."""
+    vpns = {region.base_vpn + page for region in workload.regions for page in range(region.pages)}
+    for phase in workload.phases:
+        if phase.trace is not None:
+            vpns.update(vpn for vpn, _kind in traces[phase.trace.file])
+    return sum(memory.map_page(vpn, memory.back_at_no_cost) for vpn in sorted(vpns))
+
+
+def _owner(machines: list[_Machine], vm: Vm) -> _Machine:
+    return next(machine for machine in machines if machine.host.name == vm.host)
+
+
+def _elapsed(account: Account) -> list[int]:
+    return [
+        0 if began is None or retired is None else retired - began
+        for began, retired in zip(account.began, account.retired, strict=True)
+    ]
+
+
+def _plain(entries: dict[tuple[int, int], Entry]) -> dict[tuple[int, int], tuple[int, bool, bool]]:
+    return {where: (entry.target, entry.accessed, entry.dirty) for where, entry in entries.items()}

@@ -1,0 +1,113 @@
+"""Time: slices in which the cores take their turns, run queues, switches of vCPUs, pacing."""
+
+from __future__ import annotations
+
+from .access import take_exit, touch
+from .core import Core
+from .streams import Scatter, Zipf, kind_of_touch, stream_key, vpn_of_touch
+from .vcpu import Vcpu
+
+
+class Schedule:
+    """All cores of one host. `end` is the absolute time at which everything stops, if there is one."""
+
+    def __init__(
+        self, cores: list[Core], slice_cycles: int, quantum: int, end: int | None, seed: int,
+        zipf: Zipf | None, scatter: Scatter | None,
+    ) -> None:  # fmt: skip
+        self.cores = cores
+        self.slice_cycles = slice_cycles
+        self.quantum = quantum
+        self.end = end
+        self.seed = seed
+        self.zipf = zipf
+        self.scatter = scatter
+
+    def simulate(self) -> None:
+        """Slice after slice until the end, or until no vCPU has work; the last slice is cut at the end."""
+        slice_end = 0
+        while any(core.asleep or core.queue for core in self.cores) and slice_end != self.end:
+            slice_end += self.slice_cycles
+            if self.end is not None:
+                slice_end = min(slice_end, self.end)
+            for core in self.cores:
+                if core.clock < slice_end:
+                    self._take_turn(core, slice_end)
+                    self._rotate(core)
+
+    def _take_turn(self, core: Core, slice_end: int) -> None:
+        """Runs heads until the core's clock has reached the slice's end."""
+        while core.clock < slice_end:
+            _admit_woken(core)
+            if not core.queue:
+                core.clock = min([slice_end] + [vcpu.start for vcpu in core.asleep])
+                continue
+            vcpu = core.queue[0]
+            _give_core(core, vcpu)
+            self._run_head(vcpu, slice_end)
+            if vcpu.is_finished:
+                core.queue.pop(0)
+                core.head = None
+
+    def _rotate(self, core: Core) -> None:
+        """At a slice's end: a head that has had its quantum goes to the tail, if another waits."""
+        is_spent = core.head is not None and core.clock - core.head_since >= self.quantum
+        if is_spent and len(core.queue) > 1:
+            vcpu = core.queue.pop(0)
+            vcpu.waits_since = core.clock
+            core.queue.append(vcpu)
+            core.head = None
+
+    def _run_head(self, vcpu: Vcpu, slice_end: int) -> None:
+        core = vcpu.core
+        vcpu.settle()
+        while not vcpu.is_finished and core.clock < slice_end:
+            due = vcpu.due()
+            if core.clock < due:
+                pause_end = min(due, slice_end) if vcpu.deadline is None else min(due, slice_end, vcpu.deadline)
+                vcpu.charge("pace_cycles", pause_end - core.clock)
+            else:
+                vcpu.drop_debt()
+                touch(vcpu, *self._next_touch(vcpu), vcpu.phase.accesses_per_touch)
+                vcpu.advance()
+            vcpu.settle()
+
+    def _next_touch(self, vcpu: Vcpu) -> tuple[int, int]:
+        """VPN and kind, from the phase's trace or drawn by its pattern."""
+        phase = vcpu.phase
+        nth = vcpu.touches_in_phase[vcpu.stretch.nth_phase]
+        if phase.trace is not None:
+            records = vcpu.traces[phase.trace.file]
+            return records[nth % len(records)]
+        assert phase.pattern is not None
+        key = stream_key(self.seed, f"{vcpu.vm.name}/{vcpu.number}")
+        vpn = vpn_of_touch(key, vcpu.touches, nth, vcpu.workload, phase.pattern, self.zipf, self.scatter)
+        return vpn, kind_of_touch(key, vcpu.touches, phase.write_ppm)
+
+
+def _admit_woken(core: Core) -> None:
+    """vCPUs whose start has come join the tail, by (wake time, index)."""
+    woken = sorted((v for v in core.asleep if v.start <= core.clock), key=lambda v: (v.start, v.index))
+    for vcpu in woken:
+        core.asleep.remove(vcpu)
+        vcpu.waits_since = vcpu.start
+        core.queue.append(vcpu)
+
+
+def _give_core(core: Core, vcpu: Vcpu) -> None:
+    """The head of the queue runs; unless it ran here last, that is a switch, which the incoming vCPU pays."""
+    if core.head is not vcpu:
+        core.head = vcpu
+        core.head_since = core.clock
+        if not vcpu.has_begun and vcpu.nth_stretch == 0:
+            vcpu.mark_beginning()
+    if vcpu.waits_since is not None:
+        vcpu.count("ready_cycles", core.clock - vcpu.waits_since)
+        vcpu.waits_since = None
+    if core.ran_last not in (None, vcpu):
+        vcpu.count("vcpu_switches")
+        if vcpu.memory.is_nested:
+            take_exit(vcpu, "vcpu_switch", vcpu.costs["exit"])
+    core.ran_last = vcpu
+    while vcpu.charges_before_start:
+        take_exit(vcpu, *vcpu.charges_before_start.pop(0))

@@ -1,0 +1,197 @@
+"""A vCPU: its counters, and its work as a list of stretches with schedule and end.
+
+A stretch is a phase, or the hidden warm-up before the first one, which borrows that phase's pattern, rate and trace.
+A stretch ends at a boundary between touches: right after a touch, when pacing stops, or when the vCPU gets the core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vmcfg.scenario.spec import Host, Phase, Run, Vm, Workload
+
+from .core import Core
+from .memory import Memory
+
+Records = list[tuple[int, int]]  # (vpn, kind)
+
+NANOSECONDS = 1_000_000_000
+
+
+def to_cycles(ns: int, hz: int) -> int:
+    """Nanoseconds as cycles, rounded half up."""
+    return (2 * ns * hz + NANOSECONDS) // (2 * NANOSECONDS)
+
+
+@dataclass
+class Stretch:
+    row: int  # of the counters: 0 is the warm-up, n the n-th phase
+    nth_phase: int  # index into the workload's phases
+    touches: int | None  # it ends after so many
+    lasts_cycles: int | None  # or so long after its beginning
+    until_cycles: int | None  # or at this time
+
+
+@dataclass
+class Account:
+    """What one VM has counted, row by row, and when each row began and last retired a touch."""
+
+    counters: list[dict[str, int]]
+    exits: list[dict[str, tuple[int, int]]]
+    began: list[int | None]
+    retired: list[int | None]
+
+
+class Vcpu:
+    def __init__(
+        self, vm: Vm, number: int, host: Host, core: Core, memory: Memory, workload: Workload, run: Run,
+        account: Account, traces: dict[str, Records],
+    ) -> None:  # fmt: skip
+        self.vm = vm
+        self.number = number  # within the VM
+        self.index = 0  # within the host
+        self.host = host
+        self.core = core
+        self.memory = memory
+        self.workload = workload
+        self.run = run
+        self.account = account
+        self.traces = traces
+        self.costs = host.cpu.costs
+        self.has_vpid = host.mmu.vpid or not memory.is_nested  # native flushes nothing either
+        self.start = to_cycles(vm.start_ns, host.cpu.hz)
+        self.stretches = _stretches(workload, run, self.start, host.cpu.hz)
+        self.nth_stretch = 0
+        self.has_begun = False  # the stretch; the four fields below are those of a stretch that has begun
+        self.began_at = 0
+        self.deadline: int | None = None
+        self.dropped = 0  # by how much its schedule has moved
+        self.touches_in_stretch = 0
+        self.touches_in_phase = [0] * len(workload.phases)  # also the position in its trace
+        self.touches = 0  # the index in the vCPU's stream
+        self.touches_after_warmup = 0
+        self.carried_walk_cycles = 0
+        self.charges_before_start: list[tuple[str, int]] = []  # exits (reason, cycles) taken before t = 0
+        self.waits_since: int | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """No work is left: all stretches are over, or the run's touches are made."""
+        is_last_touch_made = self.run.accesses is not None and self.touches_after_warmup >= self.run.accesses
+        return self.nth_stretch >= len(self.stretches) or is_last_touch_made
+
+    @property
+    def stretch(self) -> Stretch:
+        return self.stretches[min(self.nth_stretch, len(self.stretches) - 1)]
+
+    @property
+    def phase(self) -> Phase:
+        return self.workload.phases[self.stretch.nth_phase]
+
+    @property
+    def is_warming_up(self) -> bool:
+        return self.stretch.row == 0
+
+    def count(self, event: str, n: int = 1) -> None:
+        self.account.counters[self.stretch.row][event] += n
+
+    def count_exit(self, reason: str, cycles: int) -> None:
+        exits = self.account.exits[self.stretch.row]
+        exits[reason] = (exits[reason][0] + 1, exits[reason][1] + cycles)
+
+    def charge(self, part: str, cycles: int) -> None:
+        """Time passes, and is accounted for under `part`."""
+        self.count(part, cycles)
+        self.core.clock += cycles
+
+    def charge_walk(self, raw_cycles: int) -> None:
+        """Several walkers share the cycles of walks; what does not divide is carried to the next walk."""
+        raw_cycles += self.carried_walk_cycles
+        self.charge("walk_charged_cycles", raw_cycles // self.host.cpu.walkers)
+        self.carried_walk_cycles = raw_cycles % self.host.cpu.walkers
+
+    def mark_beginning(self) -> None:
+        """The row begins with the first vCPU that reaches it."""
+        self.account.began[self.stretch.row] = _least(self.account.began[self.stretch.row], self.core.clock)
+
+    def mark_retirement(self) -> None:
+        self.account.retired[self.stretch.row] = max(self.account.retired[self.stretch.row] or 0, self.core.clock)
+
+    def settle(self) -> None:
+        """At a boundary between touches: ends every stretch that is over and begins the next one."""
+        while not self.is_finished:
+            if not self.has_begun:
+                self._begin_stretch()
+            if not self._is_stretch_over():
+                return
+            self.nth_stretch += 1
+            self.has_begun = False
+
+    def due(self) -> int:
+        """When the next touch is due: touch i of a stretch at i / rate, plus the schedule that was given up."""
+        rate = self.phase.rate
+        if rate is None:
+            return self.core.clock
+        nth = self.touches_in_stretch * self.host.cpu.hz * rate.seconds // rate.touches
+        return self.began_at + nth + self.dropped
+
+    def drop_debt(self) -> None:
+        """A vCPU that is late by more than a second gives up the excess."""
+        excess = self.core.clock - self.due() - self.host.cpu.hz
+        if excess > 0:
+            self.count("dropped_cycles", excess)
+            self.dropped += excess
+
+    def advance(self) -> None:
+        """One more touch is retired."""
+        self.mark_retirement()
+        self.touches += 1
+        self.touches_in_stretch += 1
+        self.touches_in_phase[self.stretch.nth_phase] += 1
+        if not self.is_warming_up:
+            self.touches_after_warmup += 1
+
+    def _begin_stretch(self) -> None:
+        stretch = self.stretch
+        self.has_begun = True
+        self.began_at = self.core.clock
+        self.dropped = 0
+        self.touches_in_stretch = 0
+        self.deadline = stretch.until_cycles
+        if stretch.lasts_cycles is not None:
+            self.deadline = self.began_at + stretch.lasts_cycles
+        self.mark_beginning()
+
+    def _is_stretch_over(self) -> bool:
+        is_counted_out = self.stretch.touches is not None and self.touches_in_stretch >= self.stretch.touches
+        is_timed_out = self.deadline is not None and self.core.clock >= self.deadline
+        return is_counted_out or is_timed_out or self._is_trace_over()
+
+    def _is_trace_over(self) -> bool:
+        """A trace runs on vCPU 0 and ends its phase; the others have nothing to do in it."""
+        trace = self.phase.trace
+        if trace is None:
+            return False
+        records = len(self.traces[trace.file])
+        if self.number > 0 or records == 0:
+            return True
+        return trace.repeat is not None and self.touches_in_phase[self.stretch.nth_phase] >= records * trace.repeat
+
+
+def has_warmup(run: Run) -> bool:
+    return bool(run.warmup_touches or run.warmup_ns)
+
+
+def _stretches(workload: Workload, run: Run, start: int, hz: int) -> list[Stretch]:
+    warmup = []
+    if has_warmup(run):
+        until = start + to_cycles(run.warmup_ns, hz) if run.warmup_ns else None
+        warmup = [Stretch(0, 0, run.warmup_touches or None, None, until)]
+    return warmup + [
+        Stretch(n + 1, n, phase.accesses, None if phase.duration_ns is None else to_cycles(phase.duration_ns, hz), None)
+        for n, phase in enumerate(workload.phases)
+    ]
+
+
+def _least(a: int | None, b: int) -> int:
+    return b if a is None else min(a, b)

@@ -1,0 +1,134 @@
+"""The hardware page walker: one and two dimensions, with walk caches and nested TLB.
+
+A walk counts what it does in its own fields; whoever started it decides what the counts are (those of a completed
+walk, of one that ended in a fault, or of a dirty walk).
+"""
+
+from __future__ import annotations
+
+from .caches import LruCache
+from .core import UPPER_LEVELS, Core
+from .memory import LEVELS, Entry, Memory, key, prefix
+
+
+class GuestFault(Exception):  # noqa: N818 - the field's word, and no error
+    """The guest's own tables have no entry: the guest handles it."""
+
+
+class EptViolation(Exception):  # noqa: N818 - likewise
+    """A guest-physical page has no frame; `kind` is what the guest keeps there, `data` or `table`."""
+
+    def __init__(self, ppn: int, kind: str) -> None:
+        super().__init__(ppn, kind)
+        self.ppn = ppn
+        self.kind = kind
+
+
+class Walk:
+    """One walk for `vpn`. A quiet one (a dirty walk) uses the caches, but leaves their recency and contents alone."""
+
+    def __init__(self, core: Core, memory: Memory, vpn: int, is_store: bool, is_quiet: bool = False) -> None:
+        self.core = core
+        self.memory = memory
+        self.vm = memory.vm.name
+        self.vpn = vpn
+        self.is_store = is_store
+        self.is_quiet = is_quiet
+        self.has_host_bits = memory.is_nested and "ept_ad" in core.cpu.features
+        self.guest_refs = 0
+        self.host_refs = 0
+        self.guest_walk_cache_hits = 0
+        self.host_walk_cache_hits = 0
+        self.nested_tlb_hits = 0
+
+    def go(self) -> bool:
+        """Walks to the end and returns D for the TLB entry; raises GuestFault or EptViolation."""
+        level = self._start_in_the_guest_dimension()
+        entry = self._read_guest_entry(level)
+        while level > 1:
+            self._fill(self.core.guest_caches[level], prefix(level, self.vpn))
+            self._translate_table(entry.target)
+            level -= 1
+            entry = self._read_guest_entry(level)
+        entry.dirty |= self.is_store
+        if not self.memory.is_nested:
+            return entry.dirty
+        host_entry = self._walk_host(entry.target, "data", is_write=self.is_store)
+        return entry.dirty and (host_entry.dirty or not self.has_host_bits)
+
+    @property
+    def refs(self) -> int:
+        return self.guest_refs + self.host_refs
+
+    @property
+    def cycles(self) -> int:
+        """Raw cycles, not yet divided by the number of walkers."""
+        costs = self.core.cpu.costs
+        return (
+            self.refs * costs["walk_reference"]
+            + (self.guest_walk_cache_hits + self.host_walk_cache_hits) * costs["walk_cache_hit"]
+            + self.nested_tlb_hits * costs["nested_tlb_hit"]
+        )
+
+    def _start_in_the_guest_dimension(self) -> int:
+        """The level of the first guest entry to read. A cached entry holds its table's machine address."""
+        for level in UPPER_LEVELS:
+            if self._probe(self.core.guest_caches[level], prefix(level, self.vpn)):
+                self.guest_walk_cache_hits += 1
+                return level - 1
+        self._translate_table(self.memory.table_ppns[0])
+        return LEVELS
+
+    def _read_guest_entry(self, level: int) -> Entry:
+        self.guest_refs += 1
+        entry = self.memory.guest.get(key(level, self.vpn))
+        if entry is None:
+            raise GuestFault
+        entry.accessed = True
+        return entry
+
+    def _translate_table(self, ppn: int) -> None:
+        """Finds the machine address of a guest table, in two dimensions only; its use counts as a write."""
+        if not self.memory.is_nested:
+            return
+        if self._probe(self.core.nested_tlb, ppn):
+            self.nested_tlb_hits += 1
+            return
+        self._walk_host(ppn, "table", is_write=True)
+        self._fill(self.core.nested_tlb, ppn)
+
+    def _walk_host(self, ppn: int, kind: str, is_write: bool) -> Entry:
+        """Reads the EPT for `ppn` and returns its leaf. A and D are set once the host walk is complete."""
+        level = self._start_in_the_host_dimension(ppn)
+        path = [self._read_host_entry(level, ppn, kind)]
+        while level > 1:
+            self._fill(self.core.host_caches[level], prefix(level, ppn))
+            level -= 1
+            path.append(self._read_host_entry(level, ppn, kind))
+        if self.has_host_bits:
+            for entry in path:
+                entry.accessed = True
+            path[-1].dirty |= is_write
+        return path[-1]
+
+    def _start_in_the_host_dimension(self, ppn: int) -> int:
+        for level in UPPER_LEVELS:
+            if self._probe(self.core.host_caches[level], prefix(level, ppn)):
+                self.host_walk_cache_hits += 1
+                return level - 1
+        return LEVELS
+
+    def _read_host_entry(self, level: int, ppn: int, kind: str) -> Entry:
+        self.host_refs += 1
+        entry = self.memory.ept.get(key(level, ppn))
+        if entry is None:
+            raise EptViolation(ppn, kind)
+        return entry
+
+    def _probe(self, cache: LruCache, number: int) -> bool:
+        look = cache.find if self.is_quiet else cache.hit
+        return look(self.vm, number) is not None
+
+    def _fill(self, cache: LruCache, number: int) -> None:
+        if not self.is_quiet:
+            cache.fill(self.vm, number)
