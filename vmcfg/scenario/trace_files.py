@@ -44,7 +44,7 @@ def faults(path: Path, fmt: str) -> str | None:
             return f"found {_kind_of(status.st_mode)}, expected a regular file"
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         return f"{_why_unreadable(path, error)}, expected a file that can be read"
     return _wrong_head(head, path.suffix) or _wrong_length(head, status.st_size, fmt)
 
@@ -60,12 +60,12 @@ def _kind_of(mode: int) -> str:
     return "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
 
 
-def _why_unreadable(path: Path, error: OSError) -> str:
+def _why_unreadable(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "found a link to a file that does not exist" if path.is_symlink() else "found no such file"
     if isinstance(error, PermissionError):
         return "found a file that may not be read"
-    return f"found a file that cannot be read ({error.strerror})"
+    return f"found a name or file that cannot be read ({getattr(error, 'strerror', error)})"
 
 
 def _wrong_head(head: bytes, suffix: str) -> str | None:
