@@ -1,0 +1,153 @@
+"""Checked settings to the Scenario: names resolved, regions placed, every number in its final unit."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vmcfg.scenario import spec
+from vmcfg.scenario.layout import Instance, instances, own_region, regions
+from vmcfg.scenario.settings import Settings
+
+LEVELS = {"pde": 2, "pdpte": 3, "pml4e": 4}
+
+
+def build(
+    name: str, path: Path | None, directory: Path, settings: Settings, picked: dict[str, str],
+    assumed: dict[str, tuple[str, ...]], origins: dict[str, spec.Origin],
+) -> spec.Scenario:
+    """Makes the Scenario of settings in which no check found a fault."""
+    return spec.Scenario(
+        name=name,
+        path=path,
+        metadata=_metadata(settings["metadata"]),
+        seed=settings["seed"],
+        run=_run(settings["run"]),
+        hosts=tuple(_host(host, given, assumed[host]) for host, given in settings["hosts"].items()),
+        vms=tuple(_vm(instance) for instance in instances(settings["vms"], picked)),
+        workloads=tuple(_workload(workload, given, directory) for workload, given in settings["workloads"].items()),
+        tables=tuple(settings["tables"]),
+        origins=origins,
+    )
+
+
+def _metadata(given: Settings) -> spec.Metadata:
+    return spec.Metadata(given["title"], given["description"], tuple(given["tags"]), given["source"])
+
+
+def _run(given: Settings) -> spec.Run:
+    kind, amount = given["warmup"]
+    is_to_the_end = given["accesses"] == "all"
+    return spec.Run(
+        duration_ns=given["duration"],
+        accesses=None if is_to_the_end else given["accesses"],
+        to_the_end=is_to_the_end,
+        epoch_ns=given["epoch"],
+        slice_ns=given["slice"],
+        warmup_touches=amount if kind == "count" and amount else None,
+        warmup_ns=amount if kind == "duration" and amount else None,
+    )
+
+
+def _host(name: str, given: Settings, assumed: tuple[str, ...]) -> spec.Host:
+    mmu = spec.Mmu(given["mmu"]["mode"], spec.PAGE_BYTES, given["mmu"]["vpid"])
+    cpu = _cpu(given["cpu"], assumed)
+    return spec.Host(name, given["memory"], given["cores"], given["quantum"], cpu, mmu)
+
+
+def _cpu(given: Settings, assumed: tuple[str, ...]) -> spec.Cpu:
+    walk_caches = given["walk_caches"]
+    guest, host = ("none", "none") if walk_caches == "none" else (walk_caches["guest"], walk_caches["host"])
+    return spec.Cpu(
+        profile=given["profile"],
+        hz=given["hz"],
+        features=tuple(sorted(given["features"])),
+        l1_tlb=_cache(given["tlb"]["l1"]),
+        l1_itlb=_cache(given["tlb"]["l1_instructions"]),
+        l2_tlb=_cache(given["tlb"]["l2"]),
+        guest_walk_caches=_walk_caches(guest),
+        host_walk_caches=_walk_caches(host),
+        nested_tlb=_cache(given["nested_tlb"]),
+        walkers=given["walkers"],
+        costs=dict(given["costs"]),
+        assumed=assumed,
+    )
+
+
+def _cache(given: Any) -> spec.CacheShape | None:
+    if given is None or given == "none":
+        return None
+    return spec.CacheShape(given["entries"], given["ways"] or given["entries"], given["policy"])
+
+
+def _walk_caches(given: Any) -> dict[int, spec.CacheShape]:
+    if given is None or given == "none":
+        return {}
+    shapes = {level: _cache(given[name]) for name, level in LEVELS.items()}
+    return {level: shape for level, shape in shapes.items() if shape is not None}
+
+
+def _vm(instance: Instance) -> spec.Vm:
+    given = instance.settings
+    return spec.Vm(
+        name=instance.name,
+        declared=instance.declared,
+        host=given["host"],
+        memory_pages=given["memory"],
+        kernel_pages=given["kernel_memory"],
+        vcpus=given["vcpus"],
+        start_ns=given["start"],
+        populate=given["populate"],
+        backing=given["backing"],
+        zero_on_fault=given["zero_on_fault"],
+        workload=given["workload"],
+    )
+
+
+def _workload(name: str, given: Settings, directory: Path) -> spec.Workload:
+    placed = regions(name, given)
+    names = [region.name for region in placed]
+    return spec.Workload(
+        name=name,
+        regions=tuple(spec.Region(region.name, region.base_vpn, region.pages) for region in placed),
+        phases=tuple(_phase(number, phase, names, directory) for number, phase in enumerate(given["phases"], 1)),
+    )
+
+
+def _phase(number: int, given: Settings, names: list[str], directory: Path) -> spec.Phase:
+    pattern, trace = given["pattern"], given["trace"]
+    return spec.Phase(
+        pattern=_pattern(pattern, names.index(pattern["region"] or own_region(number))) if pattern else None,
+        trace=_trace(trace, directory) if trace else None,
+        rate=None if given["rate"] == "back_to_back" else spec.Rate(*given["rate"]),
+        write_ppm=given["write"],
+        accesses_per_touch=given["accesses_per_touch"],
+        accesses=given["accesses"],
+        duration_ns=given["duration"],
+    )
+
+
+def _pattern(given: Settings, region: int) -> spec.Pattern:
+    kind = given["kind"]
+    if kind == "zipf" and given["alpha"] != "0":
+        return spec.Pattern(kind, region, given["order"], alpha=given["alpha"])
+    if kind == "hot_cold":
+        return spec.Pattern(kind, region, given["order"], hot_pages=given["hot"], hot_share_ppm=given["hot_share"])
+    return spec.Pattern("sequential" if kind == "sequential" else "uniform", region)
+
+
+def _trace(given: Settings, directory: Path) -> spec.Trace:
+    vpn = given["vpn"]
+    return spec.Trace(
+        file=given["file"],
+        path=beside(directory, given["file"]),
+        format=given["format"],
+        vpn_file=vpn or "",
+        vpn_path=beside(directory, vpn) if vpn else None,
+        repeat=None if given["repeat"] == "forever" else given["repeat"],
+    )
+
+
+def beside(directory: Path, file: str) -> Path:
+    """A path of a scenario, which is POSIX and relative to its file."""
+    return directory / PurePosixPath(file)

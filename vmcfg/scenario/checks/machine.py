@@ -1,0 +1,121 @@
+"""Hosts: the shapes of their caches, and combinations that no machine has.
+
+`REFUSED` is the one table of combinations that are refused; each row says when it applies and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from attrs import frozen
+
+from vmcfg.scenario.findings import Findings, Path
+from vmcfg.scenario.settings import Broken, Settings
+
+MOST_WAYS = 64
+
+
+@frozen
+class Refusal:
+    """A combination that is refused: what is written at `key`, because of what is or is not at `because`."""
+
+    name: str
+    section: str  # hosts | vms: where `key` is
+    key: Path
+    because: Path  # in the host
+    applies: Callable[[Settings, Settings], bool]  # of the host, and the host or VM itself
+    expected: str
+    why: str
+
+
+def _lacks(*features: str) -> Callable[[Settings], bool]:
+    return lambda host: not set(features) & set(host["cpu"]["features"])
+
+
+def _feature_needs(feature: str, needed: str) -> Refusal:
+    return Refusal(
+        f"{feature} without {needed}", "hosts", ("cpu", "features"), ("cpu", "features"),
+        lambda host, _: feature in host["cpu"]["features"] and needed not in host["cpu"]["features"],
+        f"{needed} beside {feature}", f"no processor has {feature} without {needed}",
+    )
+
+
+REFUSED = (
+    Refusal(
+        "nested without ept", "hosts", ("mmu", "mode"), ("cpu", "profile"),
+        lambda host, _: host["mmu"]["mode"] == "nested" and _lacks("ept")(host),
+        "native, or a processor with EPT", "nested needs the feature ept, which {profile} lacks",
+    ),
+    Refusal(
+        "vpid without tags", "hosts", ("mmu", "vpid"), ("cpu", "profile"),
+        lambda host, _: host["mmu"]["vpid"] and _lacks("vpid", "asid")(host),
+        "false, or a processor with tagged TLBs", "this needs the feature vpid or asid, which {profile} lacks",
+    ),
+    Refusal(
+        "native backed on touch", "vms", ("backing",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] == "native" and vm["backing"] == "on_touch",
+        "at_start in mode native", "an operating system on bare metal has all its memory from the start",
+    ),
+    _feature_needs("ept_ad", "ept"),
+    _feature_needs("pml", "ept_ad"),
+    _feature_needs("invpcid", "pcid"),
+)
+
+
+def check(findings: Findings, settings: Settings) -> None:
+    """Refused combinations, then the shape of every cache."""
+    for refusal in REFUSED:
+        for name, given in settings.get(refusal.section, {}).items():
+            with suppress(Broken):
+                _refuse(findings, settings, refusal, name, given)
+    for name, host in settings.get("hosts", {}).items():
+        with suppress(Broken):
+            for key in ("tlb", "walk_caches", "nested_tlb"):
+                _caches(findings, ("hosts", name, "cpu", key), host["cpu"].get(key))
+
+
+def _refuse(findings: Findings, settings: Settings, refusal: Refusal, name: str, given: Settings) -> None:
+    host_name = name if refusal.section == "hosts" else given["host"]
+    host = settings["hosts"][host_name]
+    if not refusal.applies(host, given):
+        return
+    found: Any = given
+    for step in refusal.key:
+        found = found[step]
+    shown = "[" + ", ".join(found) + "]" if isinstance(found, list) else str(found).lower()
+    path: Path = (refusal.section, name, *refusal.key)
+    because: Path = ("hosts", host_name, *refusal.because)
+    also = [(because, ".".join(map(str, because)) + " is here")] if because != path else []
+    findings.add(path, "refused", f"found {shown}, expected {refusal.expected}",
+                 refusal.why.format(profile=host["cpu"]["profile"]), also)
+
+
+def _caches(findings: Findings, path: Path, given: Any) -> None:
+    """Looks at every cache at or below a path."""
+    if not isinstance(given, dict):
+        return
+    if "entries" in given or "ways" in given:
+        _shape(findings, path, given)
+        return
+    for key, below in given.items():
+        with suppress(Broken):
+            _caches(findings, (*path, key), below)
+
+
+def _shape(findings: Findings, path: Path, cache: Settings) -> None:
+    entries, ways = cache["entries"], cache["ways"]
+    if entries is None:
+        findings.add(path, "missing-key", "found no 'entries', expected their number", at_key=True)
+    elif ways is None and entries > MOST_WAYS:
+        findings.add((*path, "entries"), "cache-shape", f"found {entries} fully associative entries, expected ways",
+                     f"without ways a cache is one set, and a set has at most {MOST_WAYS} entries")
+    elif ways is not None and entries % ways:
+        findings.add((*path, "entries"), "cache-shape", f"found {entries}, expected a multiple of the {ways} ways",
+                     _nearest_multiples(entries, ways), [((*path, "ways"), "ways is here")])
+
+
+def _nearest_multiples(entries: int, ways: int) -> str:
+    below = entries // ways * ways
+    return f"the nearest are {below} and {below + ways}" if below else f"the nearest is {ways}"

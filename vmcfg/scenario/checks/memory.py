@@ -1,0 +1,108 @@
+"""Memory that must fit: guests into hosts, workloads into guests.
+
+Only what can be known before a run is an error here. A nested VM may be larger than its host, and VMs together
+larger than all memory, as long as their pages get frames on touch: whether the frames suffice shows in the run.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from vmcfg.scenario.findings import Findings, Path
+from vmcfg.scenario.layout import Instance, Placed, instances, regions
+from vmcfg.scenario.settings import Broken, Settings
+from vmcfg.units import PAGE_BYTES, format_size
+
+ENTRIES = 512  # of one page of a page table
+LEVELS = 4
+
+
+def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
+    """Checks each VM by itself, then what all VMs of a host need before time 0."""
+    with suppress(Broken):
+        vms = list(instances(settings["vms"], picked))
+        for vm in vms:
+            with suppress(Broken):
+                _kernel(findings, vm)
+            with suppress(Broken):
+                _workload(findings, settings, vm)
+        for host in settings["hosts"]:
+            with suppress(Broken):
+                _host(findings, settings, host, [vm for vm in vms if vm.settings["host"] == host])
+
+
+def table_pages(pages: int, start: int = 0) -> int:
+    """Pages of a 4-level table, without its root, that maps `pages` consecutive pages from page `start`."""
+    tables, first, last = 0, start, start + pages - 1
+    for _ in range(LEVELS - 1):
+        first, last = first // ENTRIES, last // ENTRIES
+        tables += last - first + 1 if pages else 0
+    return tables
+
+
+def _kernel(findings: Findings, vm: Instance) -> None:
+    kernel, memory = vm.settings["kernel_memory"], vm.settings["memory"]
+    if kernel >= memory:
+        findings.add((*vm.path, "kernel_memory"), "too-large", f"found {_size(kernel)}, expected less than the VM's "
+                     f"{_size(memory)}", also=[((*vm.path, "memory"), "the VM's memory is here")])
+
+
+def _workload(findings: Findings, settings: Settings, vm: Instance) -> None:
+    """A region must fit into the guest; what is populated at start must fit together with its tables."""
+    memory = vm.settings["memory"]
+    also = [((*vm.path, "memory"), f"VM '{vm.declared}' with this workload has {_size(memory)}")]
+    placed = regions(vm.settings["workload"], settings["workloads"][vm.settings["workload"]])
+    too_large = [region for region in placed if region.pages > memory]
+    for region in too_large:
+        findings.add(region.path, "too-large", f"found {_size(region.pages)}, expected at most the VM's {_size(memory)}",
+                     also=also)
+    need = guest_pages_at_start(vm.settings, placed)
+    if need > memory and not too_large:
+        findings.add((*vm.path, "memory"), "too-large", f"found {_size(memory)}, expected at least {_size(need)}",
+                     "populate: at_start puts kernel, page tables and all regions into it")
+
+
+def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
+    """Guest pages in use before time 0: kernel, root, and what is populated at start."""
+    if vm["populate"] == "on_touch":
+        return int(vm["kernel_memory"]) + 1
+    leaves = {number for region in placed for number in range(region.base_vpn // ENTRIES, -(-region.end_vpn // ENTRIES))}
+    tables = len(leaves)
+    for _ in range(LEVELS - 2):
+        leaves = {number // ENTRIES for number in leaves}
+        tables += len(leaves)
+    return int(vm["kernel_memory"]) + 1 + tables + sum(region.pages for region in placed)
+
+
+def _host(findings: Findings, settings: Settings, name: str, vms: list[Instance]) -> None:
+    host = settings["hosts"][name]
+    mode, memory = host["mmu"]["mode"], host["memory"]
+    needs = [(vm, _frames_at_start(settings, vm, mode)) for vm in vms]
+    total = 0
+    for vm, frames in needs:
+        total += frames
+        if total > memory:
+            _too_small(findings, ("hosts", name, "memory"), memory, mode, sum(need for _, need in needs), vm)
+            return
+
+
+def _frames_at_start(settings: Settings, vm: Instance, mode: str) -> int:
+    """Machine frames that a VM takes before time 0, its host tables included."""
+    if mode == "native":
+        return int(vm.settings["memory"])
+    if vm.settings["backing"] == "at_start":
+        pages = int(vm.settings["memory"])
+    else:
+        workload = vm.settings["workload"]
+        pages = guest_pages_at_start(vm.settings, regions(workload, settings["workloads"][workload]))
+    return pages + table_pages(pages) + 1
+
+
+def _too_small(findings: Findings, path: Path, memory: int, mode: str, need: int, vm: Instance) -> None:
+    tables = "" if mode == "native" else ", host tables included"
+    findings.add(path, "too-small", f"found {_size(memory)}, expected at least {_size(need)} for what its VMs hold at start"
+                 f"{tables}", also=[((*vm.path, "memory"), f"VM '{vm.name}' does not fit")])
+
+
+def _size(pages: int) -> str:
+    return format_size(pages * PAGE_BYTES)

@@ -1,0 +1,38 @@
+"""Collects faults beside the document that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import define, field
+
+from vmcfg.errors import Diagnostic, Note
+from vmcfg.scenario.document import Node, Step, alias_notes, dotted, key_place, value_place
+
+Path = tuple[Step, ...]
+
+
+@define
+class Findings:
+    """The faults found so far; each is reported once, however many VMs run into it."""
+
+    root: Node
+    diagnostics: list[Diagnostic] = field(factory=list)
+
+    def add(self, path: Path, code: str, message: str, hint: str = "", also: Sequence[tuple[Path, str]] = (),
+            at_key: bool = False) -> None:
+        """Reports a fault at the value of a path (or its key), and other lines that have to do with it."""
+        place = key_place(self.root, path) if at_key else value_place(self.root, path)
+        notes = tuple(Note(value_place(self.root, other), text) for other, text in also)
+        self.extend([Diagnostic(place, dotted(path), code, message, hint, notes + alias_notes(self.root, path))])
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        known = {_identity(diagnostic) for diagnostic in self.diagnostics}
+        for diagnostic in diagnostics:
+            if _identity(diagnostic) not in known:
+                known.add(_identity(diagnostic))
+                self.diagnostics.append(diagnostic)
+
+
+def _identity(diagnostic: Diagnostic) -> tuple[object, ...]:
+    return diagnostic.place, diagnostic.code, diagnostic.message

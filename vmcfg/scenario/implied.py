@@ -1,0 +1,55 @@
+"""Defaults that depend on other settings: the only host, the tags a processor has, the backing that a mode decides.
+
+All other defaults are in the schema. These are few and stand here together, with the origin that each reports.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from vmcfg.scenario.document import Node, Step, find
+from vmcfg.scenario.settings import Broken, Settings
+from vmcfg.scenario.spec import Origin
+
+NATIVE_BACKING = "at_start"  # an operating system on bare metal has all its memory
+
+
+def fill(root: Node, settings: Settings) -> None:
+    """Puts these defaults where the document is silent, as far as what they depend on is known."""
+    for section, rule in (("vms", _only_host), ("hosts", _tags_of_the_processor), ("vms", _backing_of_the_mode)):
+        for name in settings.get(section, ()):
+            with suppress(Broken):
+                rule(root, settings, name)
+
+
+def origin(settings: Settings, path: tuple[Step, ...]) -> Origin:
+    """Where a value came from that the document does not mention."""
+    if path[0] == "hosts" and (path[2:3] == ("cpu",) or path[2:] == ("mmu", "vpid")) and path[3:] != ("profile",):
+        return Origin("profile", settings["hosts"][path[1]]["cpu"]["profile"])
+    if path[0] == "vms" and path[2:] == ("backing",):
+        mode = _mode(settings, settings["vms"][path[1]])
+        return Origin("mode", mode) if mode == "native" else Origin("default")
+    return Origin("default")
+
+
+def _only_host(_: Node, settings: Settings, name: str) -> None:
+    vm, hosts = settings["vms"][name], settings["hosts"]
+    if vm["host"] is None and len(hosts) == 1:
+        vm["host"] = next(iter(hosts))
+
+
+def _tags_of_the_processor(_: Node, settings: Settings, name: str) -> None:
+    host = settings["hosts"][name]
+    if host["mmu"]["vpid"] is None:
+        host["mmu"]["vpid"] = bool({"vpid", "asid"} & set(host["cpu"]["features"]))
+
+
+def _backing_of_the_mode(root: Node, settings: Settings, name: str) -> None:
+    vm = settings["vms"][name]
+    if find(root, ("vms", name, "backing")) is None and _mode(settings, vm) == "native":
+        vm["backing"] = NATIVE_BACKING
+
+
+def _mode(settings: Settings, vm: Settings) -> str:
+    mode: str = settings["hosts"][vm["host"]]["mmu"]["mode"]
+    return mode

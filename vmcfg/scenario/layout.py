@@ -1,0 +1,90 @@
+"""Where a workload's regions lie in its address space, and how many VMs `count` makes.
+
+Regions lie in written order from 0x400000, each at the next 1 GiB boundary after the one before unless it has a base;
+a phase whose pattern has a size of its own adds a region named after the phase, behind the named ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from vmcfg.scenario.document import Step
+from vmcfg.scenario.settings import Broken, Settings
+from vmcfg.units import PAGE_BYTES
+
+FIRST_VPN = 0x400000 // PAGE_BYTES
+ALIGN_PAGES = (1 << 30) // PAGE_BYTES
+END_VPN = (1 << 47) // PAGE_BYTES  # the user half of a 4-level address space
+
+
+@frozen
+class Placed:
+    """A region with its place; `path` is where its size is written."""
+
+    name: str
+    base_vpn: int
+    pages: int
+    path: tuple[Step, ...]
+
+    @property
+    def end_vpn(self) -> int:
+        return self.base_vpn + self.pages
+
+
+@frozen
+class Instance:
+    """One VM; `path` is where it is written, which instances of one `count` share."""
+
+    name: str
+    declared: str
+    path: tuple[Step, ...]
+    settings: Settings
+
+
+def regions(name: str, workload: Settings) -> list[Placed]:
+    """Places the regions of a workload. Raises Broken if one of them is faulty."""
+    placed: list[Placed] = []
+    following = FIRST_VPN
+    for region, pages, base, path in _unplaced(name, workload):
+        base_vpn = following if base is None else base // PAGE_BYTES
+        placed.append(Placed(region, base_vpn, pages, path))
+        following = -(-placed[-1].end_vpn // ALIGN_PAGES) * ALIGN_PAGES
+    return placed
+
+
+def own_region(number: int) -> str:
+    """The name of the region that the n-th phase (from 1) makes for itself."""
+    return f"phase-{number}"
+
+
+def instances(vms: Settings, picked: dict[str, str]) -> Iterator[Instance]:
+    """All VMs in order of declaration, instances by number. VMs whose count is faulty are left out."""
+    for name, settings in vms.items():
+        if name not in picked and isinstance(settings, dict):
+            yield from _instances(name, settings, vms, picked)
+
+
+def _instances(name: str, settings: Settings, vms: Settings, picked: dict[str, str]) -> Iterator[Instance]:
+    try:
+        count = settings["count"]
+    except Broken:
+        return
+    if count == 1 and not picked.get(f"{name}-1") == name:
+        yield Instance(name, name, ("vms", name), settings)
+        return
+    for number in range(1, count + 1):
+        instance = f"{name}-{number}"
+        entry = instance if picked.get(instance) == name else name
+        yield Instance(instance, name, ("vms", entry), vms[entry])
+
+
+def _unplaced(name: str, workload: Settings) -> Iterator[tuple[str, int, int | None, tuple[Step, ...]]]:
+    for region, settings in workload["regions"].items():
+        yield region, settings["size"], settings["base"], ("workloads", name, "regions", region, "size")
+    for index, phase in enumerate(workload["phases"]):
+        pattern = phase["pattern"]
+        if pattern is not None and pattern["size"] is not None:
+            path = ("workloads", name, "phases", index, "pattern", "size")
+            yield own_region(index + 1), pattern["size"], None, path

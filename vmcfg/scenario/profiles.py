@@ -1,0 +1,69 @@
+"""Processor profiles: real processors as data files, each figure with its source.
+
+A scenario names a profile and may override any figure of it; what it does not mention is the profile's. A figure
+that rests on an assumption is remembered as such, unless the scenario sets it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from attrs import frozen
+
+from vmcfg import resources
+from vmcfg.errors import InvalidScenario
+from vmcfg.scenario import messages, schema
+from vmcfg.scenario.document import Node, Source, plain
+from vmcfg.scenario.reading import Unreadable, read, split_lines
+
+
+@frozen
+class Profile:
+    """A profile as the scenario would write it, and the dotted names of its assumed figures."""
+
+    figures: dict[str, Any]
+    assumed: tuple[str, ...]
+
+
+@cache
+def load(name: str) -> Profile:
+    """Reads a shipped profile. Raises InvalidScenario with the profile's own faults, KeyError if there is none."""
+    if name not in resources.profile_names():
+        raise KeyError(name)
+    value = plain(_checked(name))
+    figures = {key: item for key, item in value.items() if key not in ("apiVersion", "kind", "title")}
+    assumed = tuple(path for path, figure in _walk(figures) if "assumed" in figure)
+    return Profile(_values(figures), assumed)
+
+
+def merged(profile: Any, overrides: Any) -> Any:
+    """The profile's value with the scenario's put over it, mapping by mapping."""
+    if not isinstance(profile, dict) or not isinstance(overrides, dict):
+        return overrides
+    both = {key: merged(profile[key], overrides[key]) for key in overrides if key in profile}
+    return {**profile, **overrides, **both}
+
+
+def _checked(name: str) -> Node:
+    path = resources.profile_directory() / f"{name}.yaml"
+    text = path.read_text("utf-8")
+    try:
+        root, diagnostics = read(Source(f"{name}.yaml", split_lines(text)), text)
+    except Unreadable as unreadable:
+        raise InvalidScenario(unreadable.diagnostics) from None
+    diagnostics += messages.diagnose(root, "profile", schema.faults("profile", plain(root)))
+    if diagnostics:
+        raise InvalidScenario(diagnostics)
+    return root
+
+
+def _values(figures: dict[str, Any]) -> dict[str, Any]:
+    return {key: item["value"] if "value" in item else _values(item) for key, item in figures.items()}
+
+
+def _walk(figures: dict[str, Any], above: str = "") -> list[tuple[str, dict[str, Any]]]:
+    found: list[tuple[str, dict[str, Any]]] = []
+    for key, item in figures.items():
+        found += [(above + key, item)] if "value" in item else _walk(item, f"{above}{key}.")
+    return found
