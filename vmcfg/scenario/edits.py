@@ -1,13 +1,15 @@
 """Changes to a document before it is checked: `--set path=value`, and short forms written out.
 
 An edit puts a node with its own source into the tree, so that a fault in it shows the text of the `--set`, and
-everything after this file cannot tell an edited scenario from one that was written so.
+everything after this file cannot tell an edited scenario from one that was written so. A path must lead to a key
+that the schema knows there: a typing error must not become a setting that nothing reads.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -15,7 +17,7 @@ from vmcfg.errors import Diagnostic
 from vmcfg.scenario import schema
 from vmcfg.scenario.document import Mark, Node, Source, Step, find, replaced
 from vmcfg.scenario.reading import Unreadable, read_value, split_lines
-from vmcfg.scenario.suggest import did_you_mean, one_of
+from vmcfg.scenario.suggest import did_you_mean
 
 SET = "--set"
 _HOST_KEYS = ("mmu", "cpu")  # `mmu.mode=nested` is short for the same of every host
@@ -23,14 +25,14 @@ _HOST_KEYS = ("mmu", "cpu")  # `mmu.mode=nested` is short for the same of every 
 
 @frozen
 class Edited:
-    """A document with its edits; `instances` maps a VM that a `--set` picked from a `count` to the one declared."""
+    """A document with its edits; `picked` maps a VM that a `--set` picked from a `count` to the one declared."""
 
     root: Node
-    instances: dict[str, str]
+    picked: dict[str, str]
 
 
 class _Refused(Exception):
-    """An edit that cannot be made: where in its text, and why."""
+    """An edit that cannot be made: the stretch of its text that is wrong, and why."""
 
     def __init__(self, column: int, width: int, message: str, hint: str = ""):
         super().__init__(message)
@@ -41,7 +43,7 @@ def apply(root: Node, sets: Sequence[str]) -> tuple[Edited, list[Diagnostic]]:
     """Writes short forms out and applies the edits in order. Returns the faults of the edits that could not be made."""
     edited = Edited(_without_short_forms(root), {})
     diagnostics: list[Diagnostic] = []
-    for number, text in enumerate(sets, 1):
+    for number, text in enumerate(sets if isinstance(root.value, dict) else (), 1):
         source = Source(SET, split_lines(text), number)
         try:
             edited = _edit(edited, text, source)
@@ -56,116 +58,130 @@ def apply(root: Node, sets: Sequence[str]) -> tuple[Edited, list[Diagnostic]]:
 
 def _without_short_forms(root: Node) -> Node:
     """`cpu: nehalem` is short for `cpu: {profile: nehalem}`."""
-    hosts = find(root, ["hosts"])
-    for name in hosts.value if hosts is not None and isinstance(hosts.value, dict) else ():
-        cpu = find(root, ["hosts", name, "cpu"])
+    for name in _names(root, "hosts"):
+        path = ["hosts", name, "cpu"]
+        cpu = find(root, path)
         if cpu is not None and isinstance(cpu.value, str):
-            whole = Node({"profile": cpu}, cpu.mark, {"profile": cpu.mark})
-            root = replaced(root, ["hosts", name, "cpu"], whole, cpu.mark)
+            root = replaced(root, path, Node({"profile": cpu}, cpu.mark, {"profile": cpu.mark}), cpu.mark)
     return root
 
 
+def _names(root: Node, section: str) -> list[str]:
+    node = find(root, [section])
+    return list(node.value) if node is not None and isinstance(node.value, dict) else []
+
+
 def _edit(edited: Edited, text: str, source: Source) -> Edited:
-    dotted, equals, value = text.partition("=")
-    if len(source.lines) > 1 or not equals or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", dotted):
+    path, equals, value = text.partition("=")
+    if len(source.lines) > 1 or not equals or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", path):
         raise _Refused(0, len(source.lines[0]), "found no path=value, expected for instance run.epoch=10ms")
-    node = read_value(source, value, len(dotted) + 1)
-    steps = dotted.split(".")
-    for path in _absolute(edited.root, steps):
-        edited = _put(edited, path, node, Mark(source, 0, 0, len(dotted)))
+    node = read_value(source, value, len(path) + 1)
+    key = Mark(source, 0, 0, len(path))
+    edited = _with_instance(edited, path.split("."))
+    for steps in _meant(edited, path.split(".")):
+        edited = evolve(edited, root=_put(edited.root, steps, node, key))
     return edited
-
-
-def _absolute(root: Node, steps: list[str]) -> list[list[str]]:
-    """The paths that are meant: the one given, or one per host for the short form of a host's key."""
-    if steps[0] not in _HOST_KEYS:
-        return [steps]
-    hosts = find(root, ["hosts"])
-    names = list(hosts.value) if hosts is not None and isinstance(hosts.value, dict) else []
-    if not names:
-        raise _Refused(0, len(steps[0]), f"found '{steps[0]}', which is a key of hosts, expected a scenario with hosts")
-    return [["hosts", name, *steps] for name in names]
-
-
-def _put(edited: Edited, steps: list[str], node: Node, key: Mark) -> Edited:
-    edited = _with_instance(edited, steps)
-    root = edited.root
-    described, path = schema.load("scenario"), list[Step]()
-    for depth, name in enumerate(steps):
-        here = find(root, path)
-        assert here is not None
-        column = sum(len(step) + 1 for step in key.source.lines[0].split(".")[:0])
-        step = _step(here, described, name, steps[:depth], key, column)
-        described = _below(described, here, step)
-        path.append(step)
-        if depth < len(steps) - 1 and _is_nothing(find(root, path)):
-            root = replaced(root, path, Node({}, key), key)
-    return evolve(edited, root=replaced(root, path, node, key))
-
-
-def _is_nothing(node: Node | None) -> bool:
-    return node is None or node.value is None or not isinstance(node.value, dict | list)
-
-
-def _step(here: Node, described: object, name: str, before: list[str], key: Mark, column: int) -> Step:
-    """The step that a name in the path stands for, or _Refused where there is no such thing."""
-    parent = ".".join(before) or "the scenario"
-    if isinstance(here.value, list):
-        if name.isdigit() and int(name) < len(here.value):
-            return int(name)
-        raise _unknown(key, before, name, f"expected 0 to {len(here.value) - 1}, an item of {parent}")
-    value = here.value if isinstance(here.value, dict) else {}
-    known = schema.properties(described, _plain_kind(value))
-    is_open = any(isinstance(part.get("additionalProperties"), dict) for part in schema.parts(described, value))
-    if name in known or name in value:
-        return name
-    names = [*value] if is_open else [*known]
-    raise _unknown(key, before, name, f"expected a key of {parent}", did_you_mean(name, names))
-
-
-def _unknown(key: Mark, before: list[str], name: str, expected: str, hint: str = "") -> _Refused:
-    written = key.source.lines[0][: key.width].split(".")
-    skipped = len(before) + 1 - len(written) if len(before) + 1 > len(written) else 0
-    column = sum(len(step) + 1 for step in written[: len(before) - _extra(before, written)])
-    del skipped
-    return _Refused(column, len(name), f"found '{name}', {expected}", hint)
-
-
-def _extra(before: list[str], written: list[str]) -> int:
-    """How many steps a short form left out in front."""
-    return 2 if written[0] in _HOST_KEYS else 0
-
-
-def _plain_kind(value: dict[str, Node]) -> dict[str, object]:
-    return {name: child.value for name, child in value.items()}
-
-
-def _below(described: object, here: Node, step: Step) -> object:
-    """The schema of what stands at a step."""
-    value = _plain_kind(here.value) if isinstance(here.value, dict) else here.value
-    if isinstance(step, int):
-        return next((part["items"] for part in schema.parts(described, value) if "items" in part), {})
-    known = schema.properties(described, value)
-    if step in known:
-        return known[step]
-    rest = (part["additionalProperties"] for part in schema.parts(described, value) if "additionalProperties" in part)
-    return next((part for part in rest if isinstance(part, dict)), {})
 
 
 def _with_instance(edited: Edited, steps: list[str]) -> Edited:
     """Makes `vms.web-2` an entry of its own when it is the second of `web: {count: 3}`."""
-    vms = find(edited.root, ["vms"])
-    match = re.fullmatch(r"(.+)-([1-9][0-9]*)", steps[1]) if steps[0] == "vms" and len(steps) > 2 else None
-    if vms is None or not isinstance(vms.value, dict) or match is None or steps[1] in vms.value:
+    match = re.fullmatch(r"(.+)-([1-9][0-9]{0,5})", steps[1]) if steps[0] == "vms" and len(steps) > 2 else None
+    if match is None or steps[1] in _names(edited.root, "vms") or steps[2] == "count":
         return edited
-    declared = find(vms, [match[1]])
-    count = find(vms, [match[1], "count"])
-    if declared is None or count is None or not isinstance(count.value, int) or not 1 <= int(match[2]) <= count.value:
+    declared, number = match[1], int(match[2])
+    vm, count = (find(edited.root, ["vms", declared, *below]) for below in ([], ["count"]))
+    if vm is None or count is None or not isinstance(count.value, int) or not number <= count.value:
         return edited
-    entries = {name: child for name, child in declared.value.items() if name != "count"}
-    one = evolve(declared, value=entries)
-    root = replaced(edited.root, ["vms", steps[1]], one, vms.keys[match[1]])
-    return evolve(edited, root=root, instances={**edited.instances, steps[1]: match[1]})
+    entries = {name: child for name, child in vm.value.items() if name != "count"}
+    root = replaced(edited.root, ["vms", steps[1]], evolve(vm, value=entries), vm.mark)
+    return evolve(edited, root=root, picked={**edited.picked, steps[1]: declared})
 
 
-__all__ = ["Edited", "apply", "one_of"]
+def _meant(edited: Edited, steps: list[str]) -> Iterator[list[str]]:
+    """The full paths that a `--set` means: one per host for a host's key, a VM and those picked from its count."""
+    if steps[0] in _HOST_KEYS:
+        hosts = _names(edited.root, "hosts")
+        if not hosts:
+            raise _Refused(0, len(steps[0]), f"found '{steps[0]}', which is a key of hosts, expected a scenario with hosts")
+        yield from (["hosts", name, *steps] for name in hosts)
+        return
+    yield steps
+    if steps[0] == "vms" and len(steps) > 2 and steps[2] != "count":
+        yield from (["vms", name, *steps[2:]] for name, declared in edited.picked.items() if declared == steps[1])
+
+
+def _put(root: Node, steps: list[str], node: Node, key: Mark) -> Node:
+    """The tree with a node at a path that the schema knows; mappings on the way are made where they are missing."""
+    described: Any = schema.load("scenario")
+    path: list[Step] = []
+    for depth, name in enumerate(steps):
+        here = find(root, path)
+        assert here is not None
+        step = _step(here, described, steps[: depth + 1], key)
+        root = _without_rivals(root, path, described, name)
+        described = _below(here, described, step)
+        path.append(step)
+        if depth < len(steps) - 1 and not _holds_others(find(root, path)):
+            root = replaced(root, path, Node({}, key), key)
+    return replaced(root, path, node, key)
+
+
+def _holds_others(node: Node | None) -> bool:
+    return node is not None and isinstance(node.value, dict | list)
+
+
+def _step(here: Node, described: Any, steps: list[str], key: Mark) -> Step:
+    """The step that the last name of a path stands for, or _Refused where there is no such thing."""
+    name, parent = steps[-1], ".".join(steps[:-1])
+    if isinstance(here.value, list):
+        if name.isdigit() and int(name) < len(here.value):
+            return int(name)
+        raise _unknown(key, steps, f"expected the number of an item of {parent}", f"it has items 0 to {len(here.value) - 1}")
+    written = here.value if isinstance(here.value, dict) else {}
+    known = schema.properties(described, _shallow(here))
+    if name in known or name in written:
+        return name
+    names = [*written] if any(isinstance(rest, dict) for rest in _rests(described, here)) else [*known]
+    raise _unknown(key, steps, f"expected a key of {parent or 'the scenario'}", did_you_mean(name, names))
+
+
+def _unknown(key: Mark, steps: list[str], expected: str, hint: str) -> _Refused:
+    """Points at the last step, as far as it was written and not left out by a short form."""
+    written = key.source.lines[0][: key.width].split(".")
+    implied = 2 if written[0] in _HOST_KEYS else 0
+    column = sum(len(step) + 1 for step in written[: len(steps) - implied - 1])
+    return _Refused(column, len(steps[-1]), f"found '{steps[-1]}', {expected}", hint)
+
+
+def _without_rivals(root: Node, path: list[Step], described: Any, name: str) -> Node:
+    """Setting one of two keys that exclude each other removes the other: `run.accesses` replaces `run.duration`."""
+    here = find(root, path)
+    assert here is not None
+    rules = [part.get(word, ()) for part in schema.parts(described, _shallow(here)) for word in schema.EXCLUSIVE]
+    rivals = {rival for rule in rules if name in rule for rival in rule if rival != name}
+    if not isinstance(here.value, dict) or not rivals & set(here.value):
+        return root
+    kept = {key: child for key, child in here.value.items() if key not in rivals}
+    return replaced(root, path, evolve(here, value=kept), here.mark)
+
+
+def _below(here: Node, described: Any, step: Step) -> Any:
+    """The schema of what stands at a step."""
+    if isinstance(step, int):
+        return next((part["items"] for part in schema.parts(described, []) if "items" in part), {})
+    known = schema.properties(described, _shallow(here))
+    if step in known:
+        return known[step]
+    return next((rest for rest in _rests(described, here) if isinstance(rest, dict)), {})
+
+
+def _rests(described: Any, here: Node) -> list[Any]:
+    parts = schema.parts(described, _shallow(here))
+    return [part["additionalProperties"] for part in parts if "additionalProperties" in part]
+
+
+def _shallow(node: Node) -> Any:
+    """The value one level deep, which is all that an `if` of the schema asks for."""
+    if isinstance(node.value, dict):
+        return {name: child.value for name, child in node.value.items()}
+    return {} if node.value is None else node.value

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from attrs import define, field
 
 from vmcfg.errors import Diagnostic, Note
-from vmcfg.scenario.document import Node, Step, alias_notes, dotted, key_place, value_place
+from vmcfg.scenario.document import Node, Step, alias_notes, dotted, find, key_place, value_place
 
 Path = tuple[Step, ...]
 
@@ -21,9 +21,9 @@ class Findings:
 
     def add(self, path: Path, code: str, message: str, hint: str = "", also: Sequence[tuple[Path, str]] = (),
             at_key: bool = False) -> None:
-        """Reports a fault at the value of a path (or its key), and other lines that have to do with it."""
+        """Reports a fault at the value of a path (or its key), and other written lines that have to do with it."""
         place = key_place(self.root, path) if at_key else value_place(self.root, path)
-        notes = tuple(Note(value_place(self.root, other), text) for other, text in also)
+        notes = tuple(Note(value_place(self.root, other), text) for other, text in also if find(self.root, other))
         self.extend([Diagnostic(place, dotted(path), code, message, hint, notes + alias_notes(self.root, path))])
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:

@@ -45,12 +45,12 @@ def _load(text: str, name: str, path: Path | None, sets: Sequence[str], director
     folder = path.parent if path is not None else directory or Path(".")
     settings, assumed = _settings(findings)
     implied.fill(edited.root, settings)
-    checks.check(findings, settings, edited.instances, folder)
+    checks.check(findings, settings, edited.picked, folder)
     if findings.diagnostics:
         raise InvalidScenario(findings.diagnostics)
     origins = _origins(edited.root, settings)
     stem = path.name.split(".")[0] if path is not None else "scenario"
-    return build(stem, path, folder, settings, edited.instances, assumed, origins)
+    return build(stem, path, folder, settings, edited.picked, assumed, origins)
 
 
 def _text(path: Path, name: str) -> str:

@@ -24,7 +24,8 @@ from vmcfg import resources, units
 from vmcfg.scenario.document import Step
 
 Schema = dict[str, Any]
-_ABOUT_ONE_KEY = ("required", "additionalProperties", "x-exactly-one", "x-at-most-one")
+EXCLUSIVE = ("x-exactly-one", "x-at-most-one")
+_ABOUT_ONE_KEY = ("required", "additionalProperties", *EXCLUSIVE)
 
 
 @frozen
@@ -92,7 +93,8 @@ def _absolute(schema: Any, file: str) -> Any:
         return [_absolute(item, file) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    copy = {key: _absolute(item, file) for key, item in schema.items()}
+    # Without $schema, which would make jsonschema leave our validator for its own at each file.
+    copy = {key: _absolute(item, file) for key, item in schema.items() if key != "$schema"}
     if isinstance(copy.get("$ref"), str) and copy["$ref"].startswith("#"):
         copy["$ref"] = file + copy["$ref"]
     return copy
