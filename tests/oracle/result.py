@@ -19,6 +19,7 @@ class OracleResult:
 
     counters: dict[str, list[dict[str, int]]]  # [vm][row][event]
     exits: dict[str, list[dict[str, tuple[int, int]]]]  # [vm][row][reason] -> (count, cycles)
+    began: dict[str, list[int | None]]  # [vm][row] when the row's first turn began
     elapsed: dict[str, list[int]]  # [vm][row] from the row's first turn to its last retirement; 0 without a touch
     frames: dict[str, dict[str, int]]  # [host]: total, free, private, shared, overhead, reserved
     pages: dict[str, dict[str, int]]  # [vm]: configured, private, unbacked, guest_free, guest_tables, guest_kernel

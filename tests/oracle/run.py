@@ -35,6 +35,7 @@ def run(
     return OracleResult(
         counters={name: account.counters for name, account in accounts.items()},
         exits={name: account.exits for name, account in accounts.items()},
+        began={name: account.began for name, account in accounts.items()},
         elapsed={name: _elapsed(account) for name, account in accounts.items()},
         frames={machine.host.name: machine.frames.summary() for machine in machines},
         pages={name: memory.pages() for name, memory in memories.items()},

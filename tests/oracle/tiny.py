@@ -26,7 +26,7 @@ from vmcfg.scenario.spec import (
     Trace,
     Vm,
     Workload,
-)  # fmt: skip
+)
 
 COSTS: Mapping[str, int] = {
     "access": 1,
@@ -61,7 +61,8 @@ def processor(**changes: Any) -> Cpu:
 
 def host(mode: str = "nested", vpid: bool = True, cpu: Cpu | None = None, **changes: Any) -> Host:
     plain = Host(
-        name="h", memory_pages=100_000, cores=1, quantum_ns=10_000_000, cpu=cpu or processor(), mmu=Mmu(mode, 4096, vpid)
+        name="h", memory_pages=100_000, cores=1, quantum_ns=10_000_000, cpu=cpu or processor(),
+        mmu=Mmu(mode, 4096, vpid),
     )  # fmt: skip
     return evolve(plain, **changes)
 
