@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from math import gcd
 from typing import Any
 
+from vmcfg import unit_hints
+
 SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
 COUNTS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
@@ -21,7 +23,6 @@ LONGEST = 40  # characters of a quantity; far more than any exact value needs
 DECIMALS = 6  # digits after the point of a plain decimal
 
 _NUMBER = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
-_SPLIT = re.compile(r"([-+]?[0-9.,_]+)\s*(\D*)", re.ASCII)
 
 
 class QuantityError(ValueError):
@@ -51,7 +52,7 @@ def amount(value: Any) -> int | None:
 def parse_size(value: Any) -> int:
     """Bytes from `4GiB`, `1.5MiB`, `512B`."""
     expected = "a size such as 512MiB or 4GiB"
-    return _scaled(value, SIZES, expected, _size_hint, "bytes")
+    return _scaled(value, SIZES, expected, unit_hints.size, "bytes")
 
 
 def parse_pages(value: Any) -> int:
@@ -67,7 +68,7 @@ def parse_pages(value: Any) -> int:
 def parse_duration(value: Any) -> int:
     """Nanoseconds from `100us`, `1.5s`, `2h`."""
     expected = "a duration such as 100ms or 60s"
-    return _scaled(value, TIMES, expected, _duration_hint, "nanoseconds")
+    return _scaled(value, TIMES, expected, unit_hints.duration, "nanoseconds")
 
 
 def parse_count(value: Any) -> int:
@@ -75,7 +76,7 @@ def parse_count(value: Any) -> int:
     expected = "a count such as 1000000 or 10M"
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    return _scaled(value, COUNTS, expected, _count_hint, "")
+    return _scaled(value, COUNTS, expected, unit_hints.count, "")
 
 
 def parse_count_or_duration(value: Any) -> tuple[str, int]:
@@ -95,8 +96,8 @@ def parse_rate(value: Any) -> tuple[int, int]:
     expected = "a rate such as 20000/s"
     count, slash, unit = value.partition("/") if isinstance(value, str) else ("", "", "")
     if not slash or unit not in TIMES:
-        raise QuantityError(expected, _rate_hint(value))
-    touches = _scaled(count, COUNTS, expected, _count_hint, "") * 10**9
+        raise QuantityError(expected, unit_hints.rate(value))
+    touches = _scaled(count, COUNTS, expected, unit_hints.count, "") * 10**9
     if touches == 0:
         raise QuantityError("a rate above zero", "leave a phase without touches out")
     common = gcd(touches, TIMES[unit])
@@ -106,7 +107,7 @@ def parse_rate(value: Any) -> tuple[int, int]:
 def parse_share(value: Any) -> int:
     """Parts per million from `30%` or `0.25%`."""
     expected = "a share such as 30%"
-    ppm = _scaled(value, {"%": MILLION // 100}, expected, _share_hint, "parts per million")
+    ppm = _scaled(value, {"%": MILLION // 100}, expected, unit_hints.share, "parts per million")
     if ppm > MILLION:
         raise QuantityError("at most 100%")
     return ppm
@@ -193,73 +194,3 @@ def _largest(amount: int, units: Mapping[str, int]) -> str:
     if amount == 0:
         unit = min(units, key=units.__getitem__)
     return f"{amount // units[unit]}{unit}"
-
-
-def _split(value: Any) -> tuple[str, str]:
-    """The number and the unit of something that is almost a quantity."""
-    match = _SPLIT.fullmatch(str(value)) if isinstance(value, str | int | float) else None
-    return (match[1], match[2].strip()) if match else ("", "")
-
-
-def _size_hint(value: Any) -> str:
-    number, unit = _split(value)
-    if not _NUMBER.fullmatch(number):
-        return _number_hint(number)
-    if unit == "":
-        return f"a size needs a unit: {number}B, {number}KiB, {number}MiB or {number}GiB"
-    power = " KMGT".find(unit[0].upper())
-    if power < 1 or unit[1:].lower() not in ("", "b", "i", "ib"):
-        return "units of size are B, KiB, MiB, GiB, TiB"
-    binary = list(SIZES)[power]
-    if unit in (binary, binary.lower(), binary.upper()) or unit[1:].lower() in ("i", "ib"):
-        return f"write {number}{binary}"
-    decimal = f"{int(number) * 1000**power}B" if number.isdigit() else f"{number} times {1000**power} bytes"
-    return f"'{unit}' has two readings: write {number}{binary}, or {decimal} for powers of 1000"
-
-
-def _duration_hint(value: Any) -> str:
-    number, unit = _split(value)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]+(:[0-9]+){1,2}", value):
-        return "write it in one unit, such as 90min"
-    if not _NUMBER.fullmatch(number):
-        return _number_hint(number)
-    if unit == "":
-        return f"a duration needs a unit: {number}us, {number}ms or {number}s"
-    if unit == "m":
-        return f"'m' has two readings: write {number}min or {number}ms"
-    names = {"sec": "s", "second": "s", "minute": "min", "hour": "h", "hr": "h", "msec": "ms", "usec": "us"}
-    meant = {**names, "µs": "us", "μs": "us"}.get(unit.lower().removesuffix("s") if unit[-1:] == "s" else unit.lower())
-    meant = meant or {"µs": "us", "μs": "us"}.get(unit) or (unit.lower() if unit.lower() in TIMES else None)
-    meant = meant or (unit if unit in TIMES else None)
-    return f"write {number}{meant}" if meant else "units of time are ns, us, ms, s, min, h"
-
-
-def _count_hint(value: Any) -> str:
-    number, unit = _split(value)
-    if number and not _NUMBER.fullmatch(number):
-        return _number_hint(number)
-    return "thousands, millions and billions are k, M and G" if unit else ""
-
-
-def _rate_hint(value: Any) -> str:
-    number, unit = _split(value)
-    if number and unit in ("", "Hz", "k", "M", "G", "kHz", "MHz"):
-        return f"a rate needs a unit of time: {number}{unit.removesuffix('Hz')}/s"
-    return "units of time are ns, us, ms, s, min, h"
-
-
-def _share_hint(value: Any) -> str:
-    number, unit = _split(value)
-    if unit == "%":
-        return _number_hint(number)
-    if isinstance(value, float) and 0 <= value <= 1:
-        return f"write {format_share(round(value * MILLION))}"
-    return f"a share needs a percent sign: {number}%" if number else ""
-
-
-def _number_hint(number: str) -> str:
-    if "_" in number or "," in number:
-        return f"write the digits without separators: {number.replace('_', '').replace(',', '')}"
-    if number.startswith(("-", "+")):
-        return "write the number without a sign"
-    return "leading zeros are not allowed" if number.startswith("0") else ""

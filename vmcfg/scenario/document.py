@@ -7,7 +7,7 @@ an alias shares its node with the anchor, and an edit of one must not reach the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -87,15 +87,16 @@ def key_place(root: Node, path: Sequence[Step]) -> Place:
     parent = find(root, path[:-1]) if path else None
     if parent is not None and isinstance(path[-1], str) and path[-1] in parent.keys:
         return parent.keys[path[-1]].place()
-    return value_place(root, path)
+    node = find(root, path)
+    return node.mark.place() if node is not None else key_place(root, path[:-1])
 
 
 def value_place(root: Node, path: Sequence[Step]) -> Place:
-    """Where the value of a path stands, or its nearest written ancestor's key."""
+    """Where the value of a path stands; its key if there is nothing behind it, else the nearest key above it."""
     node = find(root, path)
     if node is None:
         return key_place(root, path[:-1])
-    return node.mark.place()
+    return node.mark.place() if node.value is not None else key_place(root, path)
 
 
 def alias_notes(root: Node, path: Sequence[Step]) -> tuple[Note, ...]:
@@ -122,17 +123,6 @@ def replaced(root: Node, path: Sequence[Step], new: Node, key: Mark) -> Node:
 
 def dotted(path: Sequence[Step]) -> str:
     return ".".join(map(str, path))
-
-
-def walk(node: Node, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Node]]:
-    """All nodes with their paths, parents first."""
-    yield path, node
-    if isinstance(node.value, dict):
-        for name, child in node.value.items():
-            yield from walk(child, (*path, name))
-    elif isinstance(node.value, list):
-        for index, child in enumerate(node.value):
-            yield from walk(child, (*path, index))
 
 
 def _child(node: Node, step: Step) -> Node | None:

@@ -102,7 +102,7 @@ def _meant(edited: Edited, steps: list[str]) -> Iterator[list[str]]:
     if steps[0] in _HOST_KEYS:
         hosts = _names(edited.root, "hosts")
         if not hosts:
-            raise _Refused(0, len(steps[0]), f"found '{steps[0]}', which is a key of hosts, expected a scenario with hosts")
+            raise _Refused(0, len(steps[0]), f"found '{steps[0]}', a key of hosts, expected a scenario with hosts")
         yield from (["hosts", name, *steps] for name in hosts)
         return
     yield steps
@@ -136,7 +136,8 @@ def _step(here: Node, described: Any, steps: list[str], key: Mark) -> Step:
     if isinstance(here.value, list):
         if name.isdigit() and int(name) < len(here.value):
             return int(name)
-        raise _unknown(key, steps, f"expected the number of an item of {parent}", f"it has items 0 to {len(here.value) - 1}")
+        items = f"it has items 0 to {len(here.value) - 1}"
+        raise _unknown(key, steps, f"expected the number of an item of {parent}", items)
     written = here.value if isinstance(here.value, dict) else {}
     known = schema.properties(described, _shallow(here))
     if name in known or name in written:

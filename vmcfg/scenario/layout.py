@@ -62,7 +62,7 @@ def own_region(number: int) -> str:
 def instances(vms: Settings, picked: dict[str, str]) -> Iterator[Instance]:
     """All VMs in order of declaration, instances by number. VMs whose count is faulty are left out."""
     for name, settings in vms.items():
-        if name not in picked and isinstance(settings, dict):
+        if name not in picked and isinstance(settings, Settings):
             yield from _instances(name, settings, vms, picked)
 
 
@@ -71,7 +71,7 @@ def _instances(name: str, settings: Settings, vms: Settings, picked: dict[str, s
         count = settings["count"]
     except Broken:
         return
-    if count == 1 and not picked.get(f"{name}-1") == name:
+    if count == 1 and picked.get(f"{name}-1") != name:
         yield Instance(name, name, ("vms", name), settings)
         return
     for number in range(1, count + 1):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vmcfg.errors import Diagnostic, InvalidScenario, Place
 from vmcfg import resources
+from vmcfg.errors import Diagnostic, InvalidScenario, Place
 from vmcfg.scenario import checks, edits, implied, messages, profiles, schema, spec
 from vmcfg.scenario.build import build
 from vmcfg.scenario.document import Node, Source, Step, dotted, find, plain

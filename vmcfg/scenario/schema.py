@@ -111,7 +111,7 @@ def _applies(condition: Schema, value: Any) -> bool:
 @cache
 def _validator(schema_name: str) -> Any:
     from jsonschema import Draft202012Validator, validators
-    from referencing import Registry, Resource
+    from referencing import Registry
     from referencing.jsonschema import DRAFT202012
 
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
@@ -124,9 +124,9 @@ def _validator(schema_name: str) -> Any:
         "x-exactly-one": _exclusive(least=1),
         "x-at-most-one": _exclusive(least=0),
     }
-    resources_by_name = [(name, Resource(schema, DRAFT202012)) for name, schema in _files().items()]
+    shipped = [(name, DRAFT202012.create_resource(schema)) for name, schema in _files().items()]
     ours = validators.extend(Draft202012Validator, keywords, type_checker=types)
-    return ours(load(schema_name), registry=Registry().with_resources(resources_by_name))
+    return ours(load(schema_name), registry=Registry().with_resources(shipped))
 
 
 def _fault(error: Any) -> Fault:

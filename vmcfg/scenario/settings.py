@@ -14,6 +14,9 @@ from vmcfg import units
 from vmcfg.scenario import schema
 from vmcfg.scenario.document import Step
 
+Path = tuple[Step, ...]
+_ABSENT = object()
+
 
 class Broken(Exception):
     """A value was asked for that is missing or faulty, which has been reported already."""
@@ -26,7 +29,7 @@ class Settings(dict[str, Any]):
         raise Broken(key)
 
 
-def complete(described: Any, value: Any, broken: Collection[tuple[Step, ...]], path: tuple[Step, ...] = ()) -> Any:
+def complete(described: Any, value: Any, broken: Collection[Path], path: Path = ()) -> Any:
     """Fills in defaults and converts quantities of a plain value, leaving out what stands at a broken path."""
     if isinstance(value, dict):
         return _mapping(described, value, broken, path)
@@ -38,7 +41,7 @@ def complete(described: Any, value: Any, broken: Collection[tuple[Step, ...]], p
     return value
 
 
-def _mapping(described: Any, value: dict[str, Any], broken: Collection[tuple[Step, ...]], path: tuple[Step, ...]) -> Any:
+def _mapping(described: Any, value: dict[str, Any], broken: Collection[Path], path: Path) -> Settings:
     known = schema.properties(described, value)
     rest = _keyword(described, value, "additionalProperties")
     settings = Settings()
@@ -53,13 +56,10 @@ def _mapping(described: Any, value: dict[str, Any], broken: Collection[tuple[Ste
     return settings
 
 
-def _item(described: Any, item: Any, broken: Collection[tuple[Step, ...]], path: tuple[Step, ...]) -> Any:
+def _item(described: Any, item: Any, broken: Collection[Path], path: Path) -> Any:
     if path in broken:
         return Settings()
     return complete(_keyword(described, [], "items"), item, broken, path)
-
-
-_ABSENT = object()
 
 
 def _default(part: Any, name: str, described: Any, value: dict[str, Any]) -> Any:
@@ -69,7 +69,8 @@ def _default(part: Any, name: str, described: Any, value: dict[str, Any]) -> Any
         if "default" in candidate:
             return candidate["default"]
     is_required = any(name in whole.get("required", ()) for whole in schema.parts(described, value))
-    return _ABSENT if is_required or any("x-planned" in candidate and "not" in candidate for candidate in schemas) else None
+    is_planned = any("not" in candidate for candidate in schemas)
+    return _ABSENT if is_required or is_planned else None
 
 
 def _keyword(described: Any, value: Any, keyword: str) -> Any:

@@ -94,7 +94,7 @@ def _refuse(findings: Findings, settings: Settings, refusal: Refusal, name: str,
 
 def _caches(findings: Findings, path: Path, given: Any) -> None:
     """Looks at every cache at or below a path."""
-    if not isinstance(given, dict):
+    if not isinstance(given, Settings):
         return
     if "entries" in given or "ways" in given:
         _shape(findings, path, given)

@@ -6,7 +6,9 @@ larger than all memory, as long as their pages get frames on touch: whether the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import pairwise
 
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.layout import Instance, Placed, instances, regions
@@ -31,12 +33,13 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
                 _host(findings, settings, host, [vm for vm in vms if vm.settings["host"] == host])
 
 
-def table_pages(pages: int, start: int = 0) -> int:
-    """Pages of a 4-level table, without its root, that maps `pages` consecutive pages from page `start`."""
-    tables, first, last = 0, start, start + pages - 1
+def table_pages(spans: Iterable[tuple[int, int]]) -> int:
+    """Pages of a 4-level table, without its root, that maps disjoint spans of pages (first and last, both mapped)."""
+    tables, spans = 0, sorted(spans)
     for _ in range(LEVELS - 1):
-        first, last = first // ENTRIES, last // ENTRIES
-        tables += last - first + 1 if pages else 0
+        spans = [(first // ENTRIES, last // ENTRIES) for first, last in spans]
+        tables += sum(last - first + 1 for first, last in spans)
+        tables -= sum(before[1] == after[0] for before, after in pairwise(spans))  # one table serves both
     return tables
 
 
@@ -54,8 +57,8 @@ def _workload(findings: Findings, settings: Settings, vm: Instance) -> None:
     placed = regions(vm.settings["workload"], settings["workloads"][vm.settings["workload"]])
     too_large = [region for region in placed if region.pages > memory]
     for region in too_large:
-        findings.add(region.path, "too-large", f"found {_size(region.pages)}, expected at most the VM's {_size(memory)}",
-                     also=also)
+        message = f"found {_size(region.pages)}, expected at most the VM's {_size(memory)}"
+        findings.add(region.path, "too-large", message, also=also)
     need = guest_pages_at_start(vm.settings, placed)
     if need > memory and not too_large:
         findings.add((*vm.path, "memory"), "too-large", f"found {_size(memory)}, expected at least {_size(need)}",
@@ -66,12 +69,8 @@ def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
     """Guest pages in use before time 0: kernel, root, and what is populated at start."""
     if vm["populate"] == "on_touch":
         return int(vm["kernel_memory"]) + 1
-    leaves = {number for region in placed for number in range(region.base_vpn // ENTRIES, -(-region.end_vpn // ENTRIES))}
-    tables = len(leaves)
-    for _ in range(LEVELS - 2):
-        leaves = {number // ENTRIES for number in leaves}
-        tables += len(leaves)
-    return int(vm["kernel_memory"]) + 1 + tables + sum(region.pages for region in placed)
+    spans = [(region.base_vpn, region.end_vpn - 1) for region in placed]
+    return int(vm["kernel_memory"]) + 1 + table_pages(spans) + sum(region.pages for region in placed)
 
 
 def _host(findings: Findings, settings: Settings, name: str, vms: list[Instance]) -> None:
@@ -95,13 +94,13 @@ def _frames_at_start(settings: Settings, vm: Instance, mode: str) -> int:
     else:
         workload = vm.settings["workload"]
         pages = guest_pages_at_start(vm.settings, regions(workload, settings["workloads"][workload]))
-    return pages + table_pages(pages) + 1
+    return pages + table_pages([(0, pages - 1)]) + 1
 
 
 def _too_small(findings: Findings, path: Path, memory: int, mode: str, need: int, vm: Instance) -> None:
     tables = "" if mode == "native" else ", host tables included"
-    findings.add(path, "too-small", f"found {_size(memory)}, expected at least {_size(need)} for what its VMs hold at start"
-                 f"{tables}", also=[((*vm.path, "memory"), f"VM '{vm.name}' does not fit")])
+    message = f"found {_size(memory)}, expected at least {_size(need)} for what its VMs hold at start{tables}"
+    findings.add(path, "too-small", message, also=[((*vm.path, "memory"), f"VM '{vm.name}' does not fit")])
 
 
 def _size(pages: int) -> str:

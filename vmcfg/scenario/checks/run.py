@@ -8,12 +8,12 @@ from vmcfg.scenario.checks.workloads import ends_by_itself
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.layout import Instance, instances
 from vmcfg.scenario.settings import Broken, Settings
-from vmcfg.units import format_duration
+from vmcfg.units import format_count, format_duration
 
 MOST_VCPUS = 65_536  # of one host
-MOST_CYCLES = 1 << 62
-REFERENCES = 24  # of one cold nested walk; an access makes at most a few walks
-WALKS = 16  # more than one access can take, with its faults
+MOST_CYCLES = 1 << 62  # half of what a signed 64-bit counter holds
+WALK_REFERENCES = 24  # of one cold nested walk
+WALKS = 16  # of one touch with all its faults, generously
 
 
 def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
@@ -25,24 +25,29 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
     with suppress(Broken):
         vms = list(instances(settings["vms"], picked))
         _vcpus(findings, settings, vms)
-        _cycles(findings, settings, vms)
+        for vm in vms:
+            with suppress(Broken):
+                _cycles(findings, settings, vm)
 
 
 def _slices(findings: Findings, run: Settings) -> None:
-    if run["slice"] > run["epoch"]:
-        findings.add(("run", "slice"), "contradiction", f"found {format_duration(run['slice'])}, expected at most the epoch's "
-                     f"{format_duration(run['epoch'])}", also=[(("run", "epoch"), "run.epoch is here")])
+    shortest = run["epoch"]
+    if run["slice"] > shortest:
+        message = f"found {format_duration(run['slice'])}, expected at most the epoch's {format_duration(shortest)}"
+        findings.add(("run", "slice"), "contradiction", message, also=[(("run", "epoch"), "run.epoch is here")])
 
 
 def _to_the_end(findings: Findings, settings: Settings) -> None:
+    """`accesses: all` asks that every workload which runs has an end."""
     if settings["run"]["accesses"] != "all":
         return
-    for name in dict.fromkeys(vm["workload"] for vm in settings["vms"].values()):
+    for name in dict.fromkeys(vm.get("workload") for vm in settings["vms"].values()):
         with suppress(Broken):
             phases = settings["workloads"][name]["phases"]
             if not ends_by_itself(phases[-1]):
-                findings.add(("run", "accesses"), "endless", f"found all, expected a count, because workload '{name}' never "
-                             "ends", also=[(("workloads", name, "phases", len(phases) - 1), "this phase has no end")])
+                last = ("workloads", name, "phases", len(phases) - 1)
+                message = f"found all, expected a count, because workload '{name}' never ends"
+                findings.add(("run", "accesses"), "endless", message, also=[(last, "this phase has no end")])
 
 
 def _vcpus(findings: Findings, settings: Settings, vms: list[Instance]) -> None:
@@ -50,29 +55,27 @@ def _vcpus(findings: Findings, settings: Settings, vms: list[Instance]) -> None:
         with suppress(Broken):
             vcpus = sum(vm.settings["vcpus"] for vm in vms if vm.settings["host"] == host)
             if vcpus > MOST_VCPUS:
-                findings.add(("hosts", host), "range", f"found {vcpus:,} vCPUs, expected at most {MOST_VCPUS:,}", at_key=True)
+                message = f"found {vcpus:,} vCPUs, expected at most {MOST_VCPUS:,}"
+                findings.add(("hosts", host), "range", message, at_key=True)
 
 
-def _cycles(findings: Findings, settings: Settings, vms: list[Instance]) -> None:
-    """Counters are signed 64-bit integers; a run by accesses must not be able to outgrow them."""
-    for vm in vms:
-        with suppress(Broken):
-            touches = _touches(settings, vm)
-            per_touch = _dearest_touch(settings["hosts"][vm.settings["host"]]["cpu"], settings["workloads"][vm.settings["workload"]])
-            if touches * per_touch * vm.settings["vcpus"] >= MOST_CYCLES:
-                findings.add(("run", "accesses"), "range", f"found {settings['run']['accesses']}, expected so few that cycles fit "
-                             "into 63 bits", f"a touch of VM '{vm.declared}' can cost {per_touch:,} cycles")
-
-
-def _touches(settings: Settings, vm: Instance) -> int:
+def _cycles(findings: Findings, settings: Settings, vm: Instance) -> None:
+    """A run by accesses must not be able to outgrow its counters; one by time cannot, as durations are bounded."""
     accesses = settings["run"]["accesses"]
-    return accesses if isinstance(accesses, int) else 0
+    workload = settings["workloads"][vm.settings["workload"]]
+    dearest = _dearest_touch(settings["hosts"][vm.settings["host"]]["cpu"]["costs"], workload)
+    most = MOST_CYCLES // (dearest * vm.settings["vcpus"])
+    if isinstance(accesses, int) and accesses > most:
+        message = f"found {format_count(accesses)}, expected at most {most:,}, so that cycles fit into 63 bits"
+        hint = f"a touch of VM '{vm.declared}' may cost {dearest:,} cycles"
+        findings.add(("run", "accesses"), "range", message, hint)
 
 
-def _dearest_touch(cpu: Settings, workload: Settings) -> int:
-    costs = cpu["costs"]
-    accesses = max(phase["accesses_per_touch"] for phase in workload["phases"])
-    walks = WALKS * REFERENCES * max(costs["walk_reference"], costs["walk_cache_hit"], costs["nested_tlb_hit"])
+def _dearest_touch(costs: Settings, workload: Settings) -> int:
+    """An upper bound of the cycles of one touch, with every fault and exit that it may take."""
+    accesses: int = max(phase["accesses_per_touch"] for phase in workload["phases"])
+    probe = max(costs["walk_reference"], costs["walk_cache_hit"], costs["nested_tlb_hit"])
     exits = WALKS * (costs["exit"] + costs["ept_violation"] + 4 * costs["zero_page"])
     fault = costs["guest_fault"] + 4 * (costs["zero_page"] + costs["gpt_write"])
-    return int(accesses * costs["access"] + costs["l2_tlb_hit"] + walks + exits + fault)
+    total: int = accesses * costs["access"] + costs["l2_tlb_hit"] + WALKS * WALK_REFERENCES * probe + exits + fault
+    return total

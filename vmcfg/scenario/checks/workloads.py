@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path as FilePath
 
 from vmcfg.scenario import trace_files
@@ -48,7 +49,7 @@ def _bases(findings: Findings, name: str, workload: Settings) -> None:
 def _overlaps(findings: Findings, name: str, workload: Settings) -> None:
     placed = regions(name, workload)
     by_address = sorted(placed, key=lambda region: region.base_vpn)
-    for lower, upper in zip(by_address, by_address[1:], strict=False):
+    for lower, upper in pairwise(by_address):
         if lower.end_vpn > upper.base_vpn:
             later, earlier = (upper, lower) if placed.index(upper) > placed.index(lower) else (lower, upper)
             findings.add(_place(later), "overlap", f"found '{later.name}' at {_range(later)}, expected a free range",
@@ -87,23 +88,25 @@ def _open_end(findings: Findings, path: Path, workload: Settings, index: int, ph
 
 
 def _pattern(findings: Findings, path: Path, workload: Settings, pattern: Settings) -> None:
-    path = (*path, "pattern")
-    named = workload["regions"]
-    pages = pattern.get("size")
-    if pattern["region"] is not None:
-        if pattern["region"] not in named:
-            unknown_name(findings, (*path, "region"), "region of this workload", pattern["region"], named)
-        pages = named[pattern["region"]]["size"]
-        bound: Path = (*path[:2], "regions", pattern["region"], "size")
+    """A pattern picks from a region of the workload, or from one that it makes for itself."""
+    named, region = workload["regions"], pattern["region"]
+    path, own = (*path, "pattern"), own_region(int(path[3]) + 1)
+    if region is not None and region not in named:
+        unknown_name(findings, (*path, "region"), "region of this workload", region, named)
+    elif region is not None:
+        _hot_part(findings, path, pattern, named[region]["size"], (*path[:2], "regions", region, "size"))
     else:
-        bound = (*path, "size")
-        own = own_region(int(path[3]) + 1)
+        _hot_part(findings, path, pattern, pattern["size"], (*path, "size"))
         if own in named:
             findings.add((*path[:2], "regions", own), "name-clash", f"found the region '{own}', expected another name",
-                         "the phase's own region has this name", [(bound, "it is made here")], at_key=True)
+                         "a phase makes a region of this name", [((*path, "size"), "it is made here")], at_key=True)
+
+
+def _hot_part(findings: Findings, path: Path, pattern: Settings, pages: int, size_path: Path) -> None:
     if pattern["kind"] == "hot_cold" and pattern["hot"] >= pages:
-        findings.add((*path, "hot"), "too-large", f"found {_size(pattern['hot'])}, expected less than the region's "
-                     f"{_size(pages)}", "a part of the region must stay cold", [(bound, "the region's size is here")])
+        message = f"found {_size(pattern['hot'])}, expected less than the region's {_size(pages)}"
+        findings.add((*path, "hot"), "too-large", message, "a part of the region must stay cold",
+                     [(size_path, "the region's size is here")])
 
 
 def _trace(findings: Findings, path: Path, phase: Settings, directory: FilePath) -> None:
@@ -112,7 +115,8 @@ def _trace(findings: Findings, path: Path, phase: Settings, directory: FilePath)
                      "a trace says itself which accesses store", at_key=True)
     trace, path = phase["trace"], (*path, "trace")
     if trace.get("vpn") is not None and trace["format"] != "records":
-        findings.add((*path, "vpn"), "contradiction", f"found vpn for a {trace['format']} trace, expected it for records",
+        findings.add((*path, "vpn"), "contradiction",
+                     f"found vpn for a {trace['format']} trace, expected it for records",
                      "only records hold indexes that a vpn file maps to page numbers", at_key=True)
     for key, kind in _files(trace):
         fault = _file_fault(directory, trace[key], kind)
