@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from attrs import evolve
 from oracle import OracleResult, run
+from oracle.replay import counts
 from oracle.streams import draw, is_chosen, mix, stream_key, touch_word, vpn_of_touch, word
 from oracle.tiny import (
     BASE_VPN,
@@ -36,10 +38,6 @@ def bare(**changes: Any) -> Host:
 
 def one_page(*phases: Phase, on: Host | None = None, run_for: Run | None = None) -> OracleResult:
     return run(scenario(vm_at_start(), on=on or bare(), runs=workload(*phases, pages=1), run=run_for))
-
-
-def counts(result: OracleResult, *events: str, name: str = "a", row: int = 1) -> list[int]:
-    return [result.counters[name][row][event] for event in events]
 
 
 def two_vms(second_start: int = 0, quantum: int = 200, touches: int = 20, on: Host | None = None) -> OracleResult:
@@ -259,3 +257,5 @@ def test_hot_pages_get_their_share() -> None:
     pages = [vpn_of_touch(key, i, i, hot, pattern, None, None) - BASE_VPN for i in range(20_000)]
     assert 18_000 == pytest.approx(sum(page < 4 for page in pages), abs=170)
     assert set(range(100)) == set(pages)
+    cold = evolve(pattern, hot_share_ppm=0)
+    assert set(range(4, 100)) == {vpn_of_touch(key, i, i, hot, cold, None, None) - BASE_VPN for i in range(3000)}
