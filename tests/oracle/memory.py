@@ -116,6 +116,7 @@ class Memory:
 
         `use(ppn, "table" | "data")` is called for each page taken, before the entry that points to it is written.
         """
+        assert 0 <= vpn < 1 << 9 * LEVELS
         tables = 0
         for level in range(LEVELS, 1, -1):
             if key(level, vpn) not in self.guest:
