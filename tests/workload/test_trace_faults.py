@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from trace_makers import COMPRESS, read, records, words
+from trace_makers import COMPRESS, champsim, oracle_general, read, records, words
 
 from vmcfg.workload.traces import TraceError
 
@@ -141,6 +141,80 @@ FAULTS = {
     "no_lines": (
         "lackey", b" L 0,1\n" + bytes(1 << 21), None,
         "t: line 2: found 65536 bytes and more without a line end, expected lines of text",
+    ),
+    "u64_too_high": (
+        "u64", words([5, (1 << 45) + 1]), None, "t: record 2: found page 0x200000000001, expected a page below 2^45"
+    ),
+    "u64_odd_length": (
+        "u64", COMPRESS["xz"](words([5]) + b"abc"), None,
+        "t: record 2: found 3 bytes at the end of the file, expected a record of 8 bytes",
+    ),
+    "oracle_general_too_high": (
+        "oracle_general", oracle_general([1, 1 << 63]), None,
+        "t: record 2: found page 0x8000000000000000, expected a page below 2^45",
+    ),
+    "oracle_general_27_bytes": (
+        "oracle_general", bytes(27), None, "t: found 27 bytes, expected a multiple of 24, the length of a record"
+    ),
+    "champsim_too_high": (
+        "champsim", champsim([(1, (0, 0), (0, 0, 0, 0)), (1, (0, 0), (0, 0, 0xFFFFFFFF81753000, 0))]), None,
+        "t: record 2: found page 0xffffffff81753, expected a page below 2^45",
+    ),
+    "champsim_odd_length": (
+        "champsim", COMPRESS["gz"](bytes(65)), None,
+        "t: record 2: found 1 bytes at the end of the file, expected a record of 64 bytes",
+    ),
+    "champsim_all_unused": ("champsim", bytes(128), None, "t: found no accesses, expected at least one"),
+    "csv_header_only": ("csv", b"page\n", None, "t: found no accesses, expected at least one"),
+    "csv_no_header": (
+        "csv", b"12\n", None,
+        "t: line 1: found '12', expected a header with one column page, and at most one column rw",
+    ),
+    "csv_page_twice": (
+        "csv", b"page,page\n1,2\n", None,
+        "t: line 1: found 'page,page', expected a header with one column page, and at most one column rw",
+    ),
+    "csv_of_several_machines": (
+        "csv", b"vm,page\n1,2\n", None,
+        "t: line 1: found a column vm, expected the accesses of one machine: one file for each",
+    ),
+    "csv_too_few_fields": (
+        "csv", b"page,rw\n1,r\n2\n", None, "t: line 3: found '2', expected as many fields as the header has columns"
+    ),
+    "csv_too_many_fields": (
+        "csv", b"page,rw\n1,r,\n", None, "t: line 2: found '1,r,', expected as many fields as the header has columns"
+    ),
+    "csv_no_number": (
+        "csv", b"page\n1\n1a\n", None,
+        "t: line 3: found '1a', expected a page number, decimal or hexadecimal after 0x",
+    ),
+    "csv_negative": (
+        "csv", b"page\n-1\n", None, "t: line 2: found '-1', expected a page number, decimal or hexadecimal after 0x"
+    ),
+    "csv_no_page": (
+        "csv", b"rw,page\nr,\n", None, "t: line 2: found 'r,', expected a page number, decimal or hexadecimal after 0x"
+    ),
+    "csv_prefix_only": (
+        "csv", b"page\n0x\n", None, "t: line 2: found '0x', expected a page number, decimal or hexadecimal after 0x"
+    ),
+    "csv_blank_line": (
+        "csv", b"page\n1\n\n", None, "t: line 3: found '', expected a page number, decimal or hexadecimal after 0x"
+    ),
+    "csv_too_high": (
+        "csv", b"page\n35184372088832\n", None, "t: line 2: found '35184372088832', expected a page below 2^45"
+    ),
+    "csv_beyond_64_bits": (
+        "csv", b"page\n36893488147419103232\n", None,
+        "t: line 2: found '36893488147419103232', expected a page below 2^45",
+    ),
+    "csv_unknown_kind": (
+        "csv", b"page,rw\n1,x\n", None, "t: line 2: found '1,x', expected r, w or f in the column rw"
+    ),
+    "csv_kind_too_long": (
+        "csv", b"page,rw\n1,rw\n", None, "t: line 2: found '1,rw', expected r, w or f in the column rw"
+    ),
+    "csv_cut_line": (
+        "csv", b"page\n1\n2", None, "t: line 3: found the end of the file inside the line '2', expected a line end"
     ),
 }  # fmt: skip
 

@@ -94,3 +94,35 @@ def lru_misses(indices: Iterable[int], capacity: int) -> int:
         if len(held) > capacity:
             held.popitem(last=False)
     return misses
+
+
+Instruction = tuple[int, tuple[int, int], tuple[int, int, int, int]]  # pointer, destination memory, source memory
+
+
+def oracle_general(pages: Iterable[int]) -> bytes:
+    """Write libCacheSim's requests, with a time, a size and a next access that nobody reads."""
+    return b"".join(struct.pack("<IQIq", i, page, 4096, -1) for i, page in enumerate(pages))
+
+
+def champsim(instructions: Iterable[Instruction]) -> bytes:
+    """Write ChampSim's instructions, with branch flags and registers that nobody reads."""
+    return b"".join(
+        struct.pack("<QBB2B4B2Q4Q", pointer, 1, 1, 2, 3, 4, 5, 6, 7, *stores, *loads)
+        for pointer, stores, loads in instructions
+    )
+
+
+def naive_champsim(contents: bytes) -> list[Access]:
+    """Read ChampSim's instructions the obvious way."""
+    accesses = []
+    for record in struct.iter_unpack("<Q8x2Q4Q", contents):
+        order = [(record[0], 0), *((load, 1) for load in record[3:]), *((store, 2) for store in record[1:3])]
+        accesses += [(address >> 12, kind) for address, kind in order if address]
+    return accesses
+
+
+def naive_csv(text: str) -> list[Access]:
+    """Read a page list the obvious way."""
+    header, *lines = (line.split(",") for line in text.splitlines())
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    return [(int(row["page"], 0), "frw".index(row.get("rw", "r"))) for row in rows]

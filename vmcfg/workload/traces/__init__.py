@@ -14,7 +14,7 @@ from attrs import frozen
 
 from vmcfg.scenario import trace_files
 from vmcfg.scenario.spec import Trace
-from vmcfg.workload.traces import lackey, records
+from vmcfg.workload.traces import champsim, csv, lackey, oracle_general, records, u64
 from vmcfg.workload.traces.fault import TraceError, bad_trace
 from vmcfg.workload.traces.interning import MAX_PAGES, Interner
 from vmcfg.workload.traces.source import Source
@@ -24,6 +24,10 @@ __all__ = ["FORMATS", "TraceData", "TraceError", "read"]
 FORMATS: dict[str, Callable[[Source], Iterator[tuple[np.ndarray, np.ndarray]]]] = {
     "lackey": lackey.accesses,
     "records": records.accesses,
+    "oracle_general": oracle_general.accesses,
+    "champsim": champsim.accesses,
+    "u64": u64.accesses,
+    "csv": csv.accesses,
 }
 
 

@@ -75,12 +75,12 @@ class Source:
         """Return how errors name the record at `index` (from 0): records are counted from 1."""
         return f"record {index + 1}"
 
-    def check_pages(self, pages: np.ndarray, first_record: int) -> np.ndarray:
+    def check_pages(self, pages: np.ndarray, first_record: int, pages_per_record: int = 1) -> np.ndarray:
         """Return uint64 `pages` as int64 after checking that each is below 2^45; `first_record` numbers the first."""
         wrong = np.flatnonzero(pages >> np.uint64(VPN_BITS))
         if wrong.size:
-            found = f"page {int(pages[wrong[0]]):#x}"
-            raise self.fault(self.record(first_record + int(wrong[0])), found, f"a page below 2^{VPN_BITS}")
+            where = self.record(first_record + int(wrong[0]) // pages_per_record)
+            raise self.fault(where, f"page {int(pages[wrong[0]]):#x}", f"a page below 2^{VPN_BITS}")
         return pages.astype(np.int64)
 
     def _contents(self) -> Iterator[bytes]:
