@@ -52,7 +52,7 @@ def count(value: Any) -> str:
     if number and not _NUMBER.fullmatch(number):
         return _number(number)
     if isinstance(value, int | float):
-        return "write whole numbers without a point" if isinstance(value, float) else ""
+        return "write whole numbers without a point or exponent" if isinstance(value, float) else ""
     return "thousands, millions and billions are k, M and G" if unit else ""
 
 

@@ -83,12 +83,13 @@ def parse_count_or_duration(value: Any) -> tuple[str, int]:
     """`("count", n)` or `("duration", nanoseconds)`, told apart by the unit."""
     try:
         return "count", parse_count(value)
-    except QuantityError:
-        pass
+    except QuantityError as error:
+        hint = error.hint
     try:
         return "duration", parse_duration(value)
     except QuantityError as error:
-        raise QuantityError("a count such as 100k or a duration such as 100ms", error.hint) from None
+        hint = error.hint if isinstance(value, str) else hint
+        raise QuantityError("a count such as 100k or a duration such as 100ms", hint) from None
 
 
 def parse_rate(value: Any) -> tuple[int, int]:

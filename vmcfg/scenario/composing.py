@@ -75,14 +75,16 @@ class Composer:
         elif kind in ("SequenceStartEvent", "MappingStartEvent"):
             self._start(event)
         elif kind in ("SequenceEndEvent", "MappingEndEvent"):
-            self._end()
+            self._end(event)
 
     def check(self, holds: bool, mark: Mark, code: str, message: str, hint: str = "") -> None:
+        """Ends the reading unless something holds."""
         if not holds:
             self.stop(mark, code, message, hint)
 
-    def stop(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
-        raise Unreadable([*self.diagnostics, Diagnostic(mark.place(), "", code, message, hint)])
+    def stop(self, mark: Mark, code: str, message: str, hint: str = "", notes: tuple[Note, ...] = ()) -> None:
+        """Ends the reading with a last fault."""
+        raise Unreadable([*self.diagnostics, Diagnostic(mark.place(), "", code, message, hint, notes)])
 
     def _report(self, mark: Mark, code: str, message: str, hint: str = "", notes: tuple[Note, ...] = ()) -> None:
         self.diagnostics.append(Diagnostic(mark.place(), "", code, message, hint, notes))
@@ -94,8 +96,9 @@ class Composer:
         self._tag(event, mark)
         self._open.append(_Open(event, mark))
 
-    def _end(self) -> None:
+    def _end(self, event: Any) -> None:
         done = self._open.pop()
+        done.mark = self._stretch(done.event.start_mark, event.end_mark)
         node = Node(done.items, done.mark) if _is_list(done.event) else self._mapping(done)
         self._close(done.event, node, done.size)
 
@@ -164,7 +167,7 @@ class Composer:
 
     def _is_key(self, key: Node, keys: dict[str, Mark]) -> bool:
         if not isinstance(key.value, str):
-            hint = f'quote it: "{describe(key.value)}"' if not isinstance(key.value, dict | list | None) else ""
+            hint = f'quote it: "{describe(key.value)}"' if isinstance(key.value, bool | int | float) else ""
             self._report(key.mark, "yaml-key", f"found {describe(key.value)} as a key, expected text", hint)
             return False
         if key.value in keys:
@@ -183,12 +186,12 @@ class Composer:
                 self._report(item.mark, "yaml-merge", f"found {describe(item.value)} under <<, expected a mapping")
 
     def _mark(self, event: Any) -> Mark:
-        start, end = event.start_mark, event.end_mark
-        is_flat = start.line == end.line and end.column > start.column
-        width = end.column - start.column if is_flat else 1
-        if not is_flat and start.line < end.line and start.line < len(self.source.lines):
-            width = max(1, len(self.source.lines[start.line].rstrip()) - start.column)
-        return Mark(self.source, start.line, start.column, width)
+        return self._stretch(event.start_mark, event.end_mark)
+
+    def _stretch(self, start: Any, end: Any) -> Mark:
+        """What stands between two marks; of several lines the first."""
+        last = end.column if start.line == end.line else len(self.source.lines[start.line].rstrip())
+        return Mark(self.source, start.line, start.column, max(1, last - start.column))
 
 
 def _is_list(event: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field
 
-from vmcfg.errors import Diagnostic, Note
+from vmcfg.errors import Diagnostic, Note, Place
 from vmcfg.scenario.document import Node, Step, alias_notes, dotted, find, key_place, value_place
 
 Path = tuple[Step, ...]
@@ -18,6 +18,8 @@ class Findings:
 
     root: Node
     diagnostics: list[Diagnostic] = field(factory=list)
+    _known: set[tuple[Place, str, str]] = field(factory=set)
+    _misread: set[tuple[int, int]] = field(factory=set)
 
     def add(self, path: Path, code: str, message: str, hint: str = "", also: Sequence[tuple[Path, str]] = (),
             at_key: bool = False) -> None:
@@ -27,12 +29,13 @@ class Findings:
         self.extend([Diagnostic(place, dotted(path), code, message, hint, notes + alias_notes(self.root, path))])
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
-        known = {_identity(diagnostic) for diagnostic in self.diagnostics}
+        """Takes faults that are new; where YAML itself was wrong, what follows from it is none."""
         for diagnostic in diagnostics:
-            if _identity(diagnostic) not in known:
-                known.add(_identity(diagnostic))
-                self.diagnostics.append(diagnostic)
-
-
-def _identity(diagnostic: Diagnostic) -> tuple[object, ...]:
-    return diagnostic.place, diagnostic.code, diagnostic.message
+            place, code = diagnostic.place, diagnostic.code
+            is_consequence = (place.line, place.column) in self._misread and not code.startswith("yaml-")
+            if is_consequence or (place, code, diagnostic.message) in self._known:
+                continue
+            self._known.add((place, code, diagnostic.message))
+            if code.startswith("yaml-"):
+                self._misread.add((place.line, place.column))
+            self.diagnostics.append(diagnostic)

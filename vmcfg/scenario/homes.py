@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from vmcfg.scenario import schema
+from vmcfg.scenario.document import Step
 from vmcfg.scenario.suggest import one_of
 
 DEEPEST = 6  # levels from the top to look for a key
 MOST_SHOWN = 3
 
 
-def hint(schema_name: str, key: str, here: schema.Schema) -> str:
-    """Says where a key belongs, or which keys may stand here."""
-    places = _homes(schema_name).get(key, ())
-    if places:
-        return f"this key belongs under {one_of(places[:MOST_SHOWN], 'or')}"
-    known = [name for name, part in here.get("properties", {}).items() if not _is_planned(part)]
+def elsewhere(schema_name: str, path: Sequence[Step]) -> str:
+    """Says where the last key of a path belongs, if the language has such a key in another place."""
+    places = [place for place in _homes(schema_name).get(str(path[-1]), ()) if not _is_at(place, path[:-1])]
+    return f"this key belongs under {one_of(places[:MOST_SHOWN], 'or')}" if places else ""
+
+
+def here(described: schema.Schema) -> str:
+    """Says which keys a mapping may have."""
+    known = [name for name, part in described.get("properties", {}).items() if not _is_planned(part)]
     return f"the keys here are {one_of(known)}" if known else ""
+
+
+def _is_at(place: str, path: Sequence[Step]) -> bool:
+    steps = place.split(".")
+    return len(steps) == len(path) and all(
+        step.startswith("<") or step == str(given) for step, given in zip(steps, path, strict=True)
+    )
 
 
 @cache

@@ -86,7 +86,7 @@ def _without_extensions(root: Node) -> Node:
 def _settings(findings: Findings) -> tuple[Settings, dict[str, tuple[str, ...]]]:
     """The completed settings as far as the schema found no fault, and the assumed figures of each host."""
     value = plain(findings.root)
-    faults = schema.faults("scenario", value)
+    faults = _of_this_version(schema.faults("scenario", value))
     findings.extend(messages.diagnose(findings.root, "scenario", faults))
     broken = messages.broken_paths(faults)
     assumed: dict[str, tuple[str, ...]] = {}
@@ -95,6 +95,12 @@ def _settings(findings: Findings) -> tuple[Settings, dict[str, tuple[str, ...]]]
     value, assumed = _with_profiles(findings, value, broken)
     settings: Settings = complete(schema.load("scenario"), value, broken)
     return settings, assumed
+
+
+def _of_this_version(faults: list[schema.Fault]) -> list[schema.Fault]:
+    """A scenario of another version is not judged further; its other keys may be right there."""
+    versions = [fault for fault in faults if fault.path == ("apiVersion",) and isinstance(fault.value, str)]
+    return versions or faults
 
 
 def _with_profiles(

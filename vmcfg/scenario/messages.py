@@ -48,9 +48,13 @@ def _without_consequences(faults: list[Fault]) -> list[Fault]:
 
 def _diagnostic(root: Node, schema_name: str, fault: Fault) -> Diagnostic:
     message, hint, code = say(fault)
+    path = fault.path
     if _is_unknown_key(fault):
-        hint = hint or _misplaced(root, schema_name, fault)
-    return Diagnostic(_place(root, fault), dotted(fault.path), code, message, hint, alias_notes(root, fault.path))
+        path = (*path, fault.key)
+        hint = homes.elsewhere(schema_name, path) or hint or _unindented(root, fault) or homes.here(fault.schema)
+    elif fault.keyword == "required" and _stands_beside(root, path, fault.key):
+        hint = f"indent the '{fault.key}' beside it, if it belongs under '{path[-1]}'"
+    return Diagnostic(_place(root, fault), dotted(fault.path), code, message, hint, alias_notes(root, path))
 
 
 def _place(root: Node, fault: Fault) -> Place:
@@ -72,12 +76,16 @@ def _is_unknown_key(fault: Fault) -> bool:
     return fault.keyword == "additionalProperties"
 
 
-def _misplaced(root: Node, schema_name: str, fault: Fault) -> str:
-    """What the indentation may have to do with an unknown key."""
+def _stands_beside(root: Node, path: tuple[Step, ...], key: str) -> bool:
+    """Whether a missing key stands one level too far left."""
+    return bool(path) and path[-1] != key and find(root, (*path[:-1], key)) is not None
+
+
+def _unindented(root: Node, fault: Fault) -> str:
+    """An unknown key after an empty one may have lost its indentation."""
     node = find(root, fault.path)
     assert node is not None
     names = list(node.value)
     before = names[names.index(fault.key) - 1] if fault.key in names[1:] else None
-    if before is not None and node.value[before].value is None:
-        return f"indent it if it belongs under '{before}', which is empty"
-    return homes.hint(schema_name, fault.key, fault.schema)
+    is_empty = before is not None and node.value[before].value is None
+    return f"indent it if it belongs under '{before}', which is empty" if is_empty else ""

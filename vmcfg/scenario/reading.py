@@ -8,10 +8,11 @@ depth, aliases and size are checked before anything is built of them.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import yaml
 
-from vmcfg.errors import Diagnostic
+from vmcfg.errors import Diagnostic, Note
 from vmcfg.scenario.composing import Composer, Unreadable
 from vmcfg.scenario.document import Mark, Node, Source
 
@@ -39,8 +40,10 @@ def read(source: Source, text: str) -> tuple[Node, list[Diagnostic]]:
         for event in yaml.parse(text, Loader=_LOADER):
             composer.take(event)
     except yaml.MarkedYAMLError as error:
-        mark = _mark_of(source, error)
-        composer.stop(mark, "yaml-syntax", *_explain(error, mark))
+        mark = _mark(source, error.problem_mark or error.context_mark)
+        opened = _mark(source, error.context_mark or error.problem_mark)
+        notes = (Note(opened.place(), "what is not closed begins here"),) if opened.line != mark.line else ()
+        composer.stop(mark, "yaml-syntax", *_explain(error, mark), notes)
     composer.check(composer.root is not None, start, "yaml-empty", "found an empty document, expected a scenario")
     assert composer.root is not None
     return composer.root, composer.diagnostics
@@ -61,13 +64,12 @@ def read_value(source: Source, text: str, column: int) -> Node:
     return node
 
 
-def _mark_of(source: Source, error: yaml.MarkedYAMLError) -> Mark:
-    mark = error.problem_mark or error.context_mark
-    if mark is None:
-        return Mark(source, 0, 0, 1)
-    line = min(mark.line, max(0, len(source.lines) - 1))
-    column = mark.column if line == mark.line else len(source.lines[line])
-    return Mark(source, line, column, 1)
+def _mark(source: Source, mark: Any) -> Mark:
+    """Where PyYAML points; at the end of the last line with text if that is behind it."""
+    if mark is None or mark.line < len(source.lines) - 1 or source.lines[-1].strip():
+        return Mark(source, mark.line, mark.column, 1) if mark is not None else Mark(source, 0, 0, 1)
+    last = max((number for number, line in enumerate(source.lines) if line.strip()), default=0)
+    return Mark(source, last, len(source.lines[last]), 1)
 
 
 def _mark_at(source: Source, text: str, position: int) -> Mark:
@@ -76,15 +78,22 @@ def _mark_at(source: Source, text: str, position: int) -> Mark:
 
 
 def _explain(error: yaml.MarkedYAMLError, mark: Mark) -> tuple[str, str]:
-    """A sentence and a hint in place of the scanner's own words, where those are known to puzzle."""
+    """A sentence and a hint in place of the scanner's own words, as far as they are known."""
     problem = error.problem or error.context or "it cannot be read"
-    line = mark.source.lines[mark.line] if mark.line < len(mark.source.lines) else ""
-    letter = line[mark.column : mark.column + 1]
-    if "cannot start any token" in problem and letter == "\t":
+    letter = mark.source.lines[mark.line][mark.column : mark.column + 1]
+    is_last = not any(line.strip() for line in mark.source.lines[mark.line + 1 :])
+    found = repr(letter) if letter else "the end of the text" if is_last else "the end of the line"
+    if letter == "\t":
         return "found a tab, expected spaces", "YAML indents with spaces only"
+    if letter == ":":
+        return "found a second ': ' where a value stands, expected one value", "quote a text that holds ': '"
     if "cannot start any token" in problem:
-        return f"found {letter} at the start of a value, expected text or a number", "quote the value"
-    if "mapping values are not allowed" in problem:
-        return "found a second ': ' where a value stands, expected one value", "quote it, or indent what belongs below"
-    context = f" {error.context}" if error.problem and error.context else ""
-    return f"this is not YAML: {problem}{context}", ""
+        return f"found {found} at the start of a value, expected text or a number", "quote the value"
+    if "did not find expected" in problem:
+        expected = problem.partition("did not find expected ")[2].strip("<>")
+        return f"found {found}, expected {expected}", "is the line indented as those above it?" * ("block" in expected)
+    if "could not find expected ':'" in problem:
+        return f"found {found}, expected ':' after the key before it", "is it indented as it should be?"
+    if "unexpected end of stream" in problem:
+        return "found the end of the text, expected a closing quote", ""
+    return f"this is not YAML: {problem}", ""

@@ -60,7 +60,7 @@ def _workload(findings: Findings, settings: Settings, vm: Instance) -> None:
         message = f"found {_size(region.pages)}, expected at most the VM's {_size(memory)}"
         findings.add(region.path, "too-large", message, also=also)
     need = guest_pages_at_start(vm.settings, placed)
-    if need > memory and not too_large:
+    if vm.settings["populate"] == "at_start" and need > memory and not too_large:
         findings.add((*vm.path, "memory"), "too-large", f"found {_size(memory)}, expected at least {_size(need)}",
                      "populate: at_start puts kernel, page tables and all regions into it")
 

@@ -1,0 +1,70 @@
+"""Combinations that no machine has are refused, each by its row in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vmcfg import resources
+from vmcfg.errors import InvalidScenario
+from vmcfg.scenario import loads
+from vmcfg.scenario.checks.machine import REFUSED
+from vmcfg.scenario.checks.memory import table_pages
+
+SMALLEST = (Path(__file__).parent / "good" / "smallest.yaml").read_text("utf-8")
+EXAMPLES = {
+    "nested without ept": ["cpu.features=[]"],
+    "vpid without tags": ["mmu.mode=native", "mmu.vpid=true", "cpu.features=[ept]"],
+    "native backed on touch": ["mmu.mode=native", "vms.web.backing=on_touch"],
+    "ept_ad without ept": ["mmu.mode=native", "cpu.features=[ept_ad]"],
+    "pml without ept_ad": ["cpu.features=[ept, pml]"],
+    "invpcid without pcid": ["cpu.features=[ept, invpcid]"],
+}
+
+
+def test_every_refusal_has_an_example() -> None:
+    """A new row in the table needs one here."""
+    assert set(EXAMPLES) == {refusal.name for refusal in REFUSED}
+
+
+@pytest.mark.parametrize("refusal", REFUSED, ids=lambda refusal: refusal.name)
+def test_a_combination_that_no_machine_has_is_refused(refusal) -> None:
+    """By exactly one fault, which says what was expected."""
+    with pytest.raises(InvalidScenario) as raised:
+        loads(SMALLEST, sets=EXAMPLES[refusal.name])
+    assert 1 == len(raised.value.diagnostics)
+    assert refusal.expected in str(raised.value)
+
+
+def test_amd_tags_serve_as_vpid() -> None:
+    """AMD has ASIDs and no VPID; both keep translations apart."""
+    assert loads(SMALLEST, sets=["cpu.features=[ept, asid]"]).hosts[0].mmu.vpid
+
+
+@pytest.mark.parametrize("profile", resources.profile_names())
+def test_a_shipped_profile_is_complete(profile: str) -> None:
+    """Each loads, and every cost is there; merom and pentium_4 have no EPT."""
+    cpu = loads(SMALLEST, sets=[f"cpu={profile}", "mmu.mode=native"]).hosts[0].cpu
+    assert 12 == len(cpu.costs)
+    assert ("ept" in cpu.features) == (profile not in ("merom", "pentium_4"))
+    assert set(cpu.assumed) < {*(f"costs.{cost}" for cost in cpu.costs), "hz", "tlb.l1_instructions", "nested_tlb",
+                               "walk_caches.guest", "walk_caches.host", "features", "walkers"}
+
+
+@pytest.mark.parametrize(
+    ("tables", "spans"),
+    [
+        (3, [(0, 0)]),  # one of each level below the root
+        (3, [(0, 511)]),  # one leaf table is full
+        (4, [(0, 512)]),  # a second leaf table
+        (512 + 2, [(0, 512 * 512 - 1)]),
+        (513 + 3, [(0, 512 * 512)]),
+        (3, [(0, 1), (3, 4), (6, 7)]),  # they share all tables
+        (6, [(0, 0), (1 << 27, 1 << 27)]),  # they share the root only
+        (0, []),
+    ],
+)
+def test_table_pages_are_counted_by_level(tables: int, spans: list[tuple[int, int]]) -> None:
+    """A table of a level covers 512 of the level below; spans that meet in one table share it."""
+    assert tables == table_pages(spans)
