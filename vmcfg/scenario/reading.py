@@ -66,8 +66,10 @@ def read_value(source: Source, text: str, column: int) -> Node:
 
 def _mark(source: Source, mark: Any) -> Mark:
     """Where PyYAML points; at the end of the last line with text if that is behind it."""
-    if mark is None or mark.line < len(source.lines) - 1 or source.lines[-1].strip():
-        return Mark(source, mark.line, mark.column, 1) if mark is not None else Mark(source, 0, 0, 1)
+    if mark is None:
+        return Mark(source, 0, 0, 1)
+    if any(line.strip() for line in source.lines[mark.line :]):
+        return Mark(source, mark.line, mark.column, 1)
     last = max((number for number, line in enumerate(source.lines) if line.strip()), default=0)
     return Mark(source, last, len(source.lines[last]), 1)
 
