@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from siphash24 import siphash24
 
-from vmcfg.jit import kernel
+from vmcfg.jit import as_python, kernel
 
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
@@ -28,6 +28,12 @@ def stream_key(seed: int, name: str) -> int:
     """Return the 64-bit key of the stream `name`: SipHash-2-4 keyed by the seed (u64, little-endian, 8 zero bytes)."""
     digest = siphash24(name.encode(), key=seed.to_bytes(8, "little") + bytes(8)).digest()
     return int.from_bytes(digest, "little")
+
+
+def mixed_key(seed: int, name: str) -> np.uint64:
+    """Return the key of the stream `name`, mixed: what `word` takes."""
+    with np.errstate(over="ignore"):
+        return as_python(mix)(np.uint64(stream_key(seed, name)))
 
 
 @kernel

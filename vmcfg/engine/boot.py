@@ -1,0 +1,39 @@
+"""What stands before t = 0: EPT roots, backed ranges, processes with their tables. None of it takes time."""
+
+from __future__ import annotations
+
+from vmcfg.guest.fault import back_if_needed, make_root, populate
+from vmcfg.hardware import assoc
+from vmcfg.jit import by_reference, entry
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import frame_take
+
+
+@entry
+def empty_stores(all_stores, count):
+    """Empty the `count` translation caches of a host."""
+    stores = by_reference(all_stores)
+    for cache in range(count):
+        assoc.flush(stores, cache)
+
+
+@entry
+def back_range(machine, vm, first, end):
+    """Back the guest pages first … end - 1, and give the VM the root of its EPT if it has one."""
+    m = by_reference(machine)
+    if m.guests.vm[vm, at.EPT + at.HOST_LEVELS] >= 0:
+        frame_take(m, at.FRAME_OVERHEAD, vm)
+    for ppn in range(first, end):
+        back_if_needed(m, vm, ppn)
+
+
+@entry
+def start_process(machine, process, vpns):
+    """Make a process's root, then map the pages `vpns` (ascending). Returns the number of tables made."""
+    m = by_reference(machine)
+    tables = 1
+    vm = m.guests.process[process, at.PROCESS_VM]
+    m.guests.vm[vm, at.ROOT_FRAMES] = make_root(m, process)
+    for position in range(vpns.shape[0]):
+        tables += populate(m, process, vpns[position])
+    return tables

@@ -1,0 +1,155 @@
+"""The loop over slices, cores and vCPUs: one call from Python per host and due time.
+
+    for each slice up to t_end
+        for each core, in index order, until its clock reaches the slice's end
+            vCPUs that have woken join the queue; its head takes a turn
+            a head that has held the core for a quantum goes to the tail if another waits
+
+`until` stops after the n-th touch of one vCPU, inside a slice; so does a want of frames. Calling `run` again
+continues the same turn: neither changes the interleaving.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.digest import SCHEDULE, fold
+from vmcfg.engine.access import ALL_FINISHED, DONE
+from vmcfg.engine.turn import WORK_ENDED, take_turn
+from vmcfg.jit import by_reference, entry, kernel, part
+from vmcfg.metrics.events import Event, Exit
+from vmcfg.mmu.walks import NESTED
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.verbs import violation_cycles, vm_exit
+
+
+@entry
+def run(machine, t_end, until_vcpu, until_retired):
+    """Simulate one host up to the slice that begins at `t_end`.
+
+    `until_vcpu` (or NOBODY) is stopped when it has retired `until_retired` touches. Returns DONE, ALL_FINISHED,
+    UNTIL, NEED_FRAMES or NEED_GUEST_PAGES; after the last three the same call continues where it stopped.
+    """
+    m = by_reference(machine)
+    s = m.sched
+    while s[at.NOW] < t_end:
+        if s[at.UNFINISHED] == 0:
+            return ALL_FINISHED
+        stop = min(s[at.NOW] + s[at.SLICE_CYCLES], s[at.RUN_END])
+        while s[at.TURN] < s[at.CORES]:
+            why = _run_core(m, s[at.TURN], stop, until_vcpu, until_retired)
+            if why != DONE:
+                return why
+            s[at.TURN] += 1
+        s[at.TURN] = 0
+        s[at.NOW] += s[at.SLICE_CYCLES]
+    return DONE if s[at.UNFINISHED] else ALL_FINISHED
+
+
+@part
+def _run_core(m, core, stop, until_vcpu, until_retired):
+    c = m.core
+    while c[core, at.CLOCK] < stop:
+        _join_woken(m, core)
+        if c[core, at.QUEUED] == 0:
+            c[core, at.CLOCK] = min(stop, _next_wake(m, core))
+            continue
+        vcpu = np.int64(m.queue[core, 0])
+        if c[core, at.HEAD] != vcpu:
+            _give_core(m, core, vcpu)
+        why = take_turn(m, core, vcpu, stop, until_retired if vcpu == until_vcpu else np.int64(at.UNLIMITED))
+        if why == WORK_ENDED:
+            _leave(m, core, vcpu)
+        elif why != DONE:
+            return why
+    _rotate(m, core)
+    return DONE
+
+
+@kernel
+def _join_woken(m, core):
+    """Queue the vCPUs of this core whose time has come, by (wake time, index)."""
+    while True:
+        vcpu = _earliest(m, core)
+        if vcpu < 0 or m.vcpu[vcpu, at.WAKE] > m.core[core, at.CLOCK]:
+            return
+        m.vcpu[vcpu, at.STATUS] = at.READY
+        m.vcpu[vcpu, at.READY_SINCE] = m.vcpu[vcpu, at.WAKE]
+        m.queue[core, m.core[core, at.QUEUED]] = vcpu
+        m.core[core, at.QUEUED] += 1
+
+
+@kernel
+def _earliest(m, core):
+    """Return the waiting vCPU of this core that wakes first, or -1."""
+    earliest = -1
+    for vcpu in range(core, m.sched[at.VCPUS], m.sched[at.CORES]):
+        if m.vcpu[vcpu, at.STATUS] == at.WAITING:
+            if earliest < 0 or m.vcpu[vcpu, at.WAKE] < m.vcpu[earliest, at.WAKE]:
+                earliest = vcpu
+    return earliest
+
+
+@kernel
+def _next_wake(m, core):
+    vcpu = _earliest(m, core)
+    return m.vcpu[vcpu, at.WAKE] if vcpu >= 0 else np.int64(at.UNLIMITED)
+
+
+@kernel
+def _give_core(m, core, vcpu):
+    """Make the queue's head the running vCPU; after another one this is a switch, which the VMM has to make."""
+    clock = m.core[core, at.CLOCK]
+    last = m.core[core, at.LAST_RUN]
+    row = m.vcpu[vcpu, at.ROW]
+    m.counters[row, Event.READY_CYCLES] += clock - m.vcpu[vcpu, at.READY_SINCE]
+    m.core[core, at.HEAD] = vcpu
+    m.core[core, at.HELD_SINCE] = clock
+    m.core[core, at.LAST_RUN] = vcpu
+    fold(m.digest, SCHEDULE, (clock << 12) ^ vcpu)
+    if last != vcpu and last != at.NOBODY:
+        m.counters[row, Event.VCPU_SWITCHES] += 1
+        if m.cost[at.MODE] == NESTED:
+            m.core[core, at.CLOCK] += vm_exit(m, core, vcpu, Exit.VCPU_SWITCH, np.int64(0))
+    _charge_root(m, core, vcpu)
+
+
+@kernel
+def _charge_root(m, core, vcpu):
+    """Charge vCPU 0's first turn with the violation that its process's root table took before the run."""
+    vm = m.vcpu[vcpu, at.VM]
+    frames = m.guests.vm[vm, at.ROOT_FRAMES]
+    if frames and m.vcpu[vcpu, at.ORDINAL] == 0:
+        m.guests.vm[vm, at.ROOT_FRAMES] = 0
+        cycles = vm_exit(m, core, vcpu, Exit.EPT_VIOLATION_TABLE, violation_cycles(m, frames))
+        m.core[core, at.CLOCK] += cycles
+
+
+@kernel
+def _leave(m, core, vcpu):
+    """Take the head, whose work has ended, out of the queue."""
+    m.vcpu[vcpu, at.STATUS] = at.FINISHED
+    m.sched[at.UNFINISHED] -= 1
+    _drop_head(m, core)
+
+
+@kernel
+def _rotate(m, core):
+    """Send a head that has held the core for a quantum to the tail, if another waits."""
+    c = m.core
+    held = c[core, at.CLOCK] - c[core, at.HELD_SINCE]
+    if c[core, at.QUEUED] > 1 and c[core, at.HEAD] != at.NOBODY and held >= m.sched[at.QUANTUM]:
+        vcpu = m.queue[core, 0]
+        _drop_head(m, core)
+        m.queue[core, c[core, at.QUEUED]] = vcpu
+        c[core, at.QUEUED] += 1
+        m.vcpu[vcpu, at.READY_SINCE] = c[core, at.CLOCK]
+
+
+@kernel
+def _drop_head(m, core):
+    c = m.core
+    c[core, at.HEAD] = at.NOBODY
+    c[core, at.QUEUED] -= 1
+    for place in range(c[core, at.QUEUED]):
+        m.queue[core, place] = m.queue[core, place + 1]

@@ -1,0 +1,109 @@
+"""A vCPU's turn on its core: `take_turn` goes from one decision to the next, `stretch` is the hot loop between.
+
+Accesses that hit the first-level TLB never leave `stretch`. It reads as the mechanism does: pace, look up,
+translate if need be, retire.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.engine.access import DONE, UNTIL, dirty_walk, first_store, miss, second_lookup
+from vmcfg.engine.ahead import look_ahead
+from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
+from vmcfg.hardware.assoc import find, is_dirty, set_of, tag_of, touch
+from vmcfg.jit import kernel, part
+from vmcfg.metrics.events import Event
+from vmcfg.vmm import machine as at
+from vmcfg.workload import generate as work
+from vmcfg.workload.generate import generate
+
+WORK_ENDED = 100  # the vCPU has nothing left to do
+HEAVY = 8  # a stretch in which more than one touch in eight walks is worth looking ahead for
+
+
+@kernel
+def take_turn(m, core, vcpu, stop, until):
+    """Run a vCPU until its core's clock reaches `stop`, its work ends, or it has retired `until` touches."""
+    while settle(m, core, vcpu):
+        if m.core[core, at.CLOCK] >= stop:
+            return DONE
+        if m.vcpu[vcpu, at.RETIRED] >= until:
+            return UNTIL
+        if m.vcpu[vcpu, at.NEXT] == m.vcpu[vcpu, at.BUFFERED]:
+            generate(m, vcpu)
+        halt = min(stop, min(m.vcpu[vcpu, at.DEADLINE], m.vcpu[vcpu, at.WARM_DEADLINE]))
+        why = stretch(m, core, vcpu, halt, touches_left(m, vcpu, until))
+        if why != DONE:
+            return why
+    return WORK_ENDED
+
+
+@part
+def stretch(m, core, vcpu, halt, left):
+    """Simulate up to `left` buffered accesses while the clock is before `halt`."""
+    phase = m.vcpu[vcpu, at.PHASE]
+    space = m.vcpu[vcpu, at.PROCESS]
+    base = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS]
+    is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
+    looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
+    first = m.vcpu[vcpu, at.NEXT]
+    end = first + left
+    clock = m.core[core, at.CLOCK]
+    ended = clock
+    l1_hits = np.int64(0)
+    l2_hits = np.int64(0)
+    why = DONE
+    position = first
+    while position < end and clock < halt:
+        if is_paced:
+            clock = pace(m, vcpu, clock, halt)
+            if clock >= halt:
+                break
+        if looks_ahead:
+            look_ahead(m, vcpu, space, position, end)
+        access = m.work.buffer[vcpu, position]
+        vpn = access & at.VPN_MASK
+        is_store = (access >> at.KIND_SHIFT) & 3 == at.STORE
+        store = first_store(m, core, access)
+        index = set_of(m.stores, store, vpn)
+        way = find(m.stores, store, index, tag_of(space, vpn))
+        if way >= 0:
+            touch(m.stores, store, index, way)
+            l1_hits += 1
+            if is_store and not is_dirty(m.stores, store, index, way):
+                clock += dirty_walk(m, core, vcpu, space, vpn)
+        else:
+            is_hit, cycles = second_lookup(m, core, vcpu, store, space, vpn, is_store)
+            if is_hit:
+                l2_hits += 1
+            else:
+                why, cycles = miss(m, core, vcpu, store, space, vpn, is_store)
+                if why != DONE:
+                    break
+            clock += cycles
+        clock += base
+        ended = clock
+        position += 1
+        if is_paced:
+            schedule_next(m, vcpu, phase)
+    if position > first:
+        _retire(m, vcpu, phase, position - first, l1_hits, l2_hits)
+        m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = ended
+    m.core[core, at.CLOCK] = clock
+    return why
+
+
+@kernel
+def _retire(m, vcpu, phase, touches, l1_hits, l2_hits):
+    """Count what a stretch has done; the accesses behind a touch's first hit the first level by construction."""
+    row = m.vcpu[vcpu, at.ROW]
+    per_touch = m.work.phases[phase, work.PER_TOUCH]
+    m.vcpu[vcpu, at.RETIRED] += touches
+    m.vcpu[vcpu, at.NEXT] += touches
+    m.vcpu[vcpu, at.IS_WALK_HEAVY] = np.int64((touches - l1_hits - l2_hits) * HEAVY > touches)
+    m.counters[row, Event.TOUCHES] += touches
+    m.counters[row, Event.ACCESSES] += touches * per_touch
+    m.counters[row, Event.L1_HITS] += l1_hits + touches * (per_touch - 1)
+    m.counters[row, Event.STLB_HITS] += l2_hits
+    m.counters[row, Event.BASE_CYCLES] += touches * per_touch * m.cost[at.ACCESS]

@@ -1,0 +1,73 @@
+"""The translation caches of one core, as a group: what a flush or a fault takes from them.
+
+Linear and combined mappings (tagged by address space) live in the TLBs and in the guest-dimension walk caches,
+guest-physical mappings (tagged by VM) in the host-dimension walk caches and in the nested TLB. The processor's
+manual names its flush sets in just these words; so do the functions here.
+"""
+
+from __future__ import annotations
+
+from vmcfg.hardware.assoc import SETS, drop, flush, flush_space, tag_of
+from vmcfg.jit import kernel, part
+
+# Stores of one core, in this order: store `kind` of core c is c * STORES + kind. Walk caches by level of entry.
+L1, L1I, L2, NESTED_TLB = range(4)
+GUEST_WALK = 2  # + level 2 … 5 gives 4 … 7
+HOST_WALK = 6  # + level 2 … 5 gives 8 … 11
+STORES = 12
+LOWEST_WALK, HIGHEST_WALK = 2, 5
+TABLE_BITS = 9  # a table has 2^9 entries
+
+
+@kernel
+def walk_key(page, level):
+    """Return the part of a page number that selects an entry of `level`: 2 covers 2 MiB, 3 covers 1 GiB."""
+    return page >> (TABLE_BITS * (level - 1))
+
+
+@part
+def drop_linear(stores, core, space, vpn):
+    """Drop the TLB entries of one page and the walk-cache entries on its path (a page fault does this)."""
+    first = core * STORES
+    tag = tag_of(space, vpn)
+    for kind in range(L1, L2 + 1):
+        drop(stores, first + kind, vpn, tag)
+    _drop_path(stores, first + GUEST_WALK, space, vpn)
+
+
+@part
+def drop_guest_physical(stores, core, vm, ppn):
+    """Drop what leads to one guest-physical page (an EPT violation does this)."""
+    first = core * STORES
+    drop(stores, first + NESTED_TLB, ppn, tag_of(vm, ppn))
+    _drop_path(stores, first + HOST_WALK, vm, ppn)
+
+
+@part
+def flush_combined(stores, core):
+    """Empty all that an untagged VM entry or exit empties: linear and combined mappings."""
+    first = core * STORES
+    for kind in range(L1, L2 + 1):
+        flush(stores, first + kind)
+    for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
+        flush(stores, first + GUEST_WALK + level)
+
+
+@part
+def flush_vm(stores, core, vm, space):
+    """Empty all that leads to memory of one VM, whose only address space is `space` (INVEPT does this)."""
+    first = core * STORES
+    for kind in range(L1, L2 + 1):
+        flush_space(stores, first + kind, space)
+    flush_space(stores, first + NESTED_TLB, vm)
+    for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
+        flush_space(stores, first + GUEST_WALK + level, space)
+        flush_space(stores, first + HOST_WALK + level, vm)
+
+
+@kernel
+def _drop_path(stores, walk_caches, space, page):
+    for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
+        if stores.shape[walk_caches + level, SETS]:
+            key = walk_key(page, level)
+            drop(stores, walk_caches + level, key, tag_of(space, key))

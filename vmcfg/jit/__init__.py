@@ -1,0 +1,50 @@
+"""The one door between kernels and numba.
+
+A kernel is a plain Python function over integers and arrays. Three decorators mark what it is for:
+
+    entry    Python calls it; its machine code is kept on disk
+    kernel   a small piece, always inlined into its callers
+    part     a larger piece, compiled once and called
+
+With `VMCFG_KERNELS=plain` all three hand the function back untouched, so that every kernel can also be run,
+stepped through and tested as Python. Nothing else in the package imports numba.
+
+Two facts about numba decide the shape of this room. Its disk cache does not notice an edit in a *called*
+function of another file: the cache folder is therefore named by a digest of all of the package's sources, and a
+stale kernel can never be loaded. And a function that takes many arrays pays for each of them, at every call and
+at every compilation: a machine is therefore handed on by reference (`jit.reference`).
+"""
+
+from __future__ import annotations
+
+import os
+
+PLAIN = os.environ.get("VMCFG_KERNELS") == "plain"
+
+if PLAIN:
+    from vmcfg.jit.plain import by_reference, entry, is_compiled, kernel, lowest_bit, match4, part, prefetch
+else:
+    from vmcfg.jit.compiled import entry, is_compiled, kernel, part
+    from vmcfg.jit.intrinsics import lowest_bit, match4, prefetch
+    from vmcfg.jit.reference import by_reference
+
+LANES = 4  # tags compared at once by `match4`: one AVX2 register, two of SSE2
+
+__all__ = [
+    "LANES",
+    "PLAIN",
+    "as_python",
+    "by_reference",
+    "entry",
+    "is_compiled",
+    "kernel",
+    "lowest_bit",
+    "match4",
+    "part",
+    "prefetch",
+]
+
+
+def as_python(function):  # type: ignore[no-untyped-def]
+    """Return the plain function behind a kernel, to be called from Python (it must call no other kernel)."""
+    return getattr(function, "py_func", function)

@@ -1,0 +1,74 @@
+"""Kernels compiled by numba, and where their machine code is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+from vmcfg.jit.pieces import PartCompiler, PieceCompiler
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PACKAGE = Path(__file__).parent.parent
+
+# Kernels allocate nothing: without numba's runtime, no reference is ever counted.
+_OPTIONS = {"error_model": "numpy", "_nrt": False}
+# Only kernels call pieces: wrappers for calls from Python and from C would be compiled for nothing.
+_PIECE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
+
+
+def sources_digest() -> str:
+    """Return 16 hex digits that change with any source file of the package."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_directory() -> Path:
+    """Return the folder for this version's machine code: under VMCFG_CACHE_DIR, XDG_CACHE_HOME or ~/.cache."""
+    named = os.environ.get("VMCFG_CACHE_DIR")
+    root = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmcfg"
+    return root / f"kernels-{sources_digest()}"
+
+
+def kernel(function: F) -> F:
+    """Make `function` a small piece of compiled kernels: always inlined."""
+    return numba.njit(forceinline=True, pipeline_class=PieceCompiler, **_PIECE)(function)  # type: ignore[no-any-return]
+
+
+def part(function: F) -> F:
+    """Make `function` a larger piece of compiled kernels: compiled once, and called."""
+    return numba.njit(pipeline_class=PartCompiler, **_PIECE)(function)  # type: ignore[no-any-return]
+
+
+def entry(function: F) -> F:
+    """Make `function` a kernel that Python calls; its machine code is kept on disk."""
+    return numba.njit(cache=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def is_compiled(function: Any) -> bool:
+    """Tell whether a function made by `entry` has machine code already, in memory or on disk."""
+    name = function.py_func.__name__
+    return bool(function.signatures) or any(Path(numba.config.CACHE_DIR).rglob(f"*.{name}-*.nbi"))
+
+
+def _usable_cache() -> str:
+    """Return a writable cache folder; where there is none, one that lasts as long as the machine's temporary files."""
+    directory = cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return str(directory)
+    except OSError:
+        return tempfile.mkdtemp(prefix="vmcfg-kernels-")
+
+
+numba.config.CACHE_DIR = _usable_cache()

@@ -1,0 +1,88 @@
+"""How numba compiles a piece: to LLVM code that is linked into an entry, and no further.
+
+Numba compiles each function as if Python were to call it: it links in all that the function calls, optimises
+the whole, and makes machine code of it. With a hundred pieces that call one another, the same code would be
+optimised at every level. Pieces are therefore left as they are, and optimised once, in the entry that they end
+up in: a fraction of the time, and the same machine code. A piece has no machine code of its own; calling it
+from Python raises TypeError.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from numba import _dynfunc
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import NativeLowering
+
+
+class _PieceLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """LLVM code that waits to be linked into an entry."""
+
+    def _optimize_final_module(self) -> None:
+        """Leave the code as it is."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _PieceLowering(NativeLowering):  # type: ignore[misc]
+    """Lower a function into a library of that kind."""
+
+    _name = "vmcfg_piece_lowering"
+    is_inlined = True
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _PieceLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        done = super().run_pass(state)
+        function = state.cr.fndesc
+        if not self.is_inlined:
+            state.library.get_function(function.mangled_name).add_function_attribute("noinline")
+        refusal = _dynfunc.make_function(
+            function.lookup_module(), function.qualname, "", _REFUSAL, state.cr.env, (state.library,)
+        )
+        state.targetctx.insert_user_function(refusal, function, [state.library])
+        state.cr = state.cr._replace(cfunc=refusal)
+        return bool(done)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _PartLowering(_PieceLowering):
+    """The same for a part, which stays a function of its own."""
+
+    _name = "vmcfg_part_lowering"
+    is_inlined = False
+
+
+class PieceCompiler(CompilerBase):  # type: ignore[misc]
+    """The pipeline of a piece that is always inlined."""
+
+    lowering: type = _PieceLowering
+
+    def define_pipelines(self) -> list[Any]:
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.passes = [
+            (self.lowering, text) if passed is NativeLowering else (passed, text) for passed, text in pipeline.passes
+        ]
+        pipeline.finalize()
+        return [pipeline]
+
+
+class PartCompiler(PieceCompiler):
+    """The pipeline of a part that is called."""
+
+    lowering = _PartLowering
+
+
+@ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.py_object, ctypes.py_object)
+def _refuse(self: Any, args: Any, kwargs: Any) -> Any:
+    raise TypeError("a piece of a kernel has no machine code of its own: call an entry, or as_python(piece)")
+
+
+_REFUSAL = ctypes.cast(_refuse, ctypes.c_void_p).value

@@ -1,0 +1,53 @@
+"""Kernels as plain Python: the decorators do nothing, and each intrinsic has a twin that says what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Hand back a piece of a kernel as it is."""
+    return function
+
+
+part = kernel
+
+
+def entry(function: F) -> F:
+    """Hand back a kernel as it is, but let unsigned arithmetic wrap in silence as it does when compiled."""
+
+    def wrapped(*args: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return function(*args)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def is_compiled(function: Any) -> bool:
+    """Plain functions need no compilation."""
+    return True
+
+
+def by_reference(machine: Any) -> Any:
+    """Hand back the machine: in Python everything is a reference."""
+    return machine
+
+
+def prefetch(array: Any, index: int) -> None:
+    """Do nothing: a prefetch has no result."""
+
+
+def match4(tags: Any, first: int, tag: int) -> int:
+    """Return a mask of four bits: which of tags[first : first + 4] equal `tag`."""
+    return sum(1 << lane for lane in range(4) if tags[first + lane] == tag)
+
+
+def lowest_bit(mask: int) -> int:
+    """Return the index of the lowest set bit of a mask that is not zero."""
+    mask = int(mask)
+    return (mask & -mask).bit_length() - 1

@@ -1,0 +1,144 @@
+"""A named tuple of arrays, handed on by reference, and its arrays as bare memory.
+
+A machine is a named tuple of some forty arrays. Numba passes an array as seven values, and guards every index
+against being negative. So a function that takes the machine would take three hundred arguments, and most of its
+code would be about shapes. Here instead:
+
+* `by_reference` puts the tuple into its caller's frame once and hands on a pointer. `m.host.pmap` means what it
+  always means: an inner tuple is again a reference.
+* An array read through a reference is `Memory`: where its items begin and, with two dimensions, how long a row
+  is. Items are read and written by non-negative integers; there are no slices, and nothing is checked.
+
+The tuple never changes while a reference to it lives. As plain Python both are the tuple and the array
+themselves, and there every index *is* checked: the tests run the same kernels that way.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_global, signature
+from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model
+
+_BYTES = ir.IntType(8).as_pointer()
+
+
+class Reference(types.Type):  # type: ignore[misc]
+    """A pointer to a named tuple of type `target`."""
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+        super().__init__(name=f"reference({target})")
+
+
+class Memory(types.Type):  # type: ignore[misc]
+    """The items of a C-contiguous array of one or two dimensions."""
+
+    def __init__(self, dtype: Any, ndim: int) -> None:
+        self.dtype = dtype
+        self.ndim = ndim
+        super().__init__(name=f"memory({dtype}, {ndim})")
+
+    @property
+    def index_type(self) -> Any:
+        return types.intp if self.ndim == 1 else types.UniTuple(types.intp, self.ndim)
+
+
+@register_model(Reference)
+class _ReferenceModel(models.OpaqueModel):  # type: ignore[misc]
+    """One untyped pointer."""
+
+
+@register_model(Memory)
+class _MemoryModel(models.StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, memory: Memory) -> None:
+        super().__init__(manager, memory, [("items", types.CPointer(memory.dtype)), ("row", types.intp)])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def by_reference(typing_context, machine):  # type: ignore[no-untyped-def]
+    """Return a reference to a named tuple; it lives as long as the function that asked for it."""
+
+    def code(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        place = builder.bitcast(cgutils.alloca_once_value(builder, args[0]), _BYTES)
+        # An empty instruction that may write memory: what was stored stays stored, and whoever loads through the
+        # pointer cannot see that it is this frame. Only so may the loads below be called invariant.
+        identity = ir.FunctionType(_BYTES, [_BYTES])
+        return builder.asm(identity, "", "=r,0,~{memory}", [place], side_effect=True)
+
+    return Reference(machine)(machine), code
+
+
+@infer_getattr
+class _ReferenceAttributes(AttributeTemplate):  # type: ignore[misc]
+    key = Reference
+
+    def generic_resolve(self, reference: Any, name: str) -> Any:
+        if name not in reference.target.fields:
+            return None
+        field = reference.target[reference.target.fields.index(name)]
+        return Reference(field) if isinstance(field, types.BaseNamedTuple) else Memory(field.dtype, field.ndim)
+
+
+@lower_getattr_generic(Reference)
+def _load_attribute(context, builder, reference, pointer, name):  # type: ignore[no-untyped-def]
+    index = reference.target.fields.index(name)
+    field = reference.target[index]
+    whole = context.get_value_type(reference.target).as_pointer()
+    place = cgutils.gep_inbounds(builder, builder.bitcast(pointer, whole), 0, index)
+    if isinstance(field, types.BaseNamedTuple):
+        return builder.bitcast(place, _BYTES)
+    array = context.make_array(field)(context, builder, ref=place)
+    memory = cgutils.create_struct_proxy(Memory(field.dtype, field.ndim))(context, builder)
+    memory.items = _load_invariant(builder, array._get_ptr_by_name("data"))
+    shape = array._get_ptr_by_name("shape")
+    memory.row = _load_invariant(builder, cgutils.gep_inbounds(builder, shape, 0, field.ndim - 1))
+    return memory._getvalue()
+
+
+def _load_invariant(builder: Any, place: Any) -> Any:
+    """Load what no store can change, so that the load can be taken out of loops."""
+    loaded = builder.load(place)
+    loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return loaded
+
+
+@infer_global(operator.getitem)
+class _GetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], Memory):
+            return signature(args[0].dtype, args[0], args[0].index_type)
+        return None
+
+
+@infer_global(operator.setitem)
+class _SetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], Memory):
+            return signature(types.none, args[0], args[0].index_type, args[0].dtype)
+        return None
+
+
+@lower_builtin(operator.getitem, Memory, types.Any)
+def _get_item(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    return builder.load(place_of(context, builder, sig.args[0], args[0], args[1]))
+
+
+@lower_builtin(operator.setitem, Memory, types.Any, types.Any)
+def _set_item(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    builder.store(args[2], place_of(context, builder, sig.args[0], args[0], args[1]))
+    return context.get_dummy_value()
+
+
+def place_of(context: Any, builder: Any, memory_type: Memory, memory: Any, index: Any) -> Any:
+    """Return a pointer to an item: code for items + index, or items + index[0] × row + index[1]."""
+    parts = cgutils.create_struct_proxy(memory_type)(context, builder, value=memory)
+    if memory_type.ndim == 2:
+        row, column = cgutils.unpack_tuple(builder, index, 2)
+        index = builder.add(builder.mul(row, parts.row), column)
+    return builder.gep(parts.items, [index])

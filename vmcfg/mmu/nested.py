@@ -1,0 +1,151 @@
+"""`nested`: hardware walks two tables at once (Intel EPT, AMD NPT).
+
+Who keeps which table: the guest its own page table (VPN → PPN), the VMM one table per VM (PPN → MPN).
+What is write-protected: nothing. What exits: only the first touch of a guest page without a frame, and touches
+of pages that the VMM took away. What it costs: each guest table that is read is itself a guest page whose
+address must be translated, so a walk of g guest levels over h host levels reads up to g·(h + 1) + h entries:
+
+        root ──host walk──► L4 entry ──host walk──► L3 ──► L2 ──► L1 entry ──host walk──► the page
+              h               1         h            1 …                    h
+
+That is 24 references for 4 on 4, where native takes 4. Three caches take references away: guest-dimension walk
+caches (their entries are combined: they lead straight to the next table's frame), host-dimension walk caches,
+and the nested TLB (guest table pages only, one hit replaces a whole host walk). It loses where TLB misses are
+many and page tables quiet; it wins wherever guests change their tables (Bhargava et al., ASPLOS 2008).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.hardware.assoc import SETS, fill, find, set_of, tag_of, touch
+from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, NESTED_TLB, STORES, walk_key
+from vmcfg.jit import kernel
+from vmcfg.metrics.events import Event
+from vmcfg.mmu.walks import (
+    COMPLETE,
+    GUEST_PAGE_FAULT,
+    HOST_VIOLATION,
+    fill_walk_cache,
+    page_of,
+    probe_walk_caches,
+    read_guest_entry,
+    slot_in_table,
+)
+from vmcfg.vmm import machine as at
+
+
+@kernel
+def walk(m, core, vcpu, vpn, is_store, is_quiet):
+    """Walk both tables for one page.
+
+    Returns (how it ended, frame, D of the leaves, guest references, host references, cycles, faulting ppn). A
+    quiet walk (for D alone) uses the walk caches and changes nothing in them.
+    """
+    process = m.vcpu[vcpu, at.PROCESS]
+    vm = m.vcpu[vcpu, at.VM]
+    levels = m.guests.process[process, at.GUEST_LEVELS]
+    caches = core * STORES + GUEST_WALK
+    level, table = probe_walk_caches(m.stores, caches, levels, process, vpn, is_quiet)
+    cycles = np.int64(0)
+    guest_refs = np.int64(0)
+    host_refs = np.int64(0)
+    ppn = np.int64(0)
+    is_dirty = np.int64(0)
+    has_frame = level <= levels  # a combined entry leads to the next table's frame
+    if has_frame:
+        m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_WALK_CACHE_HITS] += 1
+        cycles += m.cost[at.WALK_CACHE_HIT]
+    else:
+        table = m.guests.process[process, at.ROOT_TABLE]
+        ppn = m.guests.process[process, at.ROOT_PPN]
+    level -= 1
+    while True:
+        if not has_frame:
+            is_present, refs, spent = _translate(m, core, vcpu, vm, ppn, level > 0, is_store, is_quiet)
+            host_refs += refs
+            cycles += spent
+            if not is_present:
+                return HOST_VIOLATION, 0, 0, guest_refs, host_refs, cycles, ppn
+        has_frame = False
+        if level == 0:
+            break
+        entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store)
+        guest_refs += 1
+        cycles += m.cost[at.WALK_REFERENCE]
+        if entry & at.PRESENT == 0:
+            return GUEST_PAGE_FAULT, 0, 0, guest_refs, host_refs, cycles, 0
+        ppn = page_of(entry)
+        table = entry >> at.CHILD_SHIFT
+        if level == 1:
+            is_dirty = np.int64(entry & at.DIRTY != 0)
+        elif not is_quiet:
+            fill_walk_cache(m.stores, caches + level, level, process, vpn, table)
+        level -= 1
+    gpid = m.guests.vm[vm, at.BASE] + ppn
+    if m.cost[at.HAS_EPT_AD] and m.host.state[gpid] & at.HOST_DIRTY == 0:
+        is_dirty = 0
+    return COMPLETE, np.int64(m.host.pmap[gpid]), is_dirty, guest_refs, host_refs, cycles, 0
+
+
+@kernel
+def _translate(m, core, vcpu, vm, ppn, is_table, is_store, is_quiet):
+    """Walk the host table for one guest page. Returns (is it present, references, cycles)."""
+    if is_table and _probe_nested_tlb(m, core, vm, ppn, is_quiet):
+        m.counters[m.vcpu[vcpu, at.ROW], Event.NESTED_TLB_HITS] += 1
+        return True, np.int64(0), m.cost[at.NESTED_TLB_HIT]
+    caches = core * STORES + HOST_WALK
+    level, _ = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, vm, ppn, is_quiet)
+    cycles = np.int64(0)
+    if level <= at.HOST_LEVELS:
+        m.counters[m.vcpu[vcpu, at.ROW], Event.HOST_WALK_CACHE_HITS] += 1
+        cycles += m.cost[at.WALK_CACHE_HIT]
+    refs = np.int64(0)
+    for below in range(level - 1, 1, -1):
+        refs += 1
+        cycles += m.cost[at.WALK_REFERENCE]
+        child = m.host.ept[m.guests.vm[vm, at.EPT + below] + walk_key(ppn, below)]
+        if child == 0:
+            return False, refs, cycles
+        if not is_quiet:
+            fill_walk_cache(m.stores, caches + below, below, vm, ppn, np.int64(child))
+    gpid = m.guests.vm[vm, at.BASE] + ppn
+    if m.host.state[gpid] & at.KIND_MASK != at.PRIVATE:
+        return False, refs + 1, cycles + m.cost[at.WALK_REFERENCE]
+    _mark(m, gpid, is_table, is_store)
+    if is_table and not is_quiet:
+        _fill_nested_tlb(m, core, vm, ppn, np.int64(m.host.pmap[gpid]))
+    return True, refs + 1, cycles + m.cost[at.WALK_REFERENCE]
+
+
+@kernel
+def _mark(m, gpid, is_table, is_store):
+    """Set A and D of the host's leaf, where the processor does: reading a guest table counts as a write."""
+    if m.cost[at.HAS_EPT_AD]:
+        state = m.host.state[gpid]
+        wanted = state | at.HOST_ACCESSED
+        if is_table or is_store:
+            wanted |= at.HOST_DIRTY
+        if wanted != state:
+            m.host.state[gpid] = wanted
+
+
+@kernel
+def _probe_nested_tlb(m, core, vm, ppn, is_quiet):
+    cache = core * STORES + NESTED_TLB
+    if m.stores.shape[cache, SETS] == 0:
+        return False
+    index = set_of(m.stores, cache, ppn)
+    way = find(m.stores, cache, index, tag_of(vm, ppn))
+    if way >= 0 and not is_quiet:
+        touch(m.stores, cache, index, way)
+    return way >= 0
+
+
+@kernel
+def _fill_nested_tlb(m, core, vm, ppn, mpn):
+    cache = core * STORES + NESTED_TLB
+    if m.stores.shape[cache, SETS]:
+        fill(m.stores, cache, set_of(m.stores, cache, ppn), tag_of(vm, ppn), mpn, 0)
+
+

@@ -1,0 +1,33 @@
+"""`gpt_write`: the one verb by which a guest changes its page tables.
+
+Each MMU mode answers it in its own way. In `native` and `nested` the write is an ordinary store, which costs
+what a store costs and tells nobody.
+"""
+
+from __future__ import annotations
+
+from vmcfg.digest import GUEST, fold
+from vmcfg.jit import kernel
+from vmcfg.metrics.events import Event
+from vmcfg.vmm import machine as at
+
+
+@kernel
+def leaf_entry(ppn):
+    """Return a present, writable entry that maps a data page, with A = D = 0."""
+    return (ppn << at.PPN_SHIFT) | at.WRITABLE | at.PRESENT
+
+
+@kernel
+def table_entry(ppn, child):
+    """Return a present, writable entry that leads to a table: its page, and where its entries lie."""
+    return (child << at.CHILD_SHIFT) | leaf_entry(ppn)
+
+
+@kernel
+def gpt_write(m, vcpu, slot, entry):
+    """Let the guest write one page-table entry; return the cycles that the VMM makes of it (here none)."""
+    m.guests.tables[slot] = entry
+    m.counters[m.vcpu[vcpu, at.ROW], Event.GPT_WRITES] += 1
+    fold(m.digest, GUEST, (slot << 40) ^ entry)
+    return 0

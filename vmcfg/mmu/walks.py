@@ -1,0 +1,71 @@
+"""What the walkers of all modes share: how a walk can end, and the guest's half of it."""
+
+from __future__ import annotations
+
+from vmcfg.hardware.assoc import SETS, fill, find, set_of, slot_of, tag_of, touch
+from vmcfg.hardware.core import walk_key
+from vmcfg.jit import kernel
+from vmcfg.vmm import machine as at
+
+# How a walk ends.
+COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION = range(3)
+
+# MMU modes, as the loop knows them.
+NATIVE, NESTED = range(2)
+MODES = {"native": NATIVE, "nested": NESTED}
+
+
+@kernel
+def probe_walk_caches(stores, first, top, space, page, is_quiet):
+    """Look for the entry nearest the leaf that a dimension's walk caches hold.
+
+    Probes levels 2 … top of the caches `first + level`. Returns (level, payload) of the first hit, or
+    (top + 1, 0). A quiet probe leaves recency alone.
+    """
+    for level in range(2, top + 1):
+        cache = first + level
+        if stores.shape[cache, SETS]:
+            key = walk_key(page, level)
+            index = set_of(stores, cache, key)
+            way = find(stores, cache, index, tag_of(space, key))
+            if way >= 0:
+                if not is_quiet:
+                    touch(stores, cache, index, way)
+                return level, stores.payload[slot_of(stores, cache, index, way)]
+    return top + 1, 0
+
+
+@kernel
+def fill_walk_cache(stores, cache, level, space, page, payload):
+    """Keep a present non-leaf entry of `level` that a walk has just read."""
+    if stores.shape[cache, SETS]:
+        key = walk_key(page, level)
+        fill(stores, cache, set_of(stores, cache, key), tag_of(space, key), payload, 0)
+
+
+@kernel
+def slot_in_table(table, vpn, level):
+    """Return where in `guests.tables` the entry of `level` for a page lies."""
+    return table * at.TABLE_ENTRIES + (walk_key(vpn, level) & (at.TABLE_ENTRIES - 1))
+
+
+@kernel
+def read_guest_entry(m, slot, level, is_store):
+    """Read a guest entry as a walker does: A is set, and D on the leaf of a store. Return it as it is then."""
+    entry = m.guests.tables[slot]
+    if entry & at.PRESENT == 0:
+        return entry
+    wanted = entry | at.ACCESSED
+    if level == 1 and is_store:
+        wanted |= at.DIRTY
+    if wanted != entry:
+        m.guests.tables[slot] = wanted
+    return wanted
+
+
+@kernel
+def page_of(entry):
+    """Return the PPN in a guest entry."""
+    return (entry >> at.PPN_SHIFT) & at.PPN_MASK
+
+

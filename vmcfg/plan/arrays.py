@@ -1,0 +1,46 @@
+"""The machine's arrays: their shapes, what is reserved, and how much of it a run can come to touch.
+
+Large arrays come from calloc: an untouched page of them costs nothing. The bound on bytes therefore counts the
+guest pages, frames and tables that a run can use, not the configured size of its VMs.
+"""
+
+from __future__ import annotations
+
+from vmcfg.metrics.events import COLUMNS
+from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan
+
+ITEM_BYTES = {"i64": 8, "u64": 8, "i32": 4, "u32": 4, "u16": 2, "u8": 1}
+TABLE_ENTRIES = 512
+BATCH = 2048
+OS_PAGE = 4096  # touching one item touches the page around it
+
+
+def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
+    """Return the plan of every array whose size depends on the scenario."""
+    pages = sum(vm.touched_pages for vm in host.vms)
+    groups = len(host.vms)
+    frames = min(host.frames, pages + host.ept_entries)
+    vcpus = len(host.vcpus)
+    return (
+        _array("guests.tables", "i64", (host.max_tables * TABLE_ENTRIES,), host.max_tables * TABLE_ENTRIES,
+               "entries of the guests' page tables"),
+        _array("guests.free_list", "i32", (host.pages,), 0, "freed guest pages, a stack per VM"),
+        _array("host.pmap", "i32", (host.pages,), pages, "guest page → machine frame", groups),
+        _array("host.state", "u8", (host.pages,), pages, "state of each guest page", groups),
+        _array("host.owner", "i32", (host.frames,), frames, "who owns each machine frame", 1),
+        _array("host.refs", "u16", (host.frames,), frames, "mappings of each machine frame", 1),
+        _array("host.kind", "u8", (host.frames,), frames, "kind of each machine frame", 1),
+        _array("host.free_list", "i32", (host.frames,), 0, "given-back frames, a stack"),
+        _array("host.ept", "i32", (host.ept_entries,), host.ept_entries, "entries of the EPT's upper levels"),
+        _array("work.buffer", "i64", (vcpus, BATCH), vcpus * BATCH, "accesses generated ahead"),
+        _array("counters", "i64", (host.rows, COLUMNS), host.rows * COLUMNS, "counters by VM and phase"),
+    )  # fmt: skip
+
+
+def _array(
+    name: str, dtype: str, shape: tuple[int, ...], touched: int, meaning: str, stretches: int = 0
+) -> ArrayPlan:
+    """`stretches`: into how many places the touched items may be spread, each costing a page of slack."""
+    size = ITEM_BYTES[dtype]
+    touched_bytes = min(UNLIMITED, touched * size + stretches * OS_PAGE)
+    return ArrayPlan(name, dtype, shape, meaning, size, touched_bytes)

@@ -1,0 +1,78 @@
+"""Upper bounds: how many tables, pages and touches a run can come to have. `run` refuses above its limits."""
+
+from __future__ import annotations
+
+from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan
+from vmcfg.scenario.spec import Region, Vm, Workload
+
+TABLE_BITS = 9
+VPN_BYTES = 8  # of an entry in a trace's page list
+RECORD_BYTES = 4
+
+
+def max_tables(vm: Vm, workload: Workload, levels: int) -> int:
+    """Return how many page-table pages a VM's process can need: each takes a guest page, so at most all."""
+    roots_and_regions = 1 + sum(_tables_of(region, levels) for region in workload.regions)
+    from_traces = sum(_trace_pages(phase.trace) * (levels - 1) for phase in workload.phases if phase.trace)
+    return min(vm.memory_pages, roots_and_regions + from_traces)
+
+
+def touched_pages(vm: Vm, workload: Workload, tables: int) -> int:
+    """Return how many guest pages of a VM can come to be used."""
+    if vm.backing == "at_start":
+        return vm.memory_pages
+    data = sum(region.pages for region in workload.regions)
+    data += sum(_trace_pages(phase.trace) for phase in workload.phases if phase.trace)
+    return min(vm.memory_pages, vm.kernel_pages + data + tables)
+
+
+def max_touches(host: HostPlan) -> int:
+    """Return how many touches the host's vCPUs can come to make, UNLIMITED where only a trace knows."""
+    return min(UNLIMITED, sum(_vcpu_touches(host, number) for number in range(len(host.vcpus))))
+
+
+def _tables_of(region: Region, levels: int) -> int:
+    """Count the tables of all levels but the root that a region's pages need."""
+    last = region.base_vpn + region.pages - 1
+    return sum(
+        (last >> (TABLE_BITS * level)) - (region.base_vpn >> (TABLE_BITS * level)) + 1 for level in range(1, levels)
+    )
+
+
+def _trace_pages(trace: object) -> int:
+    """Bound the distinct pages of a trace by its page list, or by its records; compressed files tell nothing."""
+    path = getattr(trace, "vpn_path", None) or getattr(trace, "path", None)
+    if path is None or not path.exists():
+        return UNLIMITED
+    with path.open("rb") as file:
+        head = file.read(6)
+    if head[:2] == b"\x1f\x8b" or head[:4] == b"\x28\xb5\x2f\xfd" or head[:6] == b"\xfd7zXZ\x00":
+        return UNLIMITED
+    return int(path.stat().st_size // (VPN_BYTES if getattr(trace, "vpn_path", None) else RECORD_BYTES))
+
+
+def _vcpu_touches(host: HostPlan, number: int) -> int:
+    vcpu = host.vcpus[number]
+    vm = host.vms[vcpu.vm]
+    phases = host.phases[vm.first_phase : vm.first_phase + vm.phases]
+    by_phases = sum(_phase_touches(phase, host) for phase in phases)
+    by_run = (vcpu.warm_touches if vcpu.is_warm else 0) + vcpu.run_touches
+    busy = max(0, host.run_end - vcpu.wake)
+    by_time = UNLIMITED if host.run_end == UNLIMITED else busy // max(1, _cheapest_touch(phases, host)) + 1
+    return min(UNLIMITED, by_phases if vcpu.warm_touches == UNLIMITED else UNLIMITED, by_run, by_time)
+
+
+def _phase_touches(phase: PhasePlan, host: HostPlan) -> int:
+    by_time = UNLIMITED if phase.cycles == UNLIMITED else phase.cycles // max(1, _cheapest_touch((phase,), host)) + 1
+    return min(phase.touches, by_time)
+
+
+def _cheapest_touch(phases: tuple[PhasePlan, ...], host: HostPlan) -> int:
+    """Return the fewest cycles between two touches: the cost of hitting everywhere, or the schedule's step.
+
+    A vCPU that is late catches up with at most a second's worth, so a schedule bounds only in the long run; the
+    cost of an access always does.
+    """
+    return min(phase.per_touch * host.costs["access"] for phase in phases)
+
+

@@ -1,0 +1,167 @@
+"""Scenario → Plan: times become cycles, names become places in arrays."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from vmcfg.plan.arrays import array_plans
+from vmcfg.plan.bounds import max_tables, max_touches, touched_pages
+from vmcfg.plan.fingerprint import scenario_digest
+from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan
+from vmcfg.scenario.spec import Cpu, Host, Phase, Run, Scenario, Vm, Workload
+
+GUEST_LEVELS = 4
+HOST_LEVELS = 4
+TABLE_ENTRIES = 512
+NANOSECONDS = 1_000_000_000
+
+
+def compile_plan(scenario: Scenario) -> Plan:
+    """Return the plan of a checked scenario. Reads the scenario's input files for their digests."""
+    hosts = tuple(_host(scenario, host) for host in scenario.hosts)
+    return Plan(scenario, scenario_digest(scenario), tuple(host for host in hosts if host.vms))
+
+
+def cycles_of(nanoseconds: int, hz: int) -> int:
+    """Return a time in cycles of a host, rounded half up."""
+    return (nanoseconds * hz + NANOSECONDS // 2) // NANOSECONDS
+
+
+def _host(scenario: Scenario, host: Host) -> HostPlan:
+    workloads = {workload.name: workload for workload in scenario.workloads}
+    vms = [vm for vm in scenario.vms if vm.host == host.name]
+    used = [workload for workload in scenario.workloads if any(vm.workload == workload.name for vm in vms)]
+    first_phases, phases = _phases(used, host.cpu.hz)
+    is_nested = host.mmu.mode == "nested"
+    vm_plans, ept_entries = _vms(vms, workloads, first_phases, is_nested)
+    vcpus = _vcpus(vm_plans, scenario.run, host)
+    plan = HostPlan(
+        name=host.name,
+        mode=host.mmu.mode,
+        hz=host.cpu.hz,
+        cores=host.cores,
+        frames=host.memory_pages,
+        slice_cycles=cycles_of(scenario.run.slice_ns, host.cpu.hz),
+        quantum_cycles=cycles_of(host.quantum_ns, host.cpu.hz),
+        run_end=_or_unlimited(scenario.run.duration_ns, host.cpu.hz),
+        reserve_frames=(GUEST_LEVELS + 1) * HOST_LEVELS if is_nested else 0,
+        costs=dict(host.cpu.costs),
+        walkers=host.cpu.walkers,
+        has_vpid=host.mmu.vpid or not is_nested,
+        has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
+        stores=_stores(host.cpu, is_nested),
+        vms=vm_plans,
+        vcpus=vcpus,
+        phases=phases,
+        rows=sum(1 + vm.phases for vm in vm_plans),
+        marks=sum(1 + vm_plans[vcpu.vm].phases for vcpu in vcpus),
+        ept_entries=ept_entries,
+        arrays=(),
+        max_touches=0,
+    )
+    return evolve(plan, arrays=array_plans(plan), max_touches=max_touches(plan)) if vms else plan
+
+
+def _phases(workloads: list[Workload], hz: int) -> tuple[dict[str, int], tuple[PhasePlan, ...]]:
+    first: dict[str, int] = {}
+    plans: list[PhasePlan] = []
+    for workload in workloads:
+        first[workload.name] = len(plans)
+        plans += [_phase(workload, number, phase, hz) for number, phase in enumerate(workload.phases, 1)]
+    return first, tuple(plans)
+
+
+def _phase(workload: Workload, number: int, phase: Phase, hz: int) -> PhasePlan:
+    step = remainder = divisor = 0
+    if phase.rate is not None:
+        divisor = phase.rate.touches
+        step, remainder = divmod(hz * phase.rate.seconds, divisor)
+    return PhasePlan(
+        workload=workload.name,
+        number=number,
+        pattern=phase.pattern,
+        region=workload.regions[phase.pattern.region] if phase.pattern else None,
+        trace=phase.trace,
+        write_ppm=phase.write_ppm,
+        per_touch=phase.accesses_per_touch,
+        touches=UNLIMITED if phase.accesses is None else phase.accesses,
+        cycles=_or_unlimited(phase.duration_ns, hz),
+        step=step,
+        step_remainder=remainder,
+        step_divisor=divisor,
+    )
+
+
+def _vms(
+    vms: list[Vm], workloads: dict[str, Workload], first_phases: dict[str, int], is_nested: bool
+) -> tuple[tuple[VmPlan, ...], int]:
+    plans: list[VmPlan] = []
+    base = row = ept = 0
+    for vm in vms:
+        workload = workloads[vm.workload]
+        offsets = {}
+        for level in range(HOST_LEVELS, 1, -1) if is_nested else ():
+            offsets[level] = ept
+            ept += _ceil_div(vm.memory_pages, TABLE_ENTRIES ** (level - 1))
+        tables = max_tables(vm, workload, GUEST_LEVELS)
+        plans.append(
+            VmPlan(
+                vm=vm,
+                base=base,
+                first_row=row,
+                first_phase=first_phases[vm.workload],
+                phases=len(workload.phases),
+                regions=workload.regions,
+                max_tables=tables,
+                touched_pages=touched_pages(vm, workload, tables),
+                ept_offsets=offsets,
+            )
+        )
+        base += _ceil_div(vm.memory_pages, TABLE_ENTRIES) * TABLE_ENTRIES  # no group of 512 is shared by two VMs
+        row += 1 + len(workload.phases)
+    return tuple(plans), ept
+
+
+def _vcpus(vms: tuple[VmPlan, ...], run: Run, host: Host) -> tuple[VcpuPlan, ...]:
+    plans: list[VcpuPlan] = []
+    mark = 0
+    hz = host.cpu.hz
+    for number, plan in enumerate(vms):
+        wake = cycles_of(plan.vm.start_ns, hz)
+        for ordinal in range(plan.vm.vcpus):
+            warm_cycles = _or_unlimited(run.warmup_ns, hz)
+            plans.append(
+                VcpuPlan(
+                    name=f"{plan.vm.name}/{ordinal}",
+                    vm=number,
+                    ordinal=ordinal,
+                    core=len(plans) % host.cores,
+                    wake=wake,
+                    first_mark=mark,
+                    is_warm=bool(run.warmup_ns or run.warmup_touches),
+                    warm_touches=run.warmup_touches or UNLIMITED,
+                    warm_deadline=UNLIMITED if warm_cycles == UNLIMITED else wake + warm_cycles,
+                    run_touches=UNLIMITED if run.accesses is None else run.accesses,
+                )
+            )
+            mark += 1 + plan.phases
+    return tuple(plans)
+
+
+def _stores(cpu: Cpu, is_nested: bool) -> tuple[StorePlan, ...]:
+    """Return a core's stores in the order of `hardware.core`; absent ones too, so that places stay fixed."""
+    names = {2: "PDE", 3: "PDPTE", 4: "PML4E", 5: "PML5E"}
+    shapes = [("L1 TLB", cpu.l1_tlb), ("L1 instruction TLB", cpu.l1_itlb), ("L2 TLB", cpu.l2_tlb)]
+    shapes.append(("nested TLB", cpu.nested_tlb if is_nested else None))
+    shapes += [(f"{name} cache, guest", cpu.guest_walk_caches.get(level)) for level, name in names.items()]
+    host = cpu.host_walk_caches if is_nested else {}
+    shapes += [(f"{name} cache, host", host.get(level)) for level, name in names.items()]
+    return tuple(StorePlan(number, name, shape) for number, (name, shape) in enumerate(shapes))
+
+
+def _or_unlimited(nanoseconds: int | None, hz: int) -> int:
+    return UNLIMITED if nanoseconds is None else cycles_of(nanoseconds, hz)
+
+
+def _ceil_div(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)

@@ -1,0 +1,137 @@
+"""The Plan's values: frozen, integers and names only. Cycles are those of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from vmcfg.scenario.spec import CacheShape, Pattern, Region, Scenario, Trace, Vm
+
+UNLIMITED = 1 << 62  # no end by this measure
+
+
+@frozen
+class StorePlan:
+    """One translation cache of a core; `number` is its place among the core's stores."""
+
+    number: int
+    name: str
+    shape: CacheShape | None
+
+
+@frozen
+class PhasePlan:
+    """One phase of a workload. `touches` and `cycles` end it, UNLIMITED where they do not."""
+
+    workload: str
+    number: int  # from 1
+    pattern: Pattern | None
+    region: Region | None
+    trace: Trace | None
+    write_ppm: int
+    per_touch: int
+    touches: int
+    cycles: int
+    step: int  # paced: cycles between touches = step + remainder / divisor
+    step_remainder: int
+    step_divisor: int  # 0: back to back
+
+
+@frozen
+class VmPlan:
+    """A VM on its host: where its pages, counters and phases lie in the host's arrays."""
+
+    vm: Vm
+    base: int  # gpid of its page 0
+    first_row: int  # of its counters: the warm-up; phases follow
+    first_phase: int
+    phases: int
+    regions: tuple[Region, ...]
+    max_tables: int  # guest page-table pages that it can come to have
+    touched_pages: int  # guest pages that can come to be used, tables included
+    ept_offsets: Mapping[int, int]  # level -> its first entry in the host's `ept`; empty in native
+
+
+@frozen
+class VcpuPlan:
+    name: str  # web-2/0, also the name of its stream
+    vm: int
+    ordinal: int
+    core: int
+    wake: int
+    first_mark: int
+    is_warm: bool
+    warm_touches: int
+    warm_deadline: int
+    run_touches: int
+
+
+@frozen
+class ArrayPlan:
+    """One array of the machine: its shape, what is allocated, and how much of that a run can come to touch."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    meaning: str
+    item_bytes: int
+    touched_bytes: int
+
+    @property
+    def reserved_bytes(self) -> int:
+        total = self.item_bytes
+        for length in self.shape:
+            total *= length
+        return total
+
+
+@frozen
+class HostPlan:
+    name: str
+    mode: str
+    hz: int
+    cores: int
+    frames: int
+    slice_cycles: int
+    quantum_cycles: int
+    run_end: int  # clock at which all cores stop, UNLIMITED if the work decides
+    reserve_frames: int  # free frames that a missing access must find before it starts
+    costs: Mapping[str, int]
+    walkers: int
+    has_vpid: bool
+    has_ept_ad: bool
+    stores: tuple[StorePlan, ...]
+    vms: tuple[VmPlan, ...]
+    vcpus: tuple[VcpuPlan, ...]
+    phases: tuple[PhasePlan, ...]
+    rows: int
+    marks: int
+    ept_entries: int
+    arrays: tuple[ArrayPlan, ...]
+    max_touches: int  # UNLIMITED where only a trace knows
+
+    @property
+    def pages(self) -> int:
+        """Guest pages of the host, counted in gpids."""
+        last = self.vms[-1]
+        return last.base + last.vm.memory_pages
+
+    @property
+    def max_tables(self) -> int:
+        return sum(vm.max_tables for vm in self.vms)
+
+
+@frozen
+class Plan:
+    scenario: Scenario
+    digest: str  # of the resolved scenario, its inputs and the engine's semantics
+    hosts: tuple[HostPlan, ...]
+
+    @property
+    def max_bytes(self) -> int:
+        return sum(array.touched_bytes for host in self.hosts for array in host.arrays)
+
+    @property
+    def max_touches(self) -> int:
+        return min(UNLIMITED, sum(host.max_touches for host in self.hosts))

@@ -1,0 +1,217 @@
+"""The state of one host: its arrays, their fields, and the bits in their entries.
+
+One `Machine` holds everything that a run changes. Arrays are flat over all VMs of the host: guest page `ppn`
+of a VM has the index `gpid = base[vm] + ppn`. In every per-page array 0 means absent, so that arrays come from
+calloc and cost only what is touched. Only the VMM's verbs (`vmm.verbs`, `vmm.frames`) write pmap, frame state
+and reference counts, and only `mmu` writes guest table entries.
+
+A guest page-table entry (i64):
+
+    63 | 62 ......... 40 | 39 .......... 12 | 11 ... 7 | 6 | 5 | 4 .. 2 | 1 | 0
+       | child table     | ppn              |          | D | A |        | W | P
+
+`child` is where the next table's 512 entries lie in `guests.tables`: a walk need not look it up by ppn.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vmcfg.hardware.assoc import Stores
+
+# --- bits of a guest page-table entry -------------------------------------------------------------------------
+PRESENT = 1
+WRITABLE = 2
+ACCESSED = 1 << 5
+DIRTY = 1 << 6
+PPN_SHIFT = 12
+PPN_MASK = (1 << 28) - 1
+CHILD_SHIFT = 40
+MAX_TABLES = 1 << 23
+TABLE_ENTRIES = 512
+
+# --- an access, as it lies in a batch: vpn 45 bits, line 6, kind 2, process 11 ----------------------------------
+VPN_MASK = (1 << 45) - 1
+LINE_SHIFT = 45
+KIND_SHIFT = 51
+FETCH, LOAD, STORE = range(3)
+AHEAD = 32  # places of the look-ahead: a power of two above its distance
+BATCH = 2048  # accesses generated at once: 16 KiB per vCPU stay in the second-level cache
+
+# --- state of a guest page (u8): three bits of kind, then flags -------------------------------------------------
+UNBACKED, PRIVATE = 0, 1
+KIND_MASK = 7
+IS_TABLE = 1 << 4  # holds a guest page table
+HOST_ACCESSED = 1 << 5
+HOST_DIRTY = 1 << 6
+
+# --- kinds of machine frames (u8) -------------------------------------------------------------------------------
+FRAME_FREE, FRAME_PRIVATE, FRAME_SHARED, FRAME_OVERHEAD, FRAME_RESERVED = range(5)
+FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
+
+# --- fields ------------------------------------------------------------------------------------------------------
+# host.count: frames by kind stand first, in the order of FRAME_KINDS.
+FRESH, TOP, RESERVE, TOTAL = range(5, 9)  # next never-used MPN, height of the stack, kept back for an access, all
+HOST_FIELDS = 9
+
+# guests.vm[vm, field]. ROOT_FRAMES: frames that the root table's violation took, to be charged. EPT + level is where the VM's entries of that level begin in host.ept (levels 2 … 4).
+BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, EPT = range(8)
+VM_FIELDS = EPT + 6
+
+# guests.process[process, field]
+PROCESS_VM, ROOT_TABLE, ROOT_PPN, GUEST_LEVELS = range(4)
+PROCESS_FIELDS = 4
+
+# vcpu[vcpu, field]; `retired` counts touches, and is the index of the next touch in the vCPU's stream.
+(
+    VM,
+    PROCESS,
+    ORDINAL,  # its number within the VM
+    STATUS,
+    WAKE,  # when it becomes runnable
+    READY_SINCE,
+    FIRST_ROW,  # the VM's counters in the warm-up; later phases follow
+    ROW,  # its counters now
+    FIRST_MARK,  # its times in the warm-up, a row of `marks`; later phases follow
+    MARK,  # its times now
+    FIRST_PHASE,  # row of `work.phases`
+    PHASE,
+    LAST_PHASE,
+    RETIRED,
+    PHASE_FIRST,  # `retired` when the phase began
+    PHASE_END,  # `retired` at which it ends
+    DEADLINE,  # clock at which it ends
+    DUE,  # paced: when the next touch is due
+    DUE_REMAINDER,
+    IS_WARM,  # still warming up
+    WARM_TOUCHES,  # `retired` at which the warm-up ends
+    WARM_DEADLINE,  # clock at which it ends
+    RUN_TOUCHES,  # touches after the warm-up
+    LAST_RETIRED,  # `retired` at which its work ends
+    BUFFERED,  # accesses in its buffer
+    NEXT,  # the first of them not yet retired
+    CARRY,  # walk cycles not yet charged, fewer than the walkers
+    IS_WALK_HEAVY,  # the last stretch had many walks: look ahead
+) = range(28)
+VCPU_FIELDS = 28
+WAITING, READY, FINISHED = range(3)  # STATUS
+UNLIMITED = 1 << 62
+
+# core[core, field]
+CLOCK, LAST_RUN, HEAD, HELD_SINCE, QUEUED = range(5)
+CORE_FIELDS = 5
+NOBODY = -1
+
+# sched[field]
+NOW, SLICE_CYCLES, TURN, QUANTUM, RUN_END, UNFINISHED, CORES, VCPUS = range(8)  # NOW: start of the current slice
+SCHED_FIELDS = 8
+
+# marks[row, field]: clock at the start of a vCPU's phase and at its last retirement
+STARTED, ENDED = range(2)
+
+# cost[field], in cycles; then what the processor can do.
+COSTS = (
+    "access",
+    "l2_tlb_hit",
+    "walk_reference",
+    "walk_cache_hit",
+    "nested_tlb_hit",
+    "exit",
+    "ept_violation",
+    "zero_page",
+    "guest_fault",
+    "gpt_write",
+    "invlpg",
+    "invept",
+)
+(ACCESS, L2_HIT, WALK_REFERENCE, WALK_CACHE_HIT, NESTED_TLB_HIT, EXIT) = range(6)
+(EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT) = range(6, 12)
+WALKERS, HAS_VPID, HAS_EPT_AD, HZ, MODE = range(12, 17)
+COST_FIELDS = 17
+
+HOST_LEVELS = 4
+
+
+class Guests(NamedTuple):
+    """What the guests keep.
+
+    tables     i64[tables × 512]  entries of all guest page tables of the host
+    pool       i64[1]             tables handed out
+    vm         i64[vms, VM_FIELDS]
+    process    i64[processes, PROCESS_FIELDS]
+    free_list  i32[gpids]         per VM from its base: freed guest pages, a stack
+    """
+
+    tables: np.ndarray
+    pool: np.ndarray
+    vm: np.ndarray
+    process: np.ndarray
+    free_list: np.ndarray
+
+
+class Host(NamedTuple):
+    """What the VMM keeps.
+
+    pmap       i32[gpids]  machine frame of each guest page, valid where its state says so
+    state      u8[gpids]
+    owner      i32[mpns]   gpid that a private frame belongs to, VM that an overhead frame belongs to
+    refs       u16[mpns]   mappings of the frame
+    kind       u8[mpns]
+    free_list  i32[mpns]   given-back frames, a stack
+    count      i64[HOST_FIELDS]
+    ept        i32[entries]  entries of levels 4 … 2 of each VM's EPT: frame of the next table + 1
+    """
+
+    pmap: np.ndarray
+    state: np.ndarray
+    owner: np.ndarray
+    refs: np.ndarray
+    kind: np.ndarray
+    free_list: np.ndarray
+    count: np.ndarray
+    ept: np.ndarray
+
+
+class Work(NamedTuple):
+    """What the vCPUs are to do.
+
+    phases   i64[phases, fields]   see workload.generate
+    stream   u64[vcpus]            mixed keys of the vCPUs' streams
+    scatter  u64[phases]           mixed keys of the permutations of ranks
+    buffer   i64[vcpus, BATCH]     accesses generated ahead
+    ahead    i64[AHEAD]            leaf slots that the look-ahead has found
+    records  u32[records]          all traces, one after the other
+    vpns     i64[pages]            virtual pages that the records' indices stand for
+    """
+
+    phases: np.ndarray
+    stream: np.ndarray
+    scatter: np.ndarray
+    buffer: np.ndarray
+    ahead: np.ndarray
+    records: np.ndarray
+    vpns: np.ndarray
+
+
+class Machine(NamedTuple):
+    """One host, whole.
+
+    vcpu     i64[vcpus, VCPU_FIELDS]     core   i64[cores, CORE_FIELDS]    queue  i32[cores, vcpus]
+    sched    i64[SCHED_FIELDS]           marks  i64[vcpus × rows, 2]
+    counters i64[rows, COLUMNS]          digest u64[subsystems]            cost   i64[COST_FIELDS]
+    """
+
+    stores: Stores
+    guests: Guests
+    host: Host
+    work: Work
+    vcpu: np.ndarray
+    core: np.ndarray
+    queue: np.ndarray
+    sched: np.ndarray
+    marks: np.ndarray
+    counters: np.ndarray
+    digest: np.ndarray
+    cost: np.ndarray

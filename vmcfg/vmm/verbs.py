@@ -1,0 +1,117 @@
+"""The VMM's verbs: the only writers of pmap, page state and reference counts.
+
+Why verbs: a policy that wrote arrays could leave a page mapped twice, a frame without an owner or a TLB entry
+that nobody invalidates. So every change of what a guest sees goes through one of these, each keeps the
+invariants by itself, and a policy can only decide which verb to call for which page.
+
+    back         give a guest page a frame, and the EPT tables on the way to it
+    unback       take its frame away; `invalidate` must follow, once per batch
+    invalidate   drop what the cores hold of a VM's memory
+    gpa_access   an access by guest software or a device to a guest-physical page, past all TLBs
+    violation    what the VMM does when a guest page without a frame is accessed
+    vm_exit      the guest is left and re-entered: counted, charged, and flushed where there are no tags
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.digest import EXITS, fold
+from vmcfg.hardware.core import drop_guest_physical, flush_combined, flush_vm, walk_key
+from vmcfg.jit import kernel, part
+from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import frame_free, frame_take
+
+
+@kernel
+def is_backed(m, vm, ppn):
+    """Tell whether a guest page has a frame."""
+    return m.host.state[m.guests.vm[vm, at.BASE] + ppn] & at.KIND_MASK == at.PRIVATE
+
+
+@part
+def back(m, vm, ppn):
+    """Give an unbacked guest page a zeroed frame; return the number of frames taken, EPT tables included."""
+    frames = 1
+    if m.guests.vm[vm, at.EPT + at.HOST_LEVELS] >= 0:
+        frames += _take_ept_tables(m, vm, ppn)
+    gpid = m.guests.vm[vm, at.BASE] + ppn
+    assert m.host.state[gpid] & at.KIND_MASK == at.UNBACKED
+    m.host.pmap[gpid] = frame_take(m, at.FRAME_PRIVATE, gpid)
+    m.host.state[gpid] = (m.host.state[gpid] & at.IS_TABLE) | at.PRIVATE
+    return frames
+
+
+@kernel
+def unback(m, vm, ppn):
+    """Take a private page's frame away and free it. The page reads as zero when it is backed again."""
+    gpid = m.guests.vm[vm, at.BASE] + ppn
+    assert m.host.state[gpid] & at.KIND_MASK == at.PRIVATE
+    frame_free(m, np.int64(m.host.pmap[gpid]))
+    m.host.pmap[gpid] = 0
+    m.host.state[gpid] = m.host.state[gpid] & at.IS_TABLE
+
+
+@part
+def invalidate(m, vm):
+    """Drop all mappings of a VM's memory on every core (INVEPT, with an IPI to each); return the cycles it costs."""
+    for core in range(m.sched[at.CORES]):
+        flush_vm(m.stores, core, vm, vm)  # a VM's only process has the VM's number
+    return m.cost[at.INVEPT] * m.sched[at.CORES]
+
+
+@kernel
+def gpa_access(m, core, vcpu, ppn):
+    """Access a guest page by guest-physical address, without TLBs; return the cycles of the exits it took.
+
+    This is how a guest zeroes a page and how devices reach memory: it can fault in the host, and sets no
+    accessed bit in any guest table.
+    """
+    vm = m.vcpu[vcpu, at.VM]
+    if is_backed(m, vm, ppn):
+        return np.int64(0)
+    return violation(m, core, vcpu, ppn)
+
+
+@part
+def violation(m, core, vcpu, ppn):
+    """Handle an EPT violation on a guest page without a frame; return its cycles."""
+    vm = m.vcpu[vcpu, at.VM]
+    is_table = m.host.state[m.guests.vm[vm, at.BASE] + ppn] & at.IS_TABLE
+    reason = Exit.EPT_VIOLATION_TABLE if is_table else Exit.EPT_VIOLATION_DATA
+    frames = back(m, vm, ppn)
+    drop_guest_physical(m.stores, core, vm, ppn)
+    return vm_exit(m, core, vcpu, reason, violation_cycles(m, frames))
+
+
+@kernel
+def violation_cycles(m, frames):
+    """Return what the VMM's handler costs, besides the exit, when it takes and zeroes `frames` frames."""
+    return m.cost[at.EPT_VIOLATION] + frames * m.cost[at.ZERO_PAGE]
+
+
+@part
+def vm_exit(m, core, vcpu, reason, handler_cycles):
+    """Count and charge one exit with its handler, flush what is not tagged; return its cycles."""
+    cycles = m.cost[at.EXIT] + handler_cycles
+    row = m.vcpu[vcpu, at.ROW]
+    m.counters[row, EXIT_COUNT + reason] += 1
+    m.counters[row, EXIT_CYCLES_BY_REASON + reason] += cycles
+    m.counters[row, Event.EXIT_CYCLES] += cycles
+    fold(m.digest, EXITS, (np.int64(vcpu) << 8) | reason)
+    if m.cost[at.HAS_VPID] == 0:
+        flush_combined(m.stores, core)
+    return cycles
+
+
+@kernel
+def _take_ept_tables(m, vm, ppn):
+    """Take a frame for each EPT table that is missing on the way to `ppn`, top down; return how many."""
+    taken = 0
+    for level in range(at.HOST_LEVELS, 1, -1):
+        entry = m.guests.vm[vm, at.EPT + level] + walk_key(ppn, level)
+        if m.host.ept[entry] == 0:
+            m.host.ept[entry] = frame_take(m, at.FRAME_OVERHEAD, vm) + 1
+            taken += 1
+    return taken
