@@ -46,7 +46,7 @@ def kernel(function: F) -> F:
 
 def part(function: F) -> F:
     """Make `function` a larger piece of compiled kernels: compiled once, and called."""
-    return numba.njit(pipeline_class=PartCompiler, **_PIECE)(function)  # type: ignore[no-any-return]
+    return numba.njit(forceinline=False, pipeline_class=PartCompiler, **_PIECE)(function)  # type: ignore[no-any-return]
 
 
 def entry(function: F) -> F:
