@@ -36,8 +36,8 @@ def test_a_key_of_hosts_is_short_for_all_hosts() -> None:
 
 def test_a_bare_processor_name_becomes_a_mapping_when_a_figure_is_set() -> None:
     """`cpu: haswell` can still have its nested TLB set, before or after the profile is."""
-    for sets in (["cpu=nehalem", "cpu.nested_tlb={entries: 16}"], ["hosts.esx.cpu=nehalem", "cpu.nested_tlb.entries=16"]):
-        cpu = edited(*sets).hosts[0].cpu
+    for name, figure in (("cpu", "nested_tlb={entries: 16}"), ("hosts.esx.cpu", "nested_tlb.entries=16")):
+        cpu = edited(f"{name}=nehalem", f"cpu.{figure}").hosts[0].cpu
         assert ("nehalem", spec.CacheShape(16, 16)) == (cpu.profile, cpu.nested_tlb)
 
 

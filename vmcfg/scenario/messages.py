@@ -6,6 +6,7 @@ The words for each keyword of JSON Schema are in `sentences`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from vmcfg.errors import Diagnostic, Place
 from vmcfg.scenario import homes
@@ -14,13 +15,16 @@ from vmcfg.scenario.schema import EXCLUSIVE, Fault
 from vmcfg.scenario.sentences import other_keys, say
 from vmcfg.scenario.suggest import nearest
 
+MOST_TOLD = 1000  # faults; a text with more is no scenario, and nobody reads that far
+
 _BOUNDS = ("minimum", "maximum", "x-minimum", "x-maximum")
 _OF_A_MAPPING = ("required", "x-exactly-one", "minProperties", "not")  # shown at the key of what they are about
 
 
 def diagnose(root: Node, schema_name: str, faults: Iterable[Fault]) -> list[Diagnostic]:
     """Each fault as a diagnostic with its position; faults that another one explains are left out."""
-    return [_diagnostic(root, schema_name, fault) for fault in _without_consequences(list(faults))]
+    told = _without_consequences(list(islice(faults, MOST_TOLD)))
+    return [_diagnostic(root, schema_name, fault) for fault in told]
 
 
 def broken_paths(faults: Iterable[Fault]) -> set[tuple[Step, ...]]:

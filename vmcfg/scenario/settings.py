@@ -47,13 +47,21 @@ def _mapping(described: Any, value: dict[str, Any], broken: Collection[Path], pa
     settings = Settings()
     for name in [*known, *(name for name in value if name not in known)]:
         here = (*path, name)
-        if here in broken or (name not in known and not isinstance(rest, dict)):
+        if _is_broken(value.get(name), broken, here) or (name not in known and not isinstance(rest, dict)):
             continue
         part = known.get(name, rest)
         given = value[name] if name in value else _default(part, name, described, value)
         if given is not _ABSENT:
             settings[name] = complete(part, given, broken, here)
     return settings
+
+
+def _is_broken(value: Any, broken: Collection[Path], path: Path) -> bool:
+    """A list of words is broken as a whole by one faulty word; of a list of mappings the others can be used."""
+    words = value if isinstance(value, list) else ()
+    return path in broken or any(
+        (*path, index) in broken for index, word in enumerate(words) if not isinstance(word, dict)
+    )
 
 
 def _item(described: Any, item: Any, broken: Collection[Path], path: Path) -> Any:
