@@ -1,0 +1,104 @@
+"""The sums that tie the counters together, checked at the end of every run.
+
+A counter that nobody checks is a counter that will be wrong one day. Every event takes part in a sum below, stated
+from what the machine does and not from how it counts; a violated one is an error of vmcfg, never of the scenario.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from vmcfg.errors import RunFailed
+from vmcfg.metrics.result import HostResult, PhaseResult, RunResult, VmResult
+
+FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
+
+
+@frozen
+class Rates:
+    """What a VM's counters are multiplied with: cycles by name, walkers, vCPUs, accesses per touch by phase."""
+
+    costs: Mapping[str, int]
+    walkers: int
+    vcpus: int
+    per_touch: tuple[int, ...]  # by phase; 0 is the warm-up, which borrows the first phase
+
+
+@frozen
+class Sum:
+    """Two figures that must be equal, in words and as found."""
+
+    subject: str
+    claim: str
+    left: int
+    right: int
+
+
+def check(result: RunResult, vm_to_rates: Mapping[str, Rates]) -> None:
+    """Raise RunFailed with code `broken_sum`, naming every sum that does not hold."""
+    broken = [claim for claim in sums(result, vm_to_rates) if claim.left != claim.right]
+    if broken:
+        lines = [f"  {each.subject}: {each.claim}: {each.left} is not {each.right}" for each in broken]
+        head = "internal error: counters contradict each other; this is a fault of vmcfg, please report it"
+        raise RunFailed("broken_sum", "\n".join([head, *lines]))
+
+
+def sums(result: RunResult, vm_to_rates: Mapping[str, Rates]) -> Iterator[Sum]:
+    """Return every sum of a run, also those that hold."""
+    for vm in result.vms:
+        rates = vm_to_rates[vm.name]
+        for phase in vm.phases:
+            subject = f"VM {vm.name}, " + (f"phase {phase.phase}" if phase.phase else "warm-up")
+            yield from _lookups(subject, phase, rates)
+            yield from _cycles(subject, phase, rates)
+        yield from _whole_run(vm, rates)
+    for host in result.hosts:
+        yield from _frames(host, [vm for vm in result.vms if vm.host == host.name])
+
+
+def _lookups(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
+    n = phase.counters
+    hits_and_walks = n["l1_hits"] + n["stlb_hits"] + n["walks"]
+    yield Sum(subject, "l1_hits + stlb_hits + walks = accesses", hits_and_walks, n["accesses"])
+    yield Sum(subject, "guest_refs + host_refs = walk_refs", n["guest_refs"] + n["host_refs"], n["walk_refs"])
+    touched = n["touches"] * rates.per_touch[phase.phase]
+    yield Sum(subject, "touches × accesses per touch = accesses", touched, n["accesses"])
+    if "vcpu_switch" in phase.exits:
+        switches = phase.exits["vcpu_switch"][0]
+        yield Sum(subject, "exits vcpu_switch = vcpu_switches", switches, n["vcpu_switches"])
+
+
+def _cycles(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
+    n, cost = phase.counters, rates.costs
+    references = n["walk_refs"] + n["fault_refs"] + n["dirty_refs"]
+    cache_hits = n["guest_walk_cache_hits"] + n["host_walk_cache_hits"]
+    walking = references * cost["walk_reference"] + cache_hits * cost["walk_cache_hit"]
+    walking += n["nested_tlb_hits"] * cost["nested_tlb_hit"]
+    yield Sum(subject, "references and walk-cache hits × their costs = walk_cycles", walking, n["walk_cycles"])
+    yield Sum(subject, "accesses × cost = base_cycles", n["accesses"] * cost["access"], n["base_cycles"])
+    yield Sum(subject, "stlb_hits × cost = tlb_cycles", n["stlb_hits"] * cost["l2_tlb_hit"], n["tlb_cycles"])
+    by_reason = sum(cycles for _, cycles in phase.exits.values())
+    yield Sum(subject, "cycles of exits by reason = exit_cycles", by_reason, n["exit_cycles"])
+
+
+def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
+    subject = f"VM {vm.name}"
+    raw = sum(phase.counters["walk_cycles"] for phase in vm.phases)
+    charged = sum(phase.counters["walk_charged_cycles"] for phase in vm.phases)
+    carried = min(max(0, raw - charged * rates.walkers), rates.vcpus * (rates.walkers - 1))
+    claim = "charged walk cycles × walkers + carried remainders = walk_cycles"
+    yield Sum(subject, claim, charged * rates.walkers + carried, raw)
+    tables = sum(phase.counters["guest_table_pages"] for phase in vm.phases)
+    yield Sum(subject, "guest_table_pages made = guest pages that hold tables", tables, vm.pages["guest_tables"])
+    configured = vm.pages["private"] + vm.pages["unbacked"]
+    yield Sum(subject, "private + unbacked = configured pages", configured, vm.pages["configured"])
+
+
+def _frames(host: HostResult, vms: list[VmResult]) -> Iterator[Sum]:
+    subject = f"host {host.name}"
+    kinds = sum(host.frames[kind] for kind in FRAME_KINDS)
+    yield Sum(subject, f"{' + '.join(FRAME_KINDS)} = total frames", kinds, host.frames["total"])
+    private = sum(vm.pages["private"] for vm in vms)
+    yield Sum(subject, "private pages of its VMs = private frames", private, host.frames["private"])

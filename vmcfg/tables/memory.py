@@ -1,0 +1,38 @@
+"""Table `memory`: where each VM's configured pages are at the end of the run."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from vmcfg.metrics.result import RunResult, VmResult
+from vmcfg.tables.column import Column, count
+from vmcfg.tables.subjects import VM
+from vmcfg.tables.table import TableKind
+
+
+@frozen
+class VmMemory:
+    vm: VmResult
+
+
+def _pages(name: str, key: str, definition: str) -> Column:
+    return count(name, "pages", definition, lambda row: row.vm.pages[key])
+
+
+def _vms(result: RunResult) -> list[VmMemory]:
+    return [VmMemory(vm) for vm in result.vms]
+
+
+MEMORY = TableKind(
+    "memory",
+    "Where each VM's pages are at the end of the run.",
+    (
+        VM,
+        _pages("configured_pages", "configured", "The VM's memory: private and unbacked pages together."),
+        _pages("private_pages", "private", "Guest pages with a machine frame of their own."),
+        _pages("unbacked_pages", "unbacked", "Guest pages without a frame: never touched."),
+        _pages("guest_table_pages", "guest_tables", "Guest pages that hold the guest's page tables."),
+        _pages("guest_free_pages", "guest_free", "Guest pages on the guest's own free list."),
+    ),
+    _vms,
+)
