@@ -86,43 +86,43 @@ def _without_extensions(root: Node) -> Node:
 def _settings(findings: Findings) -> tuple[Settings, dict[str, tuple[str, ...]]]:
     """The completed settings as far as the schema found no fault, and the assumed figures of each host."""
     value = plain(findings.root)
-    faults = _of_this_version(schema.faults("scenario", value))
-    findings.extend(messages.diagnose(findings.root, "scenario", faults))
+    faults = schema.faults("scenario", value)
+    # A scenario of another version is not judged further: its other keys may be right there.
+    version = [fault for fault in faults if fault.path == ("apiVersion",) and isinstance(fault.value, str)]
+    findings.extend(messages.diagnose(findings.root, "scenario", version or faults))
     broken = messages.broken_paths(faults)
-    assumed: dict[str, tuple[str, ...]] = {}
-    if () in broken:
-        return Settings(), assumed
+    if version or () in broken:
+        return Settings(), {}
     value, assumed = _with_profiles(findings, value, broken)
     settings: Settings = complete(schema.load("scenario"), value, broken)
     return settings, assumed
 
 
-def _of_this_version(faults: list[schema.Fault]) -> list[schema.Fault]:
-    """A scenario of another version is not judged further; its other keys may be right there."""
-    versions = [fault for fault in faults if fault.path == ("apiVersion",) and isinstance(fault.value, str)]
-    return versions or faults
-
-
 def _with_profiles(
     findings: Findings, value: dict[str, Any], broken: set[tuple[Step, ...]]
 ) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
-    """Puts each host's cpu over the profile that it names."""
-    hosts, assumed = dict(value.get("hosts") or {}) if isinstance(value.get("hosts"), dict) else {}, {}
+    """Puts each host's cpu over the profile that it names; without a profile there is no cpu to speak of."""
+    hosts = dict(value["hosts"]) if isinstance(value.get("hosts"), dict) else {}
+    assumed: dict[str, tuple[str, ...]] = {}
     for name, host in hosts.items():
         path: tuple[Step, ...] = ("hosts", name, "cpu")
-        if not isinstance(host, dict) or broken & {path[:2], path, (*path, "profile")}:
+        if broken & {path[:2], path}:
             continue
         given = host.get("cpu", {})
-        profile = _profile(findings, (*path, "profile"), given)
+        profile = _profile(findings, (*path, "profile"), given, broken)
         if profile is None:
             broken.add(path)
-            continue
-        hosts[name] = {**host, "cpu": profiles.merged(profile.figures, given)}
-        assumed[name] = tuple(figure for figure in profile.assumed if not _overrides(given, figure.split(".")))
+        else:
+            hosts[name] = {**host, "cpu": profiles.merged(profile.figures, given)}
+            assumed[name] = tuple(figure for figure in profile.assumed if not _overrides(given, figure.split(".")))
     return ({**value, "hosts": hosts} if hosts else value), assumed
 
 
-def _profile(findings: Findings, path: tuple[Step, ...], given: dict[str, Any]) -> profiles.Profile | None:
+def _profile(
+    findings: Findings, path: tuple[Step, ...], given: dict[str, Any], broken: set[tuple[Step, ...]]
+) -> profiles.Profile | None:
+    if path in broken:
+        return None
     name = given.get("profile", schema.load("cpu")["properties"]["profile"]["default"])
     try:
         return profiles.load(name)

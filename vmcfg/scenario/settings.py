@@ -34,7 +34,8 @@ def complete(described: Any, value: Any, broken: Collection[Path], path: Path = 
     if isinstance(value, dict):
         return _mapping(described, value, broken, path)
     if isinstance(value, list):
-        return [_item(described, item, broken, (*path, index)) for index, item in enumerate(value)]
+        items = _keyword(described, value, "items")
+        return [complete(items, item, broken, (*path, index)) for index, item in enumerate(value)]
     kinds = [part for part in schema.parts(described, value) if "x-quantity" in part]
     if kinds and value is not None and value not in kinds[0].get("x-words", ()):
         return units.parse(kinds[0]["x-quantity"], value)
@@ -57,17 +58,9 @@ def _mapping(described: Any, value: dict[str, Any], broken: Collection[Path], pa
 
 
 def _is_broken(value: Any, broken: Collection[Path], path: Path) -> bool:
-    """A list of words is broken as a whole by one faulty word; of a list of mappings the others can be used."""
-    words = value if isinstance(value, list) else ()
-    return path in broken or any(
-        (*path, index) in broken for index, word in enumerate(words) if not isinstance(word, dict)
-    )
-
-
-def _item(described: Any, item: Any, broken: Collection[Path], path: Path) -> Any:
-    if path in broken:
-        return Settings()
-    return complete(_keyword(described, [], "items"), item, broken, path)
+    """A list is broken as a whole by one item that cannot be used; an item with a faulty key still can."""
+    items = range(len(value)) if isinstance(value, list) else ()
+    return path in broken or any((*path, index) in broken for index in items)
 
 
 def _default(part: Any, name: str, described: Any, value: dict[str, Any]) -> Any:
