@@ -41,15 +41,18 @@ def table(n, alpha):
 @entry
 def draw_all(built, key, ranks):
     """Draw from the words of touches 0, 1, …"""
+    zero = np.uint64(0)
+    place = (zero, np.uint64(len(built.thresholds)), zero, zero)
     for i in range(len(ranks)):
         first = np.uint64(i) << np.uint64(2)
-        ranks[i] = zipf.draw(built, word(key, first), word(key, first + np.uint64(3)))
+        ranks[i] = zipf.draw(built, place, word(key, first), word(key, first + np.uint64(3)))
 
 
 @entry
 def draw_one(built, page_word, spare):
     """Draw from two given words."""
-    return zipf.draw(built, page_word, spare)
+    zero = np.uint64(0)
+    return zipf.draw(built, (zero, np.uint64(len(built.thresholds)), zero, zero), page_word, spare)
 
 
 def drawn(n, alpha, seed, count):

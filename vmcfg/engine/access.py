@@ -13,8 +13,8 @@ import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
 from vmcfg.guest.fault import demand_fault, needs
-from vmcfg.hardware.assoc import SETS, fill, find, is_dirty, set_dirty, set_of, slot_of, tag_of, touch
-from vmcfg.hardware.core import L1, L1I, L2, STORES, drop_linear
+from vmcfg.hardware.assoc import SETS, fill, find, geometry, is_dirty, set_dirty, set_of, slot_of, tag_of, touch
+from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import native, nested
@@ -28,25 +28,19 @@ DONE, UNTIL, NEED_FRAMES, NEED_GUEST_PAGES, ALL_FINISHED = range(5)
 
 
 @kernel
-def second_lookup(m, core, vcpu, first, space, vpn, is_store):
-    """Look a page up in the L2 TLB after a miss in store `first`. Returns (hit, cycles)."""
-    cache = core * STORES + L2
-    if m.stores.shape[cache, SETS] == 0:
+def second_lookup(stores, first, second, vpn, tag):
+    """Look a page up in the L2 TLB after a miss in the first level, and fill that. Returns (hit, D of the entry)."""
+    if second[SETS] == 0:
         return False, np.int64(0)
-    tag = tag_of(space, vpn)
-    index = set_of(m.stores, cache, vpn)
-    way = find(m.stores, cache, index, tag)
+    index = set_of(second, vpn)
+    way = find(stores, second, index, tag)
     if way < 0:
         return False, np.int64(0)
-    touch(m.stores, cache, index, way)
-    has_dirty = is_dirty(m.stores, cache, index, way)
-    frame = m.stores.payload[slot_of(m.stores, cache, index, way)]
-    fill(m.stores, first, set_of(m.stores, first, vpn), tag, frame, has_dirty)
-    cycles = m.cost[at.L2_HIT]
-    m.counters[m.vcpu[vcpu, at.ROW], Event.TLB_CYCLES] += cycles
-    if is_store and not has_dirty:
-        cycles += dirty_walk(m, core, vcpu, space, vpn)
-    return True, cycles
+    touch(stores, second, index, way)
+    has_dirty = is_dirty(stores, index, way)
+    frame = stores.payload[slot_of(second, index, way)]
+    fill(stores, first, set_of(first, vpn), tag, frame, has_dirty)
+    return True, has_dirty
 
 
 @part
@@ -58,18 +52,18 @@ def dirty_walk(m, core, vcpu, space, vpn):
     m.counters[row, Event.DIRTY_REFS] += guest_refs + host_refs
     tag = tag_of(space, vpn)
     for kind in range(L1, L2 + 1):
-        cache = core * STORES + kind
-        if m.stores.shape[cache, SETS]:
-            index = set_of(m.stores, cache, vpn)
-            way = find(m.stores, cache, index, tag)
+        built = geometry(m.stores, core * STORES + kind)
+        if built[SETS]:
+            index = set_of(built, vpn)
+            way = find(m.stores, built, index, tag)
             if way >= 0:
-                set_dirty(m.stores, cache, index, way)
+                set_dirty(m.stores, index, way)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
     return _charge_walk(m, vcpu, cycles)
 
 
 @part
-def miss(m, core, vcpu, first, space, vpn, is_store):
+def miss(m, core, vcpu, first, second, space, vpn, is_store):
     """Translate a page that no TLB holds. Returns (why it must go to Python or DONE, cycles)."""
     why = _short_of_memory(m, vcpu, vpn)
     if why != DONE:
@@ -92,21 +86,11 @@ def miss(m, core, vcpu, first, space, vpn, is_store):
     m.counters[row, Event.HOST_REFS] += host_refs
     m.counters[row, Event.WALK_REFS] += guest_refs + host_refs
     tag = tag_of(space, vpn)
-    second = core * STORES + L2
-    if m.stores.shape[second, SETS]:
-        fill(m.stores, second, set_of(m.stores, second, vpn), tag, frame, has_dirty)
-    fill(m.stores, first, set_of(m.stores, first, vpn), tag, frame, has_dirty)
+    if second[SETS]:
+        fill(m.stores, second, set_of(second, vpn), tag, frame, has_dirty)
+    fill(m.stores, first, set_of(first, vpn), tag, frame, has_dirty)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (guest_refs + host_refs))
     return DONE, spent
-
-
-@kernel
-def first_store(m, core, access):
-    """Return the first-level TLB that an access looks into."""
-    kind = (access >> at.KIND_SHIFT) & 3
-    if kind == at.FETCH and m.stores.shape[core * STORES + L1I, SETS]:
-        return core * STORES + L1I
-    return core * STORES + L1
 
 
 @kernel

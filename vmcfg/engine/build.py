@@ -19,6 +19,8 @@ from vmcfg.scenario.spec import Trace
 from vmcfg.vmm import machine as at
 from vmcfg.workload import generate as work
 from vmcfg.workload.inputs import Inputs
+from vmcfg.workload.zipf import ZipfTable, join
+from vmcfg.workload.zipf import build as build_zipf
 
 KINDS = {
     "uniform": work.UNIFORM,
@@ -92,7 +94,7 @@ def _stores(host: HostPlan) -> assoc.Stores:
         rows = store.entries // store.ways
         stride = -(-store.ways // assoc.LANES) * assoc.LANES
         mask = rows - 1 if rows & (rows - 1) == 0 else -1
-        shape[cache, : assoc.CLOCK] = slots, sets, rows, mask, store.ways, stride
+        shape[cache] = slots, sets, rows, mask, store.ways, stride
         slots += rows * stride
         sets += rows
     stores = assoc.Stores(
@@ -102,6 +104,7 @@ def _stores(host: HostPlan) -> assoc.Stores:
         order=_aligned(sets, 0),
         dirty=_aligned(sets, 0),
         shape=shape,
+        clock=np.zeros(1, np.int64),
     )
     empty_stores(stores, len(shapes))
     return stores
@@ -147,10 +150,13 @@ def _host(host: HostPlan) -> at.Host:
 
 
 def _work(host: HostPlan, seed: int, inputs: Inputs) -> at.Work:
+    zipf, places, rows = _zipf_tables(host)
     phases = np.zeros((len(host.phases), work.PHASE_FIELDS), np.int64)
     scatter = np.zeros(len(host.phases), np.uint64)
     for number, plan in enumerate(host.phases):
-        phases[number] = _phase(plan, inputs)
+        fields = _timing(plan) | (_trace(plan.trace, inputs) if plan.trace else _pattern(plan))
+        phases[number, list(fields)] = list(fields.values())
+        phases[number, work.ZIPF_TABLE] = rows.get(number, 0)
         if plan.region:
             scatter[number] = mixed_key(seed, f"order/{plan.workload}/{plan.region.name}")
     return at.Work(
@@ -161,27 +167,58 @@ def _work(host: HostPlan, seed: int, inputs: Inputs) -> at.Work:
         ahead=np.zeros(at.AHEAD, np.int64),
         records=inputs.records,
         vpns=inputs.vpns,
+        zipf=zipf,
+        zipf_places=places,
     )
 
 
-def _phase(plan: PhasePlan, inputs: Inputs) -> np.ndarray:
-    fields = np.zeros(work.PHASE_FIELDS, np.int64)
-    fields[[work.PER_TOUCH, work.TOUCHES, work.CYCLES]] = plan.per_touch, plan.touches, plan.cycles
-    fields[[work.STEP, work.STEP_REMAINDER, work.STEP_DIVISOR]] = plan.step, plan.step_remainder, plan.step_divisor
-    if plan.trace:
-        place = inputs.place(plan.trace)
-        repeats = plan.trace.repeat
-        fields[work.KIND] = work.TRACE
-        fields[[work.FIRST_RECORD, work.RECORDS, work.FIRST_INDEX]] = place.first, place.records, place.first_index
-        fields[work.TRACE_TOUCHES] = UNLIMITED if repeats is None else place.records * repeats
-    if plan.pattern and plan.region:
-        pattern = plan.pattern
-        fields[work.KIND] = KINDS[pattern.kind]
-        fields[[work.FIRST_VPN, work.PAGES, work.WRITE_PPM]] = plan.region.base_vpn, plan.region.pages, plan.write_ppm
-        fields[[work.HOT_PAGES, work.HOT_SHARE_PPM]] = pattern.hot_pages, pattern.hot_share_ppm
-        if pattern.order == "scattered":
-            fields[work.SCATTER_BITS] = (plan.region.pages - 1).bit_length()
-    return fields
+def _zipf_tables(host: HostPlan) -> tuple[ZipfTable, np.ndarray, dict[int, int]]:
+    """Build each distinct zipf table once; return them joined, their places, and which one a phase uses."""
+    wanted = {
+        number: (plan.region.pages, plan.pattern.alpha)
+        for number, plan in enumerate(host.phases)
+        if plan.region and plan.pattern and plan.pattern.kind == "zipf"
+    }
+    distinct = list(dict.fromkeys(wanted.values()))
+    joined, places = join([build_zipf(pages, alpha) for pages, alpha in distinct])
+    return joined, places, {number: distinct.index(key) for number, key in wanted.items()}
+
+
+def _timing(plan: PhasePlan) -> dict[int, int]:
+    return {
+        work.PER_TOUCH: plan.per_touch,
+        work.TOUCHES: plan.touches,
+        work.CYCLES: plan.cycles,
+        work.STEP: plan.step,
+        work.STEP_REMAINDER: plan.step_remainder,
+        work.STEP_DIVISOR: plan.step_divisor,
+    }
+
+
+def _trace(trace: Trace, inputs: Inputs) -> dict[int, int]:
+    place = inputs.place(trace)
+    return {
+        work.KIND: work.TRACE,
+        work.FIRST_RECORD: place.first,
+        work.RECORDS: place.records,
+        work.FIRST_INDEX: place.first_index,
+        work.TRACE_TOUCHES: UNLIMITED if trace.repeat is None else place.records * trace.repeat,
+    }
+
+
+def _pattern(plan: PhasePlan) -> dict[int, int]:
+    assert plan.pattern
+    assert plan.region
+    is_scattered = plan.pattern.order == "scattered"
+    return {
+        work.KIND: KINDS[plan.pattern.kind],
+        work.FIRST_VPN: plan.region.base_vpn,
+        work.PAGES: plan.region.pages,
+        work.WRITE_PPM: plan.write_ppm,
+        work.HOT_PAGES: plan.pattern.hot_pages,
+        work.HOT_SHARE_PPM: plan.pattern.hot_share_ppm,
+        work.SCATTER_BITS: (plan.region.pages - 1).bit_length() if is_scattered else 0,
+    }
 
 
 def _vcpus(host: HostPlan) -> np.ndarray:

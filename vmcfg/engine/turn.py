@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.engine.access import DONE, UNTIL, dirty_walk, first_store, miss, second_lookup
+from vmcfg.engine.access import DONE, UNTIL, dirty_walk, miss, second_lookup
 from vmcfg.engine.ahead import look_ahead
 from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
-from vmcfg.hardware.assoc import find, is_dirty, set_of, tag_of, touch
+from vmcfg.hardware.assoc import SETS, find, geometry, is_dirty, set_of, tag_of, touch
+from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.vmm import machine as at
@@ -47,14 +48,22 @@ def stretch(m, core, vcpu, halt, left):
     base = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS]
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
-    first = m.vcpu[vcpu, at.NEXT]
-    end = first + left
+    stores = m.stores
+    buffer = m.work.buffer
+    data = geometry(stores, core * STORES + L1)
+    fetches = geometry(stores, core * STORES + L1I)
+    if fetches[SETS] == 0:
+        fetches = data
+    second = geometry(stores, core * STORES + L2)
+    l2_cost = m.cost[at.L2_HIT]
+    start = m.vcpu[vcpu, at.NEXT]
+    end = start + left
     clock = m.core[core, at.CLOCK]
     ended = clock
     l1_hits = np.int64(0)
     l2_hits = np.int64(0)
     why = DONE
-    position = first
+    position = start
     while position < end and clock < halt:
         if is_paced:
             clock = pace(m, vcpu, clock, halt)
@@ -62,33 +71,37 @@ def stretch(m, core, vcpu, halt, left):
                 break
         if looks_ahead:
             look_ahead(m, vcpu, space, position, end)
-        access = m.work.buffer[vcpu, position]
+        access = buffer[vcpu, position]
         vpn = access & at.VPN_MASK
-        is_store = (access >> at.KIND_SHIFT) & 3 == at.STORE
-        store = first_store(m, core, access)
-        index = set_of(m.stores, store, vpn)
-        way = find(m.stores, store, index, tag_of(space, vpn))
+        kind = (access >> at.KIND_SHIFT) & 3
+        first = fetches if kind == at.FETCH else data
+        tag = tag_of(space, vpn)
+        index = set_of(first, vpn)
+        way = find(stores, first, index, tag)
         if way >= 0:
-            touch(m.stores, store, index, way)
+            touch(stores, first, index, way)
+            has_dirty = is_dirty(stores, index, way)
             l1_hits += 1
-            if is_store and not is_dirty(m.stores, store, index, way):
-                clock += dirty_walk(m, core, vcpu, space, vpn)
         else:
-            is_hit, cycles = second_lookup(m, core, vcpu, store, space, vpn, is_store)
+            is_hit, has_dirty = second_lookup(stores, first, second, vpn, tag)
             if is_hit:
                 l2_hits += 1
+                clock += l2_cost
             else:
-                why, cycles = miss(m, core, vcpu, store, space, vpn, is_store)
+                why, cycles = miss(m, core, vcpu, first, second, space, vpn, kind == at.STORE)
                 if why != DONE:
                     break
-            clock += cycles
+                clock += cycles
+                has_dirty = np.int64(1)
+        if (kind >> 1) & ~has_dirty:  # a store (2) on an entry without D
+            clock += dirty_walk(m, core, vcpu, space, vpn)
         clock += base
         ended = clock
         position += 1
         if is_paced:
             schedule_next(m, vcpu, phase)
-    if position > first:
-        _retire(m, vcpu, phase, position - first, l1_hits, l2_hits)
+    if position > start:
+        _retire(m, vcpu, phase, position - start, l1_hits, l2_hits)
         m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = ended
     m.core[core, at.CLOCK] = clock
     return why
@@ -106,4 +119,5 @@ def _retire(m, vcpu, phase, touches, l1_hits, l2_hits):
     m.counters[row, Event.ACCESSES] += touches * per_touch
     m.counters[row, Event.L1_HITS] += l1_hits + touches * (per_touch - 1)
     m.counters[row, Event.STLB_HITS] += l2_hits
+    m.counters[row, Event.TLB_CYCLES] += l2_hits * m.cost[at.L2_HIT]
     m.counters[row, Event.BASE_CYCLES] += touches * per_touch * m.cost[at.ACCESS]

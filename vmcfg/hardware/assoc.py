@@ -8,6 +8,7 @@ All stores of a host lie in the same flat arrays; `shape[cache]` says where one 
     order    i64[set]    the ways from most to least recently used, four bits each (up to 16 ways)
     dirty    i64[set]    one bit per way: the entry was filled from a dirty leaf
     shape    i64[cache, field]
+    clock    i64[1]      touches of stores of more than 16 ways
 
 Ways are compared four at a time, so a set's stride is its ways rounded up to four. Recency is kept in one
 word per set because that makes a touch O(1) and the victim one shift; sixteen ways of four bits fill the word,
@@ -29,8 +30,8 @@ NIBBLE_WAYS = 16  # ways that fit into one order word
 MAX_WAYS = 64  # one dirty bit each
 
 # Fields of shape[cache].
-FIRST_SLOT, FIRST_SET, SETS, MASK, WAYS, STRIDE, CLOCK = range(7)
-SHAPE_FIELDS = 7  # MASK is SETS - 1 for powers of two, else -1; CLOCK counts touches
+FIRST_SLOT, FIRST_SET, SETS, MASK, WAYS, STRIDE = range(6)
+SHAPE_FIELDS = 6  # MASK is SETS - 1 for powers of two, else -1
 
 # Tags: bit 0 valid, 45 bits of key, then the address space.
 KEY_SHIFT = 1
@@ -50,6 +51,7 @@ class Stores(NamedTuple):
     order: np.ndarray
     dirty: np.ndarray
     shape: np.ndarray
+    clock: np.ndarray
 
 
 @kernel
@@ -59,94 +61,110 @@ def tag_of(space, key):
 
 
 @kernel
-def set_of(stores, cache, key):
-    """Return the set, within the store, in which `key` may be held."""
-    mask = stores.shape[cache, MASK]
+def geometry(stores, cache):
+    """Return how a store is built, to be kept in registers: (first slot, first set, sets, mask, ways, stride)."""
+    shape = stores.shape
+    return (
+        shape[cache, FIRST_SLOT],
+        shape[cache, FIRST_SET],
+        shape[cache, SETS],
+        shape[cache, MASK],
+        shape[cache, WAYS],
+        shape[cache, STRIDE],
+    )
+
+
+@kernel
+def set_of(built, key):
+    """Return the set, among all sets of all stores, in which `key` may be held."""
+    first, sets, mask = built[1], built[2], built[3]
     if mask >= 0:
-        return key & mask
-    return key % stores.shape[cache, SETS]
+        return first + (key & mask)
+    return first + key % sets
 
 
 @kernel
-def find(stores, cache, index, tag):
-    """Return the way of set `index` that holds `tag`, or -1."""
-    first = stores.shape[cache, FIRST_SLOT] + index * stores.shape[cache, STRIDE]
-    for way in range(0, stores.shape[cache, STRIDE], LANES):
-        found = match4(stores.tags, first + way, tag)
-        if found:
-            return way + lowest_bit(found)
-    return -1
-
-
-@kernel
-def slot_of(stores, cache, index, way):
+def slot_of(built, index, way):
     """Return the slot of a way of set `index`."""
-    return stores.shape[cache, FIRST_SLOT] + index * stores.shape[cache, STRIDE] + way
+    return built[0] + (index - built[1]) * built[5] + way
 
 
 @kernel
-def touch(stores, cache, index, way):
+def find(stores, built, index, tag):
+    """Return the way of set `index` that holds `tag`, or -1."""
+    first = slot_of(built, index, 0)
+    found = np.int64(0)
+    for way in range(0, built[5], LANES):  # all of them: an early exit would be mispredicted
+        found |= match4(stores.tags, first + way, tag) << way
+    if found:
+        return lowest_bit(found)
+    return np.int64(-1)
+
+
+@kernel
+def touch(stores, built, index, way):
     """Make `way` the most recently used of its set."""
-    if stores.shape[cache, WAYS] <= NIBBLE_WAYS:
-        where = stores.shape[cache, FIRST_SET] + index
-        stores.order[where] = _to_front(stores.order[where], np.int64(way))
+    if built[4] <= NIBBLE_WAYS:
+        stores.order[index] = _to_front(stores.order[index], way)
     else:
-        stores.shape[cache, CLOCK] += 1
-        stores.stamp[slot_of(stores, cache, index, way)] = stores.shape[cache, CLOCK]
+        stores.clock[0] += 1
+        stores.stamp[slot_of(built, index, way)] = stores.clock[0]
 
 
 @kernel
-def fill(stores, cache, index, tag, payload, dirty):
+def fill(stores, built, index, tag, payload, dirty):
     """Put `tag` into set `index` in place of the victim, and make it the most recently used."""
-    way = _victim(stores, cache, index)
-    slot = slot_of(stores, cache, index, way)
+    way = _victim(stores, built, index)
+    slot = slot_of(built, index, way)
     stores.tags[slot] = tag
     stores.payload[slot] = payload
-    where = stores.shape[cache, FIRST_SET] + index
-    stores.dirty[where] = (stores.dirty[where] & ~(np.int64(1) << way)) | (np.int64(dirty) << way)
-    touch(stores, cache, index, way)
+    stores.dirty[index] = (stores.dirty[index] & ~(np.int64(1) << way)) | (np.int64(dirty) << way)
+    touch(stores, built, index, way)
 
 
 @kernel
-def is_dirty(stores, cache, index, way):
-    """Tell whether the entry was filled from a dirty leaf, or has been written through since."""
-    return (stores.dirty[stores.shape[cache, FIRST_SET] + index] >> way) & 1
+def is_dirty(stores, index, way):
+    """Return 1 if the entry was filled from a dirty leaf or has been written through since, else 0."""
+    return (stores.dirty[index] >> way) & 1
 
 
 @kernel
-def set_dirty(stores, cache, index, way):
+def set_dirty(stores, index, way):
     """Set the entry's D bit; recency does not change."""
-    stores.dirty[stores.shape[cache, FIRST_SET] + index] |= np.int64(1) << way
+    stores.dirty[index] |= np.int64(1) << way
 
 
 @kernel
 def drop(stores, cache, key, tag):
     """Empty the way that holds `tag`, if any."""
-    if stores.shape[cache, SETS] == 0:
+    built = geometry(stores, cache)
+    if built[2] == 0:
         return
-    index = set_of(stores, cache, key)
-    way = find(stores, cache, index, tag)
+    index = set_of(built, key)
+    way = find(stores, built, index, tag)
     if way >= 0:
-        stores.tags[slot_of(stores, cache, index, way)] = EMPTY
-        _to_old_end(stores, cache, index, way)
+        stores.tags[slot_of(built, index, way)] = EMPTY
+        _to_old_end(stores, built, index, way)
 
 
 @kernel
 def flush(stores, cache):
     """Empty the whole store."""
-    for index in range(stores.shape[cache, SETS]):
-        _empty_set(stores, cache, index)
+    built = geometry(stores, cache)
+    for index in range(built[1], built[1] + built[2]):
+        _empty_set(stores, built, index)
 
 
 @kernel
 def flush_space(stores, cache, space):
     """Empty every way that holds a tag of one address space."""
-    for index in range(stores.shape[cache, SETS]):
-        for way in range(stores.shape[cache, WAYS]):
-            slot = slot_of(stores, cache, index, way)
-            if stores.tags[slot] != EMPTY and stores.tags[slot] >> SPACE_SHIFT == space:
-                stores.tags[slot] = EMPTY
-                _to_old_end(stores, cache, index, way)
+    built = geometry(stores, cache)
+    for index in range(built[1], built[1] + built[2]):
+        for way in range(built[4]):
+            tag = stores.tags[slot_of(built, index, way)]
+            if tag != EMPTY and tag >> SPACE_SHIFT == space:
+                stores.tags[slot_of(built, index, way)] = EMPTY
+                _to_old_end(stores, built, index, way)
 
 
 @kernel
@@ -159,17 +177,12 @@ def _to_front(order, way):
 
 
 @kernel
-def _victim(stores, cache, index):
-    ways = stores.shape[cache, WAYS]
+def _victim(stores, built, index):
+    ways = built[4]
     if ways <= NIBBLE_WAYS:
-        return (stores.order[stores.shape[cache, FIRST_SET] + index] >> (4 * (ways - 1))) & 15
-    return _oldest_stamp(stores, cache, index, ways)
-
-
-@kernel
-def _oldest_stamp(stores, cache, index, ways):
-    first = slot_of(stores, cache, index, 0)
-    oldest = 0
+        return (stores.order[index] >> (4 * (ways - 1))) & 15
+    first = slot_of(built, index, 0)
+    oldest = np.int64(0)
     for way in range(1, ways):
         if stores.stamp[first + way] < stores.stamp[first + oldest]:
             oldest = way
@@ -177,33 +190,30 @@ def _oldest_stamp(stores, cache, index, ways):
 
 
 @kernel
-def _to_old_end(stores, cache, index, way):
+def _to_old_end(stores, built, index, way):
     """Place an emptied way among the empty ones at the old end, lowest last."""
-    ways = stores.shape[cache, WAYS]
+    ways = built[4]
     if ways > NIBBLE_WAYS:
-        stores.stamp[slot_of(stores, cache, index, way)] = way - MAX_WAYS
+        stores.stamp[slot_of(built, index, way)] = way - MAX_WAYS
         return
-    where = stores.shape[cache, FIRST_SET] + index
-    order = _to_front(stores.order[where], np.int64(way)) >> 4  # now without it: ways - 1 nibbles count
+    order = _to_front(stores.order[index], way) >> 4  # now without it: ways - 1 nibbles count
     place = ways - 1
     while place > 0:
         older = (order >> (4 * (place - 1))) & 15
-        if older > way or stores.tags[slot_of(stores, cache, index, older)] != EMPTY:
+        if older > way or stores.tags[slot_of(built, index, older)] != EMPTY:
             break
         place -= 1
     newer = (np.int64(1) << (4 * place)) - 1
-    stores.order[where] = (order & newer) | (np.int64(way) << (4 * place)) | ((order & ~newer) << 4)
+    stores.order[index] = (order & newer) | (way << (4 * place)) | ((order & ~newer) << 4)
 
 
 @kernel
-def _empty_set(stores, cache, index):
-    ways = stores.shape[cache, WAYS]
-    where = stores.shape[cache, FIRST_SET] + index
-    first = slot_of(stores, cache, index, 0)
+def _empty_set(stores, built, index):
+    first = slot_of(built, index, 0)
     order = np.int64(0)
-    for way in range(ways):
+    for way in range(built[4]):
         stores.tags[first + way] = EMPTY
         stores.stamp[first + way] = way - MAX_WAYS
-        order = (order << 4) | (way & 15) if ways > NIBBLE_WAYS else order | (np.int64(way) << (4 * (ways - 1 - way)))
-    stores.order[where] = order
-    stores.dirty[where] = 0
+        order |= (np.int64(way) & 15) << (4 * ((built[4] - 1 - way) & 15))
+    stores.order[index] = order
+    stores.dirty[index] = 0

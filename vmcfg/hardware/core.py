@@ -7,7 +7,7 @@ manual names its flush sets in just these words; so do the functions here.
 
 from __future__ import annotations
 
-from vmcfg.hardware.assoc import SETS, drop, flush, flush_space, tag_of
+from vmcfg.hardware.assoc import drop, flush, flush_space, tag_of
 from vmcfg.jit import kernel, part
 
 # Stores of one core, in this order: store `kind` of core c is c * STORES + kind. Walk caches by level of entry.
@@ -68,6 +68,5 @@ def flush_vm(stores, core, vm, space):
 @kernel
 def _drop_path(stores, walk_caches, space, page):
     for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
-        if stores.shape[walk_caches + level, SETS]:
-            key = walk_key(page, level)
-            drop(stores, walk_caches + level, key, tag_of(space, key))
+        key = walk_key(page, level)
+        drop(stores, walk_caches + level, key, tag_of(space, key))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.assoc import SETS, fill, find, set_of, tag_of, touch
+from vmcfg.hardware.assoc import SETS, fill, find, geometry, set_of, tag_of, touch
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, NESTED_TLB, STORES, walk_key
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
@@ -132,20 +132,20 @@ def _mark(m, gpid, is_table, is_store):
 
 @kernel
 def _probe_nested_tlb(m, core, vm, ppn, is_quiet):
-    cache = core * STORES + NESTED_TLB
-    if m.stores.shape[cache, SETS] == 0:
+    built = geometry(m.stores, core * STORES + NESTED_TLB)
+    if built[SETS] == 0:
         return False
-    index = set_of(m.stores, cache, ppn)
-    way = find(m.stores, cache, index, tag_of(vm, ppn))
+    index = set_of(built, ppn)
+    way = find(m.stores, built, index, tag_of(vm, ppn))
     if way >= 0 and not is_quiet:
-        touch(m.stores, cache, index, way)
+        touch(m.stores, built, index, way)
     return way >= 0
 
 
 @kernel
 def _fill_nested_tlb(m, core, vm, ppn, mpn):
-    cache = core * STORES + NESTED_TLB
-    if m.stores.shape[cache, SETS]:
-        fill(m.stores, cache, set_of(m.stores, cache, ppn), tag_of(vm, ppn), mpn, 0)
+    built = geometry(m.stores, core * STORES + NESTED_TLB)
+    if built[SETS]:
+        fill(m.stores, built, set_of(built, ppn), tag_of(vm, ppn), mpn, 0)
 
 

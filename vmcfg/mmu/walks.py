@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vmcfg.hardware.assoc import SETS, fill, find, set_of, slot_of, tag_of, touch
+import numpy as np
+
+from vmcfg.hardware.assoc import SETS, fill, find, geometry, set_of, slot_of, tag_of, touch
 from vmcfg.hardware.core import walk_key
 from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
@@ -23,24 +25,25 @@ def probe_walk_caches(stores, first, top, space, page, is_quiet):
     (top + 1, 0). A quiet probe leaves recency alone.
     """
     for level in range(2, top + 1):
-        cache = first + level
-        if stores.shape[cache, SETS]:
+        built = geometry(stores, first + level)
+        if built[SETS]:
             key = walk_key(page, level)
-            index = set_of(stores, cache, key)
-            way = find(stores, cache, index, tag_of(space, key))
+            index = set_of(built, key)
+            way = find(stores, built, index, tag_of(space, key))
             if way >= 0:
                 if not is_quiet:
-                    touch(stores, cache, index, way)
-                return level, stores.payload[slot_of(stores, cache, index, way)]
-    return top + 1, 0
+                    touch(stores, built, index, way)
+                return level, stores.payload[slot_of(built, index, way)]
+    return top + 1, np.int64(0)
 
 
 @kernel
 def fill_walk_cache(stores, cache, level, space, page, payload):
     """Keep a present non-leaf entry of `level` that a walk has just read."""
-    if stores.shape[cache, SETS]:
+    built = geometry(stores, cache)
+    if built[SETS]:
         key = walk_key(page, level)
-        fill(stores, cache, set_of(stores, cache, key), tag_of(space, key), payload, 0)
+        fill(stores, built, set_of(built, key), tag_of(space, key), payload, 0)
 
 
 @kernel

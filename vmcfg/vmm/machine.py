@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vmcfg.hardware.assoc import Stores
+from vmcfg.workload.zipf import ZipfTable
 
 # --- bits of a guest page-table entry -------------------------------------------------------------------------
 PRESENT = 1
@@ -184,6 +185,8 @@ class Work(NamedTuple):
     ahead    i64[AHEAD]            leaf slots that the look-ahead has found
     records  u32[records]          all traces, one after the other
     vpns     i64[pages]            virtual pages that the records' indices stand for
+    zipf     ZipfTable             all zipf tables, joined
+    zipf_places  u64[tables, 4]    where each of them lies
     """
 
     phases: np.ndarray
@@ -193,6 +196,8 @@ class Work(NamedTuple):
     ahead: np.ndarray
     records: np.ndarray
     vpns: np.ndarray
+    zipf: ZipfTable
+    zipf_places: np.ndarray
 
 
 class Machine(NamedTuple):

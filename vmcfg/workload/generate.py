@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.jit import kernel, part
-from vmcfg.rng import mulhi, word
+from vmcfg.rng import mix, mulhi, word
 from vmcfg.vmm import machine as at
+from vmcfg.workload.zipf import draw
 
 UNIFORM, SEQUENTIAL, ZIPF, HOT_COLD, TRACE = range(5)
 
@@ -65,19 +66,25 @@ def _draw_pages(m, vcpu, phase, kind, first, count):
     base = m.work.phases[phase, FIRST_VPN]
     pages = m.work.phases[phase, PAGES]
     key = m.work.stream[vcpu]
+    buffer = m.work.buffer
     if kind == UNIFORM:
         for j in range(count):
             page = mulhi(word(key, np.uint64(first + j) * _FOUR), np.uint64(pages))
-            m.work.buffer[vcpu, j] = base + np.int64(page)
+            buffer[vcpu, j] = base + np.int64(page)
     elif kind == SEQUENTIAL:
         since = first - m.vcpu[vcpu, at.PHASE_FIRST]
         for j in range(count):
-            m.work.buffer[vcpu, j] = base + (since + j) % pages
+            buffer[vcpu, j] = base + (since + j) % pages
     elif kind == HOT_COLD:
         for j in range(count):
-            m.work.buffer[vcpu, j] = _hot_cold_rank(m, phase, key, np.uint64(first + j) * _FOUR)
+            buffer[vcpu, j] = _hot_cold_rank(m, phase, key, np.uint64(first + j) * _FOUR)
         _place(m, vcpu, phase, count)
     else:
+        places = m.work.zipf_places
+        table = m.work.phases[phase, ZIPF_TABLE]
+        place = (places[table, 0], places[table, 1], places[table, 2], places[table, 3])
+        for j in range(count):
+            buffer[vcpu, j] = _zipf_rank(m.work.zipf, place, key, np.uint64(first + j) * _FOUR)
         _place(m, vcpu, phase, count)
 
 
@@ -89,6 +96,18 @@ def _hot_cold_rank(m, phase, key, index):
     if mulhi(word(key, index + _SPARE_WORD), MILLION) < share:
         return np.int64(mulhi(page, hot))
     return np.int64(hot + mulhi(page, np.uint64(m.work.phases[phase, PAGES]) - hot))
+
+
+@kernel
+def _zipf_rank(table, place, key, index):
+    """Draw until a rank is accepted: attempt a takes the same words of the stream with the key mix(key + a)."""
+    rank = draw(table, place, word(key, index), word(key, index + _SPARE_WORD))
+    attempt = np.uint64(0)
+    while rank < 0:
+        attempt += np.uint64(1)
+        again = mix(key + attempt)
+        rank = draw(table, place, word(again, index), word(again, index + _SPARE_WORD))
+    return rank
 
 
 @kernel
@@ -127,15 +146,16 @@ def scatter(mixed_key, bits, pages, rank):
 def _draw_stores(m, vcpu, phase, first, count):
     share = np.uint64(m.work.phases[phase, WRITE_PPM])
     key = m.work.stream[vcpu]
+    buffer = m.work.buffer
     load = np.int64(at.LOAD) << at.KIND_SHIFT
     store = np.int64(at.STORE) << at.KIND_SHIFT
     if share == np.uint64(0):
         for j in range(count):
-            m.work.buffer[vcpu, j] |= load
+            buffer[vcpu, j] |= load
         return
     for j in range(count):
         kind = word(key, np.uint64(first + j) * _FOUR + _KIND_WORD)
-        m.work.buffer[vcpu, j] |= store if mulhi(kind, MILLION) < share else load
+        buffer[vcpu, j] |= store if mulhi(kind, MILLION) < share else load
 
 
 @kernel

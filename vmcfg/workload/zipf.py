@@ -27,6 +27,7 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,9 @@ class ZipfTable(NamedTuple):
     squeezes: np.ndarray  # uint64[m], weight of the last rank over that of the first, in units of 2^-64
     heaviest: np.ndarray  # uint64[m], weight of the first rank
     weights: np.ndarray  # int64[n]
+
+
+_DTYPES = (np.uint64, np.uint32, np.uint32, np.uint32, np.uint64, np.uint64, np.int64)
 
 
 def weights(n: int, alpha: str) -> np.ndarray:
@@ -112,23 +116,44 @@ def build(n: int, alpha: str) -> ZipfTable:
     )
 
 
+def join(tables: Sequence[ZipfTable]) -> tuple[ZipfTable, np.ndarray]:
+    """Return all tables in one, and the place of each: uint64[tables, 4], what `draw` takes as `place`."""
+    slots = [len(table.thresholds) for table in tables]
+    buckets = [len(table.firsts) for table in tables]
+    ranks = [len(table.weights) for table in tables]
+    columns = [_starts(slots), slots, _starts(buckets), _starts(ranks)]
+    empty = ZipfTable(*(np.zeros(1, dtype) for dtype in _DTYPES))
+    joined = ZipfTable(*(np.concatenate(parts) for parts in zip(*tables, empty, strict=True)))
+    return joined, np.array(columns, np.uint64).T.reshape(len(tables), 4).copy()
+
+
 @kernel
-def draw(table, word, spare):
+def draw(table, place, word, spare):
     """Return a rank, or -1 for a rejected draw: then call again with two fresh words.
+
+    `place` says which of the joined tables: its first slot, slots, first bucket and first weight, as np.uint64.
 
     `word` and `spare` are np.uint64 and uniform. The high word of a product picks, the low word is what is left of
     the randomness: `word` gives slot and threshold, `spare` the place in the bucket and the acceptance.
     """
-    slots = np.uint64(len(table.thresholds)) & _LOW32  # says that it is short, so that the product needs no high half
+    first_slot, all_slots, first_bucket, first_weight = place
+    slots = all_slots & _LOW32  # says that it is short, so that the product needs no high half
     slot = mulhi(word, slots)
-    alias = np.uint64(table.aliases[slot])  # loaded always: a coin toss is a select, and never a branch to mispredict
-    bucket = alias if word * slots >= table.thresholds[slot] else slot
+    # The alias is loaded always: a coin toss is a select, and never a branch to mispredict.
+    alias = np.uint64(table.aliases[first_slot + slot])
+    bucket = first_bucket + (alias if word * slots >= table.thresholds[first_slot + slot] else slot)
     size = np.uint64(table.sizes[bucket])
     rank = np.uint64(table.firsts[bucket]) + mulhi(spare, size)
     height = spare * size
-    if height < table.squeezes[bucket] or mulhi(height, table.heaviest[bucket]) < np.uint64(table.weights[rank]):
+    if height < table.squeezes[bucket] or mulhi(height, table.heaviest[bucket]) < np.uint64(
+        table.weights[first_weight + rank]
+    ):
         return np.int64(rank)
     return np.int64(-1)
+
+
+def _starts(lengths: list[int]) -> list[int]:
+    return [sum(lengths[:number]) for number in range(len(lengths))]
 
 
 def _between(k: int, rank: int, alpha: Fraction, digits: int) -> tuple[int, int]:

@@ -1,0 +1,51 @@
+"""Checkpoints of the rolling digests: at most 64 are kept, however long the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vmcfg.digest import COUNTERS, fold
+from vmcfg.jit import as_python
+from vmcfg.metrics.result import Checkpoint
+from vmcfg.vmm import machine as at
+
+MOST = 64
+
+
+class Checkpoints:
+    """Collects digests; when the 65th comes, every second one is dropped and the interval doubles."""
+
+    def __init__(self, subsystems: Sequence[str]) -> None:
+        self._subsystems = subsystems
+        self._kept: list[Checkpoint] = []
+        self._stride = 1
+        self._seen = 0
+        self._last: Checkpoint | None = None
+
+    def add(self, cycles: int, machine: at.Machine) -> None:
+        """Fold the counters of all hits into their digest, and keep a checkpoint if its turn has come."""
+        _fold_counters(machine)
+        values = {name: int(value) for name, value in zip(self._subsystems, machine.digest, strict=True)}
+        self._last = Checkpoint(cycles, values)
+        self._seen += 1
+        if self._seen % self._stride == 0:
+            self._kept.append(self._last)
+        if len(self._kept) > MOST:
+            self._kept = self._kept[1::2]
+            self._stride *= 2
+
+    def kept(self) -> tuple[Checkpoint, ...]:
+        """Return the kept checkpoints and the end of the run: 64 at the most."""
+        if self._last is None or self._kept[-1:] == [self._last]:
+            return tuple(self._kept)
+        return (*self._kept[: MOST - 1], self._last)
+
+
+def _fold_counters(machine: at.Machine) -> None:
+    with np.errstate(over="ignore"):
+        mixed = np.uint64(0)
+        for value in machine.counters.ravel().view(np.uint64):
+            mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + value
+        as_python(fold)(machine.digest, COUNTERS, mixed)

@@ -1,0 +1,60 @@
+"""Machine → results: counters become integers with names, arrays stay behind."""
+
+from __future__ import annotations
+
+from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, MODE_EXITS, Event
+from vmcfg.metrics.result import Checkpoint, HostResult, PhaseResult, VmResult
+from vmcfg.plan.model import HostPlan
+from vmcfg.vmm import machine as at
+
+
+def collect_host(host: HostPlan, machine: at.Machine, checkpoints: tuple[Checkpoint, ...]) -> HostResult:
+    """Return the frames of a host by kind, and its digests."""
+    frames = {"total": int(machine.host.count[at.TOTAL])}
+    frames |= {kind: int(machine.host.count[number]) for number, kind in enumerate(at.FRAME_KINDS)}
+    return HostResult(host.name, host.hz, frames, checkpoints)
+
+
+def collect_vms(host: HostPlan, machine: at.Machine) -> list[VmResult]:
+    """Return the results of a host's VMs, phase 0 (the warm-up) first."""
+    return [_vm(host, machine, number) for number in range(len(host.vms))]
+
+
+def _vm(host: HostPlan, machine: at.Machine, number: int) -> VmResult:
+    plan = host.vms[number]
+    phases = tuple(_phase(host, machine, number, phase) for phase in range(1 + plan.phases))
+    return VmResult(plan.vm.name, host.name, host.mode, host.hz, phases, _pages(host, machine, number))
+
+
+def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> PhaseResult:
+    row = machine.counters[host.vms[number].first_row + phase]
+    counters = {event.name.lower(): int(row[event]) for event in Event}
+    exits = {
+        reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
+        for reason in MODE_EXITS[host.mode]
+    }
+    return PhaseResult(phase, counters, exits, _elapsed(host, machine, number, phase))
+
+
+def _elapsed(host: HostPlan, machine: at.Machine, number: int, phase: int) -> int:
+    """Return the cycles from the first vCPU's entry into a phase to the last one's last retirement in it."""
+    marks = [machine.marks[vcpu.first_mark + phase] for vcpu in host.vcpus if vcpu.vm == number]
+    used = [mark for mark in marks if mark[at.ENDED] >= 0]
+    if not used:
+        return 0
+    return int(max(mark[at.ENDED] for mark in used) - min(mark[at.STARTED] for mark in used))
+
+
+def _pages(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]:
+    plan = host.vms[number]
+    states = machine.host.state[plan.base : plan.base + plan.vm.memory_pages] & at.KIND_MASK
+    return {
+        "configured": plan.vm.memory_pages,
+        "private": int((states == at.PRIVATE).sum()),
+        "unbacked": int((states == at.UNBACKED).sum()),
+        "guest_free": int(machine.guests.vm[number, at.GUEST_FREE]),
+        "guest_tables": int(
+            (machine.host.state[plan.base : plan.base + plan.vm.memory_pages] & at.IS_TABLE != 0).sum()
+        ),
+        "guest_kernel": plan.vm.kernel_pages,
+    }

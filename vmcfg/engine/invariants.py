@@ -1,0 +1,69 @@
+"""The invariants of the machine, checked from outside the kernels at an epoch's end.
+
+    every frame has one kind, and the kinds' counts add up to the host's memory
+    every private frame belongs to just the guest page whose pmap names it
+    every TLB entry leads where its page table and the pmap lead now
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.hardware import assoc
+from vmcfg.hardware.core import L2, STORES
+from vmcfg.plan.model import HostPlan
+from vmcfg.vmm import machine as at
+
+
+def check_machine(host: HostPlan, machine: at.Machine) -> None:
+    """Raise AssertionError, with what is wrong, if the machine breaks an invariant."""
+    _check_frames(machine)
+    _check_owners(host, machine)
+    for core in range(host.cores):
+        for kind in range(L2 + 1):
+            _check_tlb(host, machine, core * STORES + kind)
+
+
+def translate(host: HostPlan, machine: at.Machine, process: int, vpn: int) -> tuple[int, int] | None:
+    """Return (frame, leaf entry) of a page by reading the tables alone, or None if it is not mapped and backed."""
+    table = int(machine.guests.process[process, at.ROOT_TABLE])
+    entry = 0
+    for level in range(int(machine.guests.process[process, at.GUEST_LEVELS]), 0, -1):
+        entry = int(machine.guests.tables[table * at.TABLE_ENTRIES + ((vpn >> (9 * (level - 1))) & 511)])
+        if not entry & at.PRESENT:
+            return None
+        table = entry >> at.CHILD_SHIFT
+    gpid = host.vms[process].base + ((entry >> at.PPN_SHIFT) & at.PPN_MASK)
+    if machine.host.state[gpid] & at.KIND_MASK != at.PRIVATE:
+        return None
+    return int(machine.host.pmap[gpid]), entry
+
+
+def _check_frames(machine: at.Machine) -> None:
+    counted = np.bincount(machine.host.kind, minlength=len(at.FRAME_KINDS))
+    kept = machine.host.count[: len(at.FRAME_KINDS)]
+    assert (counted == kept).all(), f"frames by kind: counted {counted.tolist()}, kept {kept.tolist()}"
+    assert kept.sum() == machine.host.count[at.TOTAL], "frame kinds do not add up to the host's memory"
+
+
+def _check_owners(host: HostPlan, machine: at.Machine) -> None:
+    gpids = np.flatnonzero((machine.host.state & at.KIND_MASK) == at.PRIVATE)
+    frames = machine.host.pmap[gpids]
+    assert (machine.host.kind[frames] == at.FRAME_PRIVATE).all(), "a backed page's frame is not private"
+    assert (machine.host.owner[frames] == gpids).all(), "a frame's owner is not the page that maps it"
+    assert (machine.host.refs[frames] == 1).all(), "a private frame is not mapped once"
+    private = machine.host.count[at.FRAME_PRIVATE]
+    assert len(gpids) == private, f"{len(gpids)} pages are backed, {private} frames are private"
+
+
+def _check_tlb(host: HostPlan, machine: at.Machine, cache: int) -> None:
+    stores = machine.stores
+    first, _, sets, _, _, stride = stores.shape[cache]
+    for slot in range(int(first), int(first + sets * stride)):
+        tag = int(stores.tags[slot])
+        if tag in (assoc.EMPTY, assoc.PADDING):
+            continue
+        vpn = (tag & ((1 << assoc.SPACE_SHIFT) - 1)) >> assoc.KEY_SHIFT
+        found = translate(host, machine, tag >> assoc.SPACE_SHIFT, vpn)
+        assert found is not None, f"a TLB holds page {vpn:#x}, which is not mapped"
+        assert found[0] == stores.payload[slot], f"a TLB leads page {vpn:#x} to a frame that is not its own"

@@ -1,0 +1,92 @@
+"""Plan → RunResult: Python at due times, the compiled loop between them.
+
+    for each due time:  while (why := run(machine, due)) is not done: decide
+                        sample digests · check invariants · report progress
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from vmcfg.digest import SUBSYSTEMS
+from vmcfg.engine import loop
+from vmcfg.engine.access import ALL_FINISHED, DONE, NEED_FRAMES, NEED_GUEST_PAGES
+from vmcfg.engine.build import build
+from vmcfg.engine.checkpoints import Checkpoints
+from vmcfg.engine.collect import collect_host, collect_vms
+from vmcfg.engine.invariants import check_machine
+from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
+from vmcfg.jit import is_compiled
+from vmcfg.metrics.result import HostResult, RunResult, VmResult
+from vmcfg.plan.compile import cycles_of
+from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
+from vmcfg.vmm import machine as at
+from vmcfg.workload.inputs import load_inputs
+
+Progress = Callable[[float, str], None]
+"""Called with the share of the whole run that is done, 0 … 1, and the name of the host at work."""
+
+
+def simulate(plan: Plan, *, progress: Progress | None = None, check_invariants: bool = False) -> RunResult:
+    """Run a plan to its end.
+
+    Raises RunFailed: `out_of_frames`, `out_of_guest_pages`, `bad_trace`; and AssertionError if `check_invariants`
+    finds the machine broken at an epoch's end.
+    """
+    started = time.perf_counter()
+    hosts: list[HostResult] = []
+    vms: dict[str, VmResult] = {}
+    for number, host in enumerate(plan.hosts):
+
+        def report(share: float, number: int = number, host: HostPlan = host) -> None:
+            if progress:
+                progress((number + share) / len(plan.hosts), host.name)
+
+        machine, checkpoints = _simulate_host(plan, host, report, check_invariants)
+        hosts.append(collect_host(host, machine, checkpoints.kept()))
+        vms |= {vm.name: vm for vm in collect_vms(host, machine)}
+    seconds = time.perf_counter() - started
+    return RunResult(tuple(hosts), tuple(vms[vm.name] for vm in plan.scenario.vms), seconds)
+
+
+def needs_compiling(plan: Plan) -> bool:
+    """Tell whether a run has to compile kernels first, which takes some ten seconds."""
+    return not is_compiled(loop.run)
+
+
+def _simulate_host(
+    plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool
+) -> tuple[at.Machine, Checkpoints]:
+    inputs = load_inputs(phase.trace for phase in host.phases if phase.trace)
+    machine = build(host, plan.scenario.seed, inputs)
+    checkpoints = Checkpoints(SUBSYSTEMS)
+    epoch = 0
+    why = DONE
+    while why != ALL_FINISHED and machine.sched[at.NOW] < host.run_end:
+        epoch += 1
+        due = min(cycles_of(epoch * plan.scenario.run.epoch_ns, host.hz), host.run_end)
+        why = _run_to(host, machine, due)
+        checkpoints.add(int(machine.sched[at.NOW]), machine)
+        if check_invariants:
+            check_machine(host, machine)
+        report(_share_done(host, machine))
+    return machine, checkpoints
+
+
+def _run_to(host: HostPlan, machine: at.Machine, due: int) -> int:
+    """Run to the first slice end at or after `due`, deciding whatever the kernel cannot."""
+    why = int(loop.run(machine, due, at.NOBODY, 0))
+    if why == NEED_FRAMES:
+        raise out_of_frames(host, machine)
+    if why == NEED_GUEST_PAGES:
+        raise out_of_guest_pages(host, machine)
+    return why
+
+
+def _share_done(host: HostPlan, machine: at.Machine) -> float:
+    """Return how much of the run is done, for the progress bar only."""
+    if host.run_end != UNLIMITED:
+        return float(min(1.0, machine.sched[at.NOW] / host.run_end))
+    ends = [vcpu.run_touches for vcpu in host.vcpus if vcpu.run_touches != UNLIMITED]
+    return float(min(1.0, machine.vcpu[:, at.RETIRED].sum() / sum(ends))) if ends else 0.0
