@@ -19,8 +19,7 @@ class OracleResult:
 
     counters: dict[str, list[dict[str, int]]]  # [vm][row][event]
     exits: dict[str, list[dict[str, tuple[int, int]]]]  # [vm][row][reason] -> (count, cycles)
-    began: dict[str, list[int | None]]  # [vm][row] when the row's first turn began
-    elapsed: dict[str, list[int]]  # [vm][row] from the row's first turn to its last retirement; 0 without a touch
+    elapsed: dict[str, list[int]]  # [vm][row] from its first entry (at the VM's start) to its last retirement
     frames: dict[str, dict[str, int]]  # [host]: total, free, private, shared, overhead, reserved
     pages: dict[str, dict[str, int]]  # [vm]: configured, private, unbacked, guest_free, guest_tables, guest_kernel
     clocks: dict[str, list[int]]  # [host][core]: where the core's clock stands

@@ -12,7 +12,7 @@ from .memory import Entry, Frames, Memory
 from .result import EVENTS, EXITS, OracleResult
 from .schedule import Schedule
 from .streams import Scatter, Zipf
-from .vcpu import Account, Records, Vcpu, has_warmup, to_cycles
+from .vcpu import Account, Records, Span, Vcpu, has_warmup, to_cycles
 
 
 def run(
@@ -35,8 +35,7 @@ def run(
     return OracleResult(
         counters={name: account.counters for name, account in accounts.items()},
         exits={name: account.exits for name, account in accounts.items()},
-        began={name: account.began for name, account in accounts.items()},
-        elapsed={name: _elapsed(account) for name, account in accounts.items()},
+        elapsed={name: [_elapsed(spans) for spans in account.spans] for name, account in accounts.items()},
         frames={machine.host.name: machine.frames.summary() for machine in machines},
         pages={name: memory.pages() for name, memory in memories.items()},
         clocks={machine.host.name: [core.clock for core in machine.schedule.cores] for machine in machines},
@@ -97,8 +96,7 @@ def _new_account(phases: int, mode: str) -> Account:
     return Account(
         counters=[dict.fromkeys(EVENTS, 0) for _ in range(rows)],
         exits=[dict.fromkeys(EXITS[mode], (0, 0)) for _ in range(rows)],
-        began=[None] * rows,
-        retired=[None] * rows,
+        spans=[[] for _ in range(rows)],
     )
 
 
@@ -135,11 +133,10 @@ def _owner(machines: list[_Machine], vm: Vm) -> _Machine:
     return next(machine for machine in machines if machine.host.name == vm.host)
 
 
-def _elapsed(account: Account) -> list[int]:
-    return [
-        0 if began is None or retired is None else retired - began
-        for began, retired in zip(account.began, account.retired, strict=True)
-    ]
+def _elapsed(spans: list[Span]) -> int:
+    """From the first entry to the last retirement, of the vCPUs that retired anything in the row."""
+    used = [(span.began, span.retired) for span in spans if span.retired is not None]
+    return max(retired for _, retired in used) - min(began for began, _ in used) if used else 0
 
 
 def _plain(entries: dict[tuple[int, int], Entry]) -> dict[tuple[int, int], tuple[int, bool, bool]]:

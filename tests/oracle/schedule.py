@@ -99,8 +99,6 @@ def _give_core(core: Core, vcpu: Vcpu) -> None:
     if core.head is not vcpu:
         core.head = vcpu
         core.head_since = core.clock
-        if not vcpu.has_begun and vcpu.nth_stretch == 0:
-            vcpu.mark_beginning()
     if vcpu.waits_since is not None:
         vcpu.count("ready_cycles", core.clock - vcpu.waits_since)
         vcpu.waits_since = None

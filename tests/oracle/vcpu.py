@@ -33,13 +33,20 @@ class Stretch:
 
 
 @dataclass
+class Span:
+    """A vCPU's time in one row: from its entry, the first one at its start, to its last retirement so far."""
+
+    began: int
+    retired: int | None = None
+
+
+@dataclass
 class Account:
-    """What one VM has counted, row by row, and when each row began and last retired a touch."""
+    """What one VM has counted, row by row, and the spans of its vCPUs in each row."""
 
     counters: list[dict[str, int]]
     exits: list[dict[str, tuple[int, int]]]
-    began: list[int | None]
-    retired: list[int | None]
+    spans: list[list[Span]]
 
 
 class Vcpu:
@@ -62,7 +69,8 @@ class Vcpu:
         self.start = to_cycles(vm.start_ns, host.cpu.hz)
         self.stretches = _stretches(workload, run, self.start, host.cpu.hz)
         self.nth_stretch = 0
-        self.has_begun = False  # the stretch; the four fields below are those of a stretch that has begun
+        self.has_begun = False  # the stretch; the five fields below are those of a stretch that has begun
+        self.span = Span(self.start)
         self.began_at = 0
         self.deadline: int | None = None
         self.dropped = 0  # by how much its schedule has moved
@@ -110,13 +118,6 @@ class Vcpu:
         self.charge("walk_charged_cycles", raw_cycles // self.host.cpu.walkers)
         self.carried_walk_cycles = raw_cycles % self.host.cpu.walkers
 
-    def mark_beginning(self) -> None:
-        """The row begins with the first vCPU that reaches it."""
-        self.account.began[self.stretch.row] = _least(self.account.began[self.stretch.row], self.core.clock)
-
-    def mark_retirement(self) -> None:
-        self.account.retired[self.stretch.row] = max(self.account.retired[self.stretch.row] or 0, self.core.clock)
-
     def settle(self) -> None:
         """At a boundary between touches: ends every stretch that is over and begins the next one."""
         while not self.is_finished:
@@ -144,7 +145,7 @@ class Vcpu:
 
     def advance(self) -> None:
         """One more touch is retired."""
-        self.mark_retirement()
+        self.span.retired = self.core.clock
         self.touches += 1
         self.touches_in_stretch += 1
         self.touches_in_phase[self.stretch.nth_phase] += 1
@@ -160,7 +161,8 @@ class Vcpu:
         self.deadline = stretch.until_cycles
         if stretch.lasts_cycles is not None:
             self.deadline = self.began_at + stretch.lasts_cycles
-        self.mark_beginning()
+        self.span = Span(self.start if self.nth_stretch == 0 else self.core.clock)
+        self.account.spans[stretch.row].append(self.span)
 
     def _is_stretch_over(self) -> bool:
         is_counted_out = self.stretch.touches is not None and self.touches_in_stretch >= self.stretch.touches
@@ -191,7 +193,3 @@ def _stretches(workload: Workload, run: Run, start: int, hz: int) -> list[Stretc
         Stretch(n + 1, n, phase.accesses, None if phase.duration_ns is None else to_cycles(phase.duration_ns, hz), None)
         for n, phase in enumerate(workload.phases)
     ]
-
-
-def _least(a: int | None, b: int) -> int:
-    return b if a is None else min(a, b)
