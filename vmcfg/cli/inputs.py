@@ -1,0 +1,75 @@
+"""What commands share: options about scenarios, and how a scenario is named on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vmcfg import resources
+from vmcfg.errors import UsageError
+
+if TYPE_CHECKING:
+    from vmcfg.api import Experiment
+    from vmcfg.scenario.spec import Scenario
+
+STANDARD_INPUT = "-"
+SET_HELP = "change a value: a dotted path and YAML, such as run.accesses=10M or mmu.mode=native; may be repeated"
+
+
+def add_scenario(parser: argparse.ArgumentParser) -> None:
+    """Add the argument FILE and the option --set."""
+    parser.add_argument(
+        "file", metavar="FILE", help="a scenario file, - for standard input, or a shipped name: quickstart"
+    )
+    add_set(parser)
+
+
+def add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help=SET_HELP)
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that pick scenarios of a project."""
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="*", help="scenario files or folders; default: all of the project"
+    )
+    help_text = "only those that match: tag:WORD, name:PATTERN or path:PATTERN; may be repeated, one match suffices"
+    parser.add_argument("--select", metavar="WORD", action="append", default=[], help=help_text)
+    parser.add_argument("--exclude", metavar="WORD", action="append", default=[], help="leave out those that match")
+
+
+def scenario(name: str, sets: Sequence[str] = ()) -> Scenario:
+    """Load the scenario that an argument means. Raises InvalidScenario."""
+    from vmcfg.scenario import load, loads
+
+    if name == STANDARD_INPUT:
+        return loads(_standard_input(), "<stdin>", Path.cwd(), sets)
+    return load(_shipped(name) or name, sets)
+
+
+def experiment(name: str, sets: Sequence[str] = ()) -> Experiment:
+    """Load the scenario that an argument means, ready to be planned and run."""
+    from vmcfg.api import Experiment
+
+    return Experiment(scenario(name, sets))
+
+
+def _shipped(name: str) -> Path | None:
+    """A bare word that is no file here may name a scenario that comes with vmcfg."""
+    if os.path.lexists(name) or os.sep in name or "." in name:
+        return None
+    path = resources.scenario_directory() / f"{name}.yaml"
+    return path if path.is_file() else None
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"standard input: found the byte 0x{error.object[error.start]:02X}, expected UTF-8 text"
+        ) from None

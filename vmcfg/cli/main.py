@@ -1,0 +1,106 @@
+"""`vmcfg`: finds the command, runs it, and turns whatever goes wrong into one message and one exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
+
+import vmcfg
+from vmcfg.cli import accept, check, explain, plan, run, scenarios, validate
+from vmcfg.errors import VmcfgError
+
+COMMANDS: tuple[ModuleType, ...] = (validate, plan, run, check, accept, scenarios, explain)
+
+INTERNAL_ERROR = 4
+INTERRUPTED = 130  # as a shell reports SIGINT
+BROKEN_PIPE = 141  # as a shell reports SIGPIPE
+
+DESCRIPTION = (
+    "Scenarios of virtualized x86 memory: validated, compiled, simulated page by page, compared with golden tables."
+)
+EXIT_CODES = """exit codes:
+  0    fine, nothing differs
+  1    a result differs from its golden
+  2    the command line is wrong
+  3    a scenario is not valid
+  4    a run failed
+  5    nothing matched the selection
+  130  interrupted"""
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code and never raises, except what VMCFG_DEBUG asks to see."""
+    _print_what_the_terminal_can()
+    try:
+        parsed = parser().parse_args(arguments)
+        code: int = parsed.execute(parsed)
+        sys.stdout.flush()
+        return code
+    except SystemExit as exit_:  # argparse has printed help or a usage error
+        return exit_.code if isinstance(exit_.code, int) else 2
+    except VmcfgError as error:
+        print(_message(error), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("vmcfg: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_standard_output()
+        return BROKEN_PIPE
+    except Exception as error:
+        return _internal(error)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    whole = argparse.ArgumentParser(
+        "vmcfg", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    whole.add_argument("--version", action="version", version=f"vmcfg {vmcfg.__version__}")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for command in COMMANDS:
+        part = commands.add_parser(
+            command.NAME,
+            help=command.HELP,
+            description=command.__doc__,
+            epilog=f"examples:\n{command.EXAMPLES}\n{EXIT_CODES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(part)
+        part.set_defaults(execute=command.execute)
+    return whole
+
+
+def _message(error: VmcfgError) -> str:
+    """A report of faults begins with the place in the file, which editors know; anything else with our name."""
+    return str(error) if error.exit_code == 3 else f"vmcfg: error: {error}"
+
+
+def _internal(error: Exception) -> int:
+    if os.environ.get("VMCFG_DEBUG"):
+        raise error
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    print(f"vmcfg: internal error: {what} (set VMCFG_DEBUG=1 to see where; please report it)", file=sys.stderr)
+    return INTERNAL_ERROR
+
+
+def _print_what_the_terminal_can() -> None:
+    """A title may hold any letter; one that the terminal's encoding lacks becomes a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _forget_standard_output() -> None:
+    """Whoever read our output is gone; without this, Python would complain at exit that it cannot flush."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

@@ -1,0 +1,94 @@
+"""Run a scenario and show its tables. The same file gives the same digits on every machine."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vmcfg.cli import inputs
+from vmcfg.errors import UsageError
+from vmcfg.units import QuantityError, parse_count, parse_size
+
+if TYPE_CHECKING:
+    from vmcfg.tables.formats import Report
+
+NAME = "run"
+HELP = "run a scenario and show its tables"
+EXAMPLES = """  vmcfg run scenarios/quickstart.yaml
+  vmcfg run scenarios/quickstart.yaml --set mmu.mode=native
+  vmcfg run scenarios/quickstart.yaml --format json | python -m json.tool
+  vmcfg run scenarios/two_vms.yaml --format csv --out results
+"""
+FORMATS = ("table", "json", "csv", "markdown")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    inputs.add_scenario(parser)
+    parser.add_argument("--format", choices=FORMATS, default="table", help="how to write the tables; default: table")
+    parser.add_argument("--tables", metavar="NAMES", type=_names, default=[], help="show these, such as vms,time")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write files there instead of printing")
+    parser.add_argument(
+        "--check-invariants", action="store_true", help="check the machine's invariants at the end of each epoch; slow"
+    )
+    parser.add_argument("--limit", metavar="SIZE", type=_size, help="most memory; default: 75%% of the machine's")
+    parser.add_argument("--limit-accesses", metavar="COUNT", type=_count, help="most touches; default: 100G")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from vmcfg.cli import running
+    from vmcfg.tables import KINDS, formats
+
+    for name in arguments.tables:
+        if name not in KINDS:
+            raise UsageError(f"--tables: found '{name}', expected one of {', '.join(KINDS)}")
+    outcome = running.run(
+        inputs.experiment(arguments.file, arguments.set),
+        check_invariants=arguments.check_invariants,
+        limit_bytes=arguments.limit,
+        limit_touches=arguments.limit_accesses,
+    )
+    report = outcome.report(arguments.tables)
+    if arguments.out is not None:
+        _write(arguments.out, report, arguments.format)
+    elif arguments.format == "table":
+        print(formats.as_table(report, _terminal_width()), end="")
+    else:
+        print(formats.FORMATS[arguments.format](report), end="")
+    return 0
+
+
+def _write(folder: Path, report: Report, format_name: str) -> None:
+    from vmcfg.files import write_texts
+    from vmcfg.tables.formats import files
+
+    name_to_text = files(report, format_name)
+    write_texts(folder, name_to_text)
+    for name in name_to_text:
+        print(folder / name)
+
+
+def _terminal_width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _size(text: str) -> int:
+    return _quantity(parse_size, text)
+
+
+def _count(text: str) -> int:
+    return _quantity(parse_count, text)
+
+
+def _quantity(parse, text: str) -> int:  # type: ignore[no-untyped-def]
+    try:
+        return int(parse(text))
+    except QuantityError as error:
+        hint = f"; {error.hint}" if error.hint else ""
+        raise argparse.ArgumentTypeError(f"found '{text}', {error}{hint}") from None

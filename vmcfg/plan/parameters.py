@@ -1,0 +1,91 @@
+"""The figures of a host's processor that a run uses, each with where it comes from.
+
+The one place that knows how the fields of a Cpu are called in the language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from vmcfg.scenario.spec import CacheShape, Cpu, Host, Origin
+
+WALK_CACHES = {2: "pde", 3: "pdpte", 4: "pml4e"}  # by the level of the entries
+ONLY_NESTED = (
+    "walk_caches.host",
+    "nested_tlb",
+    "costs.nested_tlb_hit",
+    "costs.exit",
+    "costs.ept_violation",
+    "costs.invept",
+)
+"""Figures without effect in mode native: nothing exits there, and there is no host table."""
+
+
+@frozen
+class Parameter:
+    """One figure by its name below `hosts.NAME.cpu`; `origin` is in words."""
+
+    name: str
+    value: str
+    origin: str
+    is_assumed: bool
+
+
+def parameters(host: Host, origins: Mapping[str, Origin]) -> Iterator[Parameter]:
+    """Return the figures that matter in the host's mode, in the order of a profile."""
+    for name, value in _figures(host.cpu):
+        if host.mmu.mode != "nested" and name.startswith(ONLY_NESTED):
+            continue
+        origin = _origin(f"hosts.{host.name}.cpu.{name}", origins)
+        yield Parameter(name, value, _words(origin), _is_assumed(name, host.cpu))
+
+
+def _figures(cpu: Cpu) -> Iterator[tuple[str, str]]:
+    yield "hz", str(cpu.hz)
+    yield "features", " ".join(cpu.features) or "none"
+    yield "tlb.l1", _shape(cpu.l1_tlb)
+    yield "tlb.l1_instructions", _shape(cpu.l1_itlb)
+    yield "tlb.l2", _shape(cpu.l2_tlb)
+    for dimension, caches in (("guest", cpu.guest_walk_caches), ("host", cpu.host_walk_caches)):
+        for level, name in WALK_CACHES.items():
+            yield f"walk_caches.{dimension}.{name}", _shape(caches.get(level))
+    yield "nested_tlb", _shape(cpu.nested_tlb)
+    yield "walkers", str(cpu.walkers)
+    for name, cycles in cpu.costs.items():
+        yield f"costs.{name}", f"{cycles} cycle{'s' * (cycles != 1)}"
+
+
+def _shape(shape: CacheShape | None) -> str:
+    if shape is None:
+        return "none"
+    return f"{shape.entries} entries, {shape.ways}-way, {shape.policy}"
+
+
+def _origin(path: str, origins: Mapping[str, Origin]) -> Origin:
+    """Return the origin of a figure: its own, that of its parts, or that of the whole which says `none`."""
+    own = [origins[at] for at in (path, f"{path}.entries", f"{path}.ways") if at in origins]
+    own += [origins[at] for at in _wholes(path) if at in origins]
+    return own[0] if own else Origin("default")
+
+
+def _wholes(path: str) -> Iterator[str]:
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
+def _words(origin: Origin) -> str:
+    return {
+        "file": origin.where,
+        "default": "default",
+        "profile": f"profile {origin.where}",
+        "set": f"--set {origin.where}",
+        "mode": f"mode {origin.where}",
+    }[origin.kind]
+
+
+def _is_assumed(name: str, cpu: Cpu) -> bool:
+    """A figure is assumed if it, or the whole that a profile gives one source for, is."""
+    return any(name == assumed or name.startswith(assumed + ".") for assumed in cpu.assumed)

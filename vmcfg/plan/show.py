@@ -1,0 +1,214 @@
+"""The plan as a person reads it: what will happen and in which order, what it may come to need, which figure is whose.
+
+Text only, made from the Plan and nothing else; `vmcfg plan` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+
+from vmcfg.plan.compile import cycles_of
+from vmcfg.plan.limits import rounded_size
+from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan, PhasePlan, Plan, VcpuPlan, VmPlan
+from vmcfg.plan.parameters import Parameter, parameters
+from vmcfg.scenario.spec import PAGE_BYTES, Pattern, Rate, Run, Scenario
+from vmcfg.units import format_duration, format_rate, format_share, format_size
+
+GAP = "  "
+PLACES = ("first page", "counters", "tables", "in use")  # of a VM in its host's arrays
+
+
+def render(plan: Plan) -> str:
+    """Return the whole plan as text."""
+    return "\n".join(_lines(plan)) + "\n"
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    yield f"{plan.scenario.name}: {plan.scenario.metadata.title}"
+    yield f"digest {plan.digest}"
+    yield f"seed   {plan.scenario.seed}"
+    for host in plan.hosts:
+        yield from ("", f"host {host.name}", *_indented(_host(plan.scenario, host)))
+    yield from ("", "upper bounds", *_indented(_bounds(plan)))
+
+
+def _host(scenario: Scenario, host: HostPlan) -> Iterator[str]:
+    yield from _machine(scenario, host)
+    yield from ("", "stages, in order", *_indented(_stages(scenario, host)))
+    yield from ("", "VMs", *_indented(_vms(host)))
+    yield from ("", "vCPUs", *_indented(_vcpus(host)))
+    yield from ("", "phases", *_indented(_phases(scenario, host)))
+    yield from ("", "arrays", *_indented(_arrays(host)))
+    yield from ("", *_processor(scenario, host))
+
+
+def _machine(scenario: Scenario, host: HostPlan) -> Iterator[str]:
+    declared = next(each for each in scenario.hosts if each.name == host.name)
+    tags = "tagged TLB" if host.has_vpid else "no VPID: exits flush the TLB"
+    yield from _aligned(
+        [
+            ("mode", f"{host.mode}, pages of {format_size(declared.mmu.page_size)}, {tags}"),
+            ("cpu", f"{declared.cpu.profile}, {host.hz} Hz, {_some(host.cores, 'core')}"),
+            ("frames", f"{host.frames} ({format_size(host.frames * PAGE_BYTES)}); {_reserve(host)}"),
+        ]
+    )
+
+
+def _reserve(host: HostPlan) -> str:
+    if not host.reserve_frames:
+        return "all that VMs need are taken before the run"
+    return f"a TLB miss begins only with {host.reserve_frames} of them free"
+
+
+def _stages(scenario: Scenario, host: HostPlan) -> Iterator[str]:
+    """Due times in cycles of the host, with the time that the scenario gives."""
+    hz, run = host.hz, scenario.run
+    rows = [("before 0", "", "back what is backed at start, make page-table roots, populate: at no cost")]
+    starts: dict[int, list[str]] = {vm.vm.start_ns: [] for vm in host.vms}
+    for vm in host.vms:
+        starts[vm.vm.start_ns].append(vm.vm.name)
+    rows += [(*_due(start, hz), f"start {', '.join(starts[start])}") for start in sorted(starts)]
+    rows.append((f"each {host.slice_cycles}", format_duration(run.slice_ns), "slice: the cores run in order of index"))
+    quantum = next(each for each in scenario.hosts if each.name == host.name).quantum_ns
+    rows.append((f"after {host.quantum_cycles}", format_duration(quantum), "quantum: a vCPU gives way if one waits"))
+    rows.append((f"each {cycles_of(run.epoch_ns, hz)}", format_duration(run.epoch_ns), "epoch: checkpoint of digests"))
+    yield from _aligned([*rows, *_warm_up(run, hz), _end(run, host)])
+
+
+def _due(time_ns: int, hz: int) -> tuple[str, str]:
+    return f"at {cycles_of(time_ns, hz)}", format_duration(time_ns)
+
+
+def _warm_up(run: Run, hz: int) -> Iterator[tuple[str, str, str]]:
+    if run.warmup_ns:
+        start, time = _due(run.warmup_ns, hz)
+        yield start.replace("at", "after"), time, "end of each VM's warm-up, which tables do not show"
+    if run.warmup_touches:
+        yield f"after {run.warmup_touches}", "touches", "end of each vCPU's warm-up, which tables do not show"
+
+
+def _end(run: Run, host: HostPlan) -> tuple[str, str, str]:
+    if run.duration_ns is not None:
+        return (*_due(run.duration_ns, host.hz), "end: all cores stop")
+    if run.accesses is not None:
+        return f"after {run.accesses}", "touches", "end, of each vCPU by itself"
+    return "at last", "", "end, when every workload has ended by itself"
+
+
+def _vms(host: HostPlan) -> Iterator[str]:
+    head = ("vm", "pages", "memory", "kernel", "populate", "backing", "workload", *PLACES)
+    yield from _aligned([head, *(_vm(vm) for vm in host.vms)], right=(1, 3, 7, 9, 10))
+    yield "first page: its page 0 in the host's arrays; counters: its rows; tables, in use: pages, at most"
+
+
+def _vm(vm: VmPlan) -> tuple[str, ...]:
+    spec = vm.vm
+    rows = f"{vm.first_row}..{vm.first_row + vm.phases}"
+    numbers = (str(vm.base), rows, str(vm.max_tables), str(vm.touched_pages))
+    memory = format_size(spec.memory_pages * PAGE_BYTES)
+    kernel = str(spec.kernel_pages)
+    return (spec.name, str(spec.memory_pages), memory, kernel, spec.populate, spec.backing, spec.workload, *numbers)
+
+
+def _vcpus(host: HostPlan) -> Iterator[str]:
+    head = ("vcpu", "vm", "core", "wakes at", "touches")
+    yield from _aligned([head, *(_vcpu(host, vcpu) for vcpu in host.vcpus)], right=(2, 3, 4))
+
+
+def _vcpu(host: HostPlan, vcpu: VcpuPlan) -> tuple[str, ...]:
+    touches = "unlimited" if vcpu.run_touches == UNLIMITED else str(vcpu.run_touches)
+    return vcpu.name, host.vms[vcpu.vm].vm.name, str(vcpu.core), str(vcpu.wake), touches
+
+
+def _phases(scenario: Scenario, host: HostPlan) -> Iterator[str]:
+    workloads = {workload.name: workload for workload in scenario.workloads}
+    head = ("workload", "phase", "what", "pages", "from page", "pace", "write", "per touch", "until")
+    rates = [workloads[phase.workload].phases[phase.number - 1].rate for phase in host.phases]
+    rows = [_phase(phase, rate, host.hz) for phase, rate in zip(host.phases, rates, strict=True)]
+    yield from _aligned([head, *rows], right=(1, 3, 4, 6, 7))
+
+
+def _phase(phase: PhasePlan, rate: Rate | None, hz: int) -> tuple[str, ...]:
+    what, pages, first = _source(phase)
+    pace = "back to back" if rate is None else _rate(rate)
+    write = "-" if phase.trace else format_share(phase.write_ppm)
+    return phase.workload, str(phase.number), what, pages, first, pace, write, str(phase.per_touch), _until(phase, hz)
+
+
+def _source(phase: PhasePlan) -> tuple[str, str, str]:
+    if phase.trace:
+        repeat = "for ever" if phase.trace.repeat is None else _some(phase.trace.repeat, "time")
+        return f"trace {phase.trace.file} ({phase.trace.format}), {repeat}", "-", "-"
+    assert phase.pattern is not None and phase.region is not None
+    return _pattern(phase.pattern), str(phase.region.pages), f"0x{phase.region.base_vpn:x}"
+
+
+def _pattern(pattern: Pattern) -> str:
+    details = {
+        "zipf": f" alpha {pattern.alpha}, {pattern.order}",
+        "hot_cold": f" {format_share(pattern.hot_share_ppm)} to {pattern.hot_pages} pages, {pattern.order}",
+    }
+    return pattern.kind + details.get(pattern.kind, "")
+
+
+def _rate(rate: Rate) -> str:
+    try:
+        return format_rate(rate.touches, rate.seconds)
+    except ValueError:
+        return f"{Fraction(rate.touches, rate.seconds)}/s"
+
+
+def _until(phase: PhasePlan, hz: int) -> str:
+    if phase.touches != UNLIMITED:
+        return f"{phase.touches} touches"
+    if phase.cycles != UNLIMITED:
+        return f"{phase.cycles} cycles"
+    return "its end" if phase.trace and phase.trace.repeat else "the end"
+
+
+def _arrays(host: HostPlan) -> Iterator[str]:
+    head = ("array", "type", "shape", "reserved", "touched, at most", "meaning")
+    yield from _aligned([head, *(_array(array) for array in host.arrays)], right=(3, 4))
+
+
+def _array(array: ArrayPlan) -> tuple[str, ...]:
+    shape = " × ".join(map(str, array.shape))
+    return array.name, array.dtype, shape, str(array.reserved_bytes), str(array.touched_bytes), array.meaning
+
+
+def _processor(scenario: Scenario, host: HostPlan) -> Iterator[str]:
+    declared = next(each for each in scenario.hosts if each.name == host.name)
+    figures = list(parameters(declared, scenario.origins))
+    assumed = sum(figure.is_assumed for figure in figures)
+    yield f"processor: {_some(len(figures), 'figure')} used in mode {host.mode}, {assumed} of them assumed"
+    yield from _indented(_aligned([_figure(figure) for figure in figures]))
+
+
+def _figure(figure: Parameter) -> tuple[str, ...]:
+    return figure.name, figure.value, figure.origin + " (assumed)" * figure.is_assumed
+
+
+def _bounds(plan: Plan) -> Iterator[str]:
+    touches = "as many as the traces hold" if plan.max_touches == UNLIMITED else str(plan.max_touches)
+    memory = f"{plan.max_bytes} bytes ({rounded_size(plan.max_bytes)})"
+    yield from _aligned([("memory", memory), ("touches", touches)])
+
+
+def _some(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"{GAP}{line}".rstrip() for line in lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
+    """Align the columns of some rows; those numbered in `right` to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            text.rjust(width) if place in right else text.ljust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield GAP.join(cells).rstrip()
