@@ -92,10 +92,10 @@ def _stores(host: HostPlan) -> assoc.Stores:
         if store is None:
             continue
         rows = store.entries // store.ways
-        stride = -(-store.ways // assoc.LANES) * assoc.LANES
+        shift = next(shift for shift in (assoc.NARROW, assoc.MIDDLE, assoc.WIDE) if store.ways <= 1 << shift)
         mask = rows - 1 if rows & (rows - 1) == 0 else -1
-        shape[cache] = slots, sets, rows, mask, store.ways, stride
-        slots += rows * stride
+        shape[cache] = slots - (sets << shift), sets, rows, mask, store.ways, shift
+        slots += rows << shift
         sets += rows
     stores = assoc.Stores(
         tags=_aligned(slots, assoc.PADDING),

@@ -58,8 +58,8 @@ def _check_owners(host: HostPlan, machine: at.Machine) -> None:
 
 def _check_tlb(host: HostPlan, machine: at.Machine, cache: int) -> None:
     stores = machine.stores
-    first, _, sets, _, _, stride = stores.shape[cache]
-    for slot in range(int(first), int(first + sets * stride)):
+    base, first, sets, _, _, shift = (int(field) for field in stores.shape[cache])
+    for slot in range(base + (first << shift), base + ((first + sets) << shift)):
         tag = int(stores.tags[slot])
         if tag in (assoc.EMPTY, assoc.PADDING):
             continue

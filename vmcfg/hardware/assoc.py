@@ -10,7 +10,7 @@ All stores of a host lie in the same flat arrays; `shape[cache]` says where one 
     shape    i64[cache, field]
     clock    i64[1]      touches of stores of more than 16 ways
 
-Ways are compared four at a time, so a set's stride is its ways rounded up to four. Recency is kept in one
+All ways of a set are compared at once, so a set has room for 4, 16 or 64 ways (SHIFT says which). Recency is kept in one
 word per set because that makes a touch O(1) and the victim one shift; sixteen ways of four bits fill the word,
 and wider stores fall back on time stamps. Empty ways stand at the old end of the order, the lowest last: the
 victim's rule "empty ways first, lowest first, else the least recently used" then needs no test.
@@ -22,16 +22,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmcfg.jit import LANES, kernel, lowest_bit, match4
+from vmcfg.jit import kernel, lowest_bit, match4, match16, part
 
 EMPTY = 0
 PADDING = -1
 NIBBLE_WAYS = 16  # ways that fit into one order word
 MAX_WAYS = 64  # one dirty bit each
+NARROW, MIDDLE, WIDE = 2, 4, 6  # SHIFT: room for 4, 16, 64 ways in a set
 
 # Fields of shape[cache].
-FIRST_SLOT, FIRST_SET, SETS, MASK, WAYS, STRIDE = range(6)
-SHAPE_FIELDS = 6  # MASK is SETS - 1 for powers of two, else -1
+SLOT_BASE, FIRST_SET, SETS, MASK, WAYS, SHIFT = range(6)
+SHAPE_FIELDS = 6  # MASK is SETS - 1 for powers of two, else -1; way w of set s is slot SLOT_BASE + (s << SHIFT) + w
 
 # Tags: bit 0 valid, 45 bits of key, then the address space.
 KEY_SHIFT = 1
@@ -62,40 +63,43 @@ def tag_of(space, key):
 
 @kernel
 def geometry(stores, cache):
-    """Return how a store is built, to be kept in registers: (first slot, first set, sets, mask, ways, stride)."""
+    """Return how a store is built, to be kept in registers: its fields of `shape`, in their order."""
     shape = stores.shape
     return (
-        shape[cache, FIRST_SLOT],
+        shape[cache, SLOT_BASE],
         shape[cache, FIRST_SET],
         shape[cache, SETS],
         shape[cache, MASK],
         shape[cache, WAYS],
-        shape[cache, STRIDE],
+        shape[cache, SHIFT],
     )
 
 
 @kernel
 def set_of(built, key):
     """Return the set, among all sets of all stores, in which `key` may be held."""
-    first, sets, mask = built[1], built[2], built[3]
+    mask = built[MASK]
     if mask >= 0:
-        return first + (key & mask)
-    return first + key % sets
+        return built[FIRST_SET] + (key & mask)
+    return built[FIRST_SET] + _remainder(key, built[SETS])
 
 
 @kernel
 def slot_of(built, index, way):
     """Return the slot of a way of set `index`."""
-    return built[0] + (index - built[1]) * built[5] + way
+    return built[SLOT_BASE] + (index << built[SHIFT]) + way
 
 
 @kernel
 def find(stores, built, index, tag):
     """Return the way of set `index` that holds `tag`, or -1."""
     first = slot_of(built, index, 0)
-    found = np.int64(0)
-    for way in range(0, built[5], LANES):  # all of them: an early exit would be mispredicted
-        found |= match4(stores.tags, first + way, tag) << way
+    if built[SHIFT] == NARROW:
+        found = match4(stores.tags, first, tag)
+    elif built[SHIFT] == MIDDLE:
+        found = match16(stores.tags, first, tag)
+    else:
+        found = _match64(stores, first, tag)
     if found:
         return lowest_bit(found)
     return np.int64(-1)
@@ -104,22 +108,27 @@ def find(stores, built, index, tag):
 @kernel
 def touch(stores, built, index, way):
     """Make `way` the most recently used of its set."""
-    if built[4] <= NIBBLE_WAYS:
+    if built[WAYS] <= NIBBLE_WAYS:
         stores.order[index] = _to_front(stores.order[index], way)
     else:
-        stores.clock[0] += 1
-        stores.stamp[slot_of(built, index, way)] = stores.clock[0]
+        _stamp(stores, slot_of(built, index, way))
 
 
 @kernel
 def fill(stores, built, index, tag, payload, dirty):
     """Put `tag` into set `index` in place of the victim, and make it the most recently used."""
-    way = _victim(stores, built, index)
+    ways = built[WAYS]
+    if ways <= NIBBLE_WAYS:
+        order = stores.order[index]
+        way = (order >> (4 * (ways - 1))) & 15
+        stores.order[index] = (order << 4) | way  # the victim leaves the old end; nibbles beyond it do not count
+    else:
+        way = _oldest_stamp(stores, slot_of(built, index, 0), ways)
+        _stamp(stores, slot_of(built, index, way))
     slot = slot_of(built, index, way)
     stores.tags[slot] = tag
     stores.payload[slot] = payload
     stores.dirty[index] = (stores.dirty[index] & ~(np.int64(1) << way)) | (np.int64(dirty) << way)
-    touch(stores, built, index, way)
 
 
 @kernel
@@ -138,7 +147,7 @@ def set_dirty(stores, index, way):
 def drop(stores, cache, key, tag):
     """Empty the way that holds `tag`, if any."""
     built = geometry(stores, cache)
-    if built[2] == 0:
+    if built[SETS] == 0:
         return
     index = set_of(built, key)
     way = find(stores, built, index, tag)
@@ -151,7 +160,7 @@ def drop(stores, cache, key, tag):
 def flush(stores, cache):
     """Empty the whole store."""
     built = geometry(stores, cache)
-    for index in range(built[1], built[1] + built[2]):
+    for index in range(built[FIRST_SET], built[FIRST_SET] + built[SETS]):
         _empty_set(stores, built, index)
 
 
@@ -159,8 +168,8 @@ def flush(stores, cache):
 def flush_space(stores, cache, space):
     """Empty every way that holds a tag of one address space."""
     built = geometry(stores, cache)
-    for index in range(built[1], built[1] + built[2]):
-        for way in range(built[4]):
+    for index in range(built[FIRST_SET], built[FIRST_SET] + built[SETS]):
+        for way in range(built[WAYS]):
             tag = stores.tags[slot_of(built, index, way)]
             if tag != EMPTY and tag >> SPACE_SHIFT == space:
                 stores.tags[slot_of(built, index, way)] = EMPTY
@@ -176,23 +185,40 @@ def _to_front(order, way):
     return ((order & newer) << 4) | way | (order & ~((newer << 4) | 15))
 
 
-@kernel
-def _victim(stores, built, index):
-    ways = built[4]
-    if ways <= NIBBLE_WAYS:
-        return (stores.order[index] >> (4 * (ways - 1))) & 15
-    first = slot_of(built, index, 0)
+@part
+def _remainder(key, sets):
+    """Return key mod sets, for stores whose sets are no power of two; kept out of the way of those that are."""
+    return key % sets
+
+
+@part
+def _match64(stores, first, tag):
+    """Return a mask of 64 bits: which of tags[first : first + 64] equal `tag`."""
+    found = np.int64(0)
+    for way in range(0, MAX_WAYS, 16):
+        found |= match16(stores.tags, first + way, tag) << way
+    return found
+
+
+@part
+def _stamp(stores, slot):
+    stores.clock[0] += 1
+    stores.stamp[slot] = stores.clock[0]
+
+
+@part
+def _oldest_stamp(stores, first, ways):
     oldest = np.int64(0)
     for way in range(1, ways):
         if stores.stamp[first + way] < stores.stamp[first + oldest]:
-            oldest = way
+            oldest = np.int64(way)
     return oldest
 
 
 @kernel
 def _to_old_end(stores, built, index, way):
     """Place an emptied way among the empty ones at the old end, lowest last."""
-    ways = built[4]
+    ways = built[WAYS]
     if ways > NIBBLE_WAYS:
         stores.stamp[slot_of(built, index, way)] = way - MAX_WAYS
         return
@@ -211,9 +237,9 @@ def _to_old_end(stores, built, index, way):
 def _empty_set(stores, built, index):
     first = slot_of(built, index, 0)
     order = np.int64(0)
-    for way in range(built[4]):
+    for way in range(built[WAYS]):
         stores.tags[first + way] = EMPTY
         stores.stamp[first + way] = way - MAX_WAYS
-        order |= (np.int64(way) & 15) << (4 * ((built[4] - 1 - way) & 15))
+        order |= (np.int64(way) & 15) << (4 * ((built[WAYS] - 1 - way) & 15))
     stores.order[index] = order
     stores.dirty[index] = 0

@@ -22,16 +22,13 @@ import os
 PLAIN = os.environ.get("VMCFG_KERNELS") == "plain"
 
 if PLAIN:
-    from vmcfg.jit.plain import by_reference, entry, is_compiled, kernel, lowest_bit, match4, part, prefetch
+    from vmcfg.jit.plain import by_reference, entry, is_compiled, kernel, lowest_bit, match4, match16, part, prefetch
 else:
     from vmcfg.jit.compiled import entry, is_compiled, kernel, part
-    from vmcfg.jit.intrinsics import lowest_bit, match4, prefetch
+    from vmcfg.jit.intrinsics import lowest_bit, match4, match16, prefetch
     from vmcfg.jit.reference import by_reference
 
-LANES = 4  # tags compared at once by `match4`: one AVX2 register, two of SSE2
-
 __all__ = [
-    "LANES",
     "PLAIN",
     "as_python",
     "by_reference",
@@ -40,6 +37,7 @@ __all__ = [
     "kernel",
     "lowest_bit",
     "match4",
+    "match16",
     "part",
     "prefetch",
 ]

@@ -1,6 +1,9 @@
-"""Three instructions that Python has no word for, written as LLVM code. Their twins are in `jit.plain`."""
+"""Instructions that Python has no word for, written as LLVM code. Their twins are in `jit.plain`."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -9,7 +12,6 @@ from numba.extending import intrinsic
 
 from vmcfg.jit.reference import place_of
 
-_LANES = 4
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
 
@@ -32,20 +34,13 @@ def prefetch(typing_context, array, index):  # type: ignore[no-untyped-def]
 @intrinsic  # type: ignore[untyped-decorator]
 def match4(typing_context, tags, first, tag):  # type: ignore[no-untyped-def]
     """Return a mask of four bits: which of tags[first : first + 4] equal `tag`, by one vector compare."""
+    return types.int64(tags, types.int64, types.int64), _matching(4)
 
-    def code(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        array, index, value = args
-        vector = ir.VectorType(_INT64, _LANES)
-        place = place_of(context, builder, signature.args[0], array, index)
-        found = builder.load(builder.bitcast(place, vector.as_pointer()))
-        found.align = 8
-        wanted = ir.Constant(vector, ir.Undefined)
-        for lane in range(_LANES):
-            wanted = builder.insert_element(wanted, value, _INT32(lane))
-        equal = builder.icmp_signed("==", found, wanted)
-        return builder.zext(builder.bitcast(equal, ir.IntType(_LANES)), _INT64)
 
-    return types.int64(tags, types.int64, types.int64), code
+@intrinsic  # type: ignore[untyped-decorator]
+def match16(typing_context, tags, first, tag):  # type: ignore[no-untyped-def]
+    """Return a mask of sixteen bits: which of tags[first : first + 16] equal `tag`, by one vector compare."""
+    return types.int64(tags, types.int64, types.int64), _matching(16)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -56,3 +51,21 @@ def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
         return builder.cttz(args[0], ir.IntType(1)(1))
 
     return types.int64(types.int64), code
+
+
+def _matching(lanes: int) -> Callable[..., Any]:
+    """Return the code that compares so many neighbours with one value; LLVM cuts it to the machine's registers."""
+
+    def code(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        array, index, value = args
+        vector = ir.VectorType(_INT64, lanes)
+        place = place_of(context, builder, signature.args[0], array, index)
+        found = builder.load(builder.bitcast(place, vector.as_pointer()))
+        found.align = 8
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, _INT32(0))
+        spread = ir.Constant(ir.VectorType(_INT32, lanes), [0] * lanes)
+        wanted = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), spread)
+        equal = builder.icmp_signed("==", found, wanted)
+        return builder.zext(builder.bitcast(equal, ir.IntType(lanes)), _INT64)
+
+    return code

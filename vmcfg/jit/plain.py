@@ -47,6 +47,11 @@ def match4(tags: Any, first: int, tag: int) -> int:
     return sum(1 << lane for lane in range(4) if tags[first + lane] == tag)
 
 
+def match16(tags: Any, first: int, tag: int) -> int:
+    """Return a mask of sixteen bits: which of tags[first : first + 16] equal `tag`."""
+    return sum(1 << lane for lane in range(16) if tags[first + lane] == tag)
+
+
 def lowest_bit(mask: int) -> int:
     """Return the index of the lowest set bit of a mask that is not zero."""
     mask = int(mask)
