@@ -18,7 +18,7 @@ from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import native, nested
-from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, NESTED
+from vmcfg.mmu.walks import GUEST_PAGE_FAULT, NESTED
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.vmm.verbs import violation
@@ -44,13 +44,14 @@ def second_lookup(stores, first, second, vpn, tag):
 
 
 @part
-def dirty_walk(m, core, vcpu, space, vpn):
-    """Set D for a store that hit an entry without it: in the tables, and in both TLBs where present."""
-    _, frame, _, guest_refs, host_refs, cycles, _ = _walk(m, core, vcpu, vpn, True, True)
+def dirty_walk(m, core, vcpu, vpn):
+    """Set D for a store that hit an entry without it: in the tables, and in both TLBs. Returns the raw walk cycles."""
+    _, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits = walk(m, core, vcpu, vpn, True, True)
     row = m.vcpu[vcpu, at.ROW]
     m.counters[row, Event.DIRTY_WALKS] += 1
     m.counters[row, Event.DIRTY_REFS] += guest_refs + host_refs
-    tag = tag_of(space, vpn)
+    count_hits(m, row, guest_hits, host_hits, nested_hits)
+    tag = tag_of(m.vcpu[vcpu, at.PROCESS], vpn)
     for kind in range(L1, L2 + 1):
         built = geometry(m.stores, core * STORES + kind)
         if built[SETS]:
@@ -59,71 +60,70 @@ def dirty_walk(m, core, vcpu, space, vpn):
             if way >= 0:
                 set_dirty(m.stores, index, way)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
-    return _charge_walk(m, vcpu, cycles)
+    return walk_cycles(m, guest_refs + host_refs, guest_hits + host_hits, nested_hits)
 
 
 @part
-def miss(m, core, vcpu, first, second, space, vpn, is_store):
-    """Translate a page that no TLB holds. Returns (why it must go to Python or DONE, cycles)."""
-    why = _short_of_memory(m, vcpu, vpn)
-    if why != DONE:
-        return why, np.int64(0)
+def fault(m, core, vcpu, vpn, end, ppn, refs):
+    """Handle a walk that could not finish: the guest's fault, or the VMM's. Returns the handlers' cycles."""
     row = m.vcpu[vcpu, at.ROW]
-    spent = np.int64(0)
-    while True:
-        end, frame, has_dirty, guest_refs, host_refs, cycles, ppn = _walk(m, core, vcpu, vpn, is_store, False)
-        spent += _charge_walk(m, vcpu, cycles)
-        if end == COMPLETE:
-            break
-        m.counters[row, Event.FAULT_REFS] += guest_refs + host_refs
-        drop_linear(m.stores, core, space, vpn)
-        if end == GUEST_PAGE_FAULT:
-            spent += demand_fault(m, core, vcpu, vpn)
-        else:
-            spent += violation(m, core, vcpu, ppn)
-    m.counters[row, Event.WALKS] += 1
-    m.counters[row, Event.GUEST_REFS] += guest_refs
-    m.counters[row, Event.HOST_REFS] += host_refs
-    m.counters[row, Event.WALK_REFS] += guest_refs + host_refs
-    tag = tag_of(space, vpn)
-    if second[SETS]:
-        fill(m.stores, second, set_of(second, vpn), tag, frame, has_dirty)
-    fill(m.stores, first, set_of(first, vpn), tag, frame, has_dirty)
-    fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (guest_refs + host_refs))
-    return DONE, spent
+    m.counters[row, Event.FAULT_REFS] += refs
+    drop_linear(m.stores, core, m.vcpu[vcpu, at.PROCESS], vpn)
+    if end == GUEST_PAGE_FAULT:
+        return demand_fault(m, core, vcpu, vpn)
+    return violation(m, core, vcpu, ppn)
 
 
 @kernel
-def _walk(m, core, vcpu, vpn, is_store, is_quiet):
+def walk(m, core, vcpu, vpn, is_store, is_quiet):
+    """Walk as the host's mode does."""
     if m.cost[at.MODE] == NESTED:
         return nested.walk(m, core, vcpu, vpn, is_store, is_quiet)
     return native.walk(m, core, vcpu, vpn, is_store, is_quiet)
 
 
 @kernel
-def _charge_walk(m, vcpu, cycles):
-    """Count a walk's cycles and charge them divided by the walkers; the remainder is carried."""
-    row = m.vcpu[vcpu, at.ROW]
-    m.counters[row, Event.WALK_CYCLES] += cycles
-    carried = m.vcpu[vcpu, at.CARRY] + cycles
-    charged = carried // m.cost[at.WALKERS]
-    m.vcpu[vcpu, at.CARRY] = carried - charged * m.cost[at.WALKERS]
-    m.counters[row, Event.WALK_CHARGED_CYCLES] += charged
-    return charged
+def walk_cycles(m, refs, walk_cache_hits, nested_hits):
+    """Return what a walk costs: its references, and the hits that spared it others."""
+    return (
+        refs * m.cost[at.WALK_REFERENCE]
+        + walk_cache_hits * m.cost[at.WALK_CACHE_HIT]
+        + nested_hits * m.cost[at.NESTED_TLB_HIT]
+    )
 
 
 @kernel
-def _short_of_memory(m, vcpu, vpn):
-    """Decide before anything changes whether the access could stop half-way for want of pages or frames."""
+def fill_tlbs(stores, first, second, vpn, tag, frame, has_dirty):
+    """Put a translation into the second level and into the first."""
+    if second[SETS]:
+        fill(stores, second, set_of(second, vpn), tag, frame, has_dirty)
+    fill(stores, first, set_of(first, vpn), tag, frame, has_dirty)
+
+
+@kernel
+def count_hits(m, row, guest_hits, host_hits, nested_hits):
+    """Count what the walk caches and the nested TLB have spared."""
+    m.counters[row, Event.GUEST_WALK_CACHE_HITS] += guest_hits
+    m.counters[row, Event.HOST_WALK_CACHE_HITS] += host_hits
+    m.counters[row, Event.NESTED_TLB_HITS] += nested_hits
+
+
+@kernel
+def may_run_short(m, vcpu):
+    """Tell whether pages or frames are so few that an access could stop half-way: then `shortage` decides."""
     process = m.vcpu[vcpu, at.PROCESS]
-    vm = m.vcpu[vcpu, at.VM]
-    free_pages = m.guests.vm[vm, at.GUEST_FREE]
+    pages = m.guests.vm[m.vcpu[vcpu, at.VM], at.GUEST_FREE]
     is_short = m.host.count[FRAME_FREE] < m.host.count[at.RESERVE]
-    if not is_short and free_pages > m.guests.process[process, at.GUEST_LEVELS]:
-        return DONE
+    return is_short or pages <= m.guests.process[process, at.GUEST_LEVELS]
+
+
+@part
+def shortage(m, vcpu, vpn):
+    """Decide by a pure look, before anything changes, whether an access can go on. Returns DONE or what it needs."""
+    process = m.vcpu[vcpu, at.PROCESS]
     pages, lacks_frame = needs(m, process, vpn)
-    if pages > free_pages:
+    if pages > m.guests.vm[m.vcpu[vcpu, at.VM], at.GUEST_FREE]:
         return NEED_GUEST_PAGES
-    if is_short and lacks_frame:
+    if lacks_frame and m.host.count[FRAME_FREE] < m.host.count[at.RESERVE]:
         return NEED_FRAMES
     return DONE

@@ -265,6 +265,6 @@ def _sched(host: HostPlan) -> np.ndarray:
 def _costs(host: HostPlan) -> np.ndarray:
     cost = np.zeros(at.COST_FIELDS, np.int64)
     cost[: len(at.COSTS)] = [host.costs[name] for name in at.COSTS]
-    cost[[at.WALKERS, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers, host.has_vpid, host.has_ept_ad
+    cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE]] = host.hz, MODES[host.mode]
     return cost

@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.engine.access import DONE, UNTIL, dirty_walk, miss, second_lookup
+from vmcfg.digest import TRANSLATION, fold
+from vmcfg.engine.access import (
+    DONE,
+    UNTIL,
+    count_hits,
+    dirty_walk,
+    fault,
+    fill_tlbs,
+    may_run_short,
+    second_lookup,
+    shortage,
+    walk,
+    walk_cycles,
+)
 from vmcfg.engine.ahead import look_ahead
 from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
 from vmcfg.hardware.assoc import SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
+from vmcfg.mmu.walks import COMPLETE
 from vmcfg.vmm import machine as at
 from vmcfg.workload import generate as work
 from vmcfg.workload.generate import generate
@@ -46,22 +60,19 @@ def stretch(m, core, vcpu, halt, left):
     phase = m.vcpu[vcpu, at.PHASE]
     space = m.vcpu[vcpu, at.PROCESS]
     base = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS]
+    l2_cost = m.cost[at.L2_HIT]
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     stores = m.stores
     buffer = m.work.buffer
-    data = geometry(stores, core * STORES + L1)
-    fetches = geometry(stores, core * STORES + L1I)
-    if fetches[SETS] == 0:
-        fetches = data
-    second = geometry(stores, core * STORES + L2)
-    l2_cost = m.cost[at.L2_HIT]
+    data, fetches, second = tlbs(stores, core)
     start = m.vcpu[vcpu, at.NEXT]
     end = start + left
     clock = m.core[core, at.CLOCK]
     ended = clock
-    l1_hits = np.int64(0)
-    l2_hits = np.int64(0)
+    carry = m.vcpu[vcpu, at.CARRY]
+    l1_hits = l2_hits = raw = charged = np.int64(0)
+    guest_refs = host_refs = guest_hits = host_hits = nested_hits = np.int64(0)
     why = DONE
     position = start
     while position < end and clock < halt:
@@ -78,6 +89,7 @@ def stretch(m, core, vcpu, halt, left):
         tag = tag_of(space, vpn)
         index = set_of(first, vpn)
         way = find(stores, first, index, tag)
+        cycles = np.int64(0)
         if way >= 0:
             touch(stores, first, index, way)
             has_dirty = is_dirty(stores, index, way)
@@ -88,23 +100,63 @@ def stretch(m, core, vcpu, halt, left):
                 l2_hits += 1
                 clock += l2_cost
             else:
-                why, cycles = miss(m, core, vcpu, first, second, space, vpn, kind == at.STORE)
-                if why != DONE:
-                    break
-                clock += cycles
+                if may_run_short(m, vcpu):
+                    why = shortage(m, vcpu, vpn)
+                    if why != DONE:
+                        break
+                while True:
+                    how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested = walk(
+                        m, core, vcpu, vpn, kind == at.STORE, False
+                    )
+                    cycles += walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested)
+                    guest_hits += by_guest
+                    host_hits += by_host
+                    nested_hits += by_nested
+                    if how == COMPLETE:
+                        break
+                    clock += fault(m, core, vcpu, vpn, how, frame, in_guest + in_host)
+                guest_refs += in_guest
+                host_refs += in_host
+                fill_tlbs(stores, first, second, vpn, tag, frame, has_dirty)
+                fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
                 has_dirty = np.int64(1)
         if (kind >> 1) & ~has_dirty:  # a store (2) on an entry without D
-            clock += dirty_walk(m, core, vcpu, space, vpn)
+            cycles += dirty_walk(m, core, vcpu, vpn)
+        if cycles:
+            raw += cycles
+            carry += cycles
+            clock += carry >> m.cost[at.WALKERS_LOG2]
+            charged += carry >> m.cost[at.WALKERS_LOG2]
+            carry -= (carry >> m.cost[at.WALKERS_LOG2]) << m.cost[at.WALKERS_LOG2]
         clock += base
         ended = clock
         position += 1
         if is_paced:
             schedule_next(m, vcpu, phase)
+    row = m.vcpu[vcpu, at.ROW]
+    count_hits(m, row, guest_hits, host_hits, nested_hits)
+    m.counters[row, Event.WALKS] += position - start - l1_hits - l2_hits
+    m.counters[row, Event.GUEST_REFS] += guest_refs
+    m.counters[row, Event.HOST_REFS] += host_refs
+    m.counters[row, Event.WALK_REFS] += guest_refs + host_refs
+    m.counters[row, Event.WALK_CYCLES] += raw
+    m.counters[row, Event.WALK_CHARGED_CYCLES] += charged
+    m.vcpu[vcpu, at.CARRY] = carry
+    m.core[core, at.CLOCK] = clock
     if position > start:
         _retire(m, vcpu, phase, position - start, l1_hits, l2_hits)
         m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = ended
-    m.core[core, at.CLOCK] = clock
     return why
+
+
+@kernel
+def tlbs(stores, core):
+    """Return the geometry of a core's TLBs: for data, for fetches (the same if there is only one), second level."""
+    data = geometry(stores, core * STORES + L1)
+    fetches = geometry(stores, core * STORES + L1I)
+    if fetches[SETS] == 0:
+        fetches = data
+    return data, fetches, geometry(stores, core * STORES + L2)
 
 
 @kernel

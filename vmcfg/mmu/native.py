@@ -11,11 +11,11 @@ import numpy as np
 
 from vmcfg.hardware.core import GUEST_WALK, STORES
 from vmcfg.jit import kernel
-from vmcfg.metrics.events import Event
 from vmcfg.mmu.walks import (
     COMPLETE,
     GUEST_PAGE_FAULT,
     fill_walk_cache,
+    is_dirty_entry,
     page_of,
     probe_walk_caches,
     read_guest_entry,
@@ -26,35 +26,29 @@ from vmcfg.vmm import machine as at
 
 @kernel
 def walk(m, core, vcpu, vpn, is_store, is_quiet):
-    """Walk the guest table for one page.
+    """Walk the guest table for one page; a quiet walk (for D alone) changes nothing in the walk caches.
 
-    Returns (how it ended, frame, D of the leaf, guest references, host references, cycles, faulting ppn). A
-    quiet walk (for D alone) uses the walk caches and changes nothing in them.
+    Returns what `mmu.walks` says that a walk returns.
     """
     process = m.vcpu[vcpu, at.PROCESS]
     levels = m.guests.process[process, at.GUEST_LEVELS]
     caches = core * STORES + GUEST_WALK
     level, table = probe_walk_caches(m.stores, caches, levels, process, vpn, is_quiet)
-    cycles = np.int64(0)
-    if level <= levels:
-        m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_WALK_CACHE_HITS] += 1
-        cycles += m.cost[at.WALK_CACHE_HIT]
-    else:
+    hits = np.int64(level <= levels)
+    if not hits:
         table = m.guests.process[process, at.ROOT_TABLE]
     level -= 1
     refs = np.int64(0)
     while True:
         entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store)
         refs += 1
-        cycles += m.cost[at.WALK_REFERENCE]
         if entry & at.PRESENT == 0:
-            return GUEST_PAGE_FAULT, 0, 0, refs, 0, cycles, 0
+            return GUEST_PAGE_FAULT, np.int64(0), np.int64(0), refs, np.int64(0), hits, np.int64(0), np.int64(0)
         if level == 1:
             break
         table = entry >> at.CHILD_SHIFT
         if not is_quiet:
             fill_walk_cache(m.stores, caches + level, level, process, vpn, table)
         level -= 1
-    gpid = m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE] + page_of(entry)
-    is_dirty = np.int64(entry & at.DIRTY != 0)
-    return COMPLETE, np.int64(m.host.pmap[gpid]), is_dirty, refs, 0, cycles, 0
+    frame = np.int64(m.host.pmap[m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE] + page_of(entry)])
+    return COMPLETE, frame, is_dirty_entry(entry), refs, np.int64(0), hits, np.int64(0), np.int64(0)

@@ -21,12 +21,12 @@ import numpy as np
 from vmcfg.hardware.assoc import SETS, fill, find, geometry, set_of, tag_of, touch
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, NESTED_TLB, STORES, walk_key
 from vmcfg.jit import kernel
-from vmcfg.metrics.events import Event
 from vmcfg.mmu.walks import (
     COMPLETE,
     GUEST_PAGE_FAULT,
     HOST_VIOLATION,
     fill_walk_cache,
+    is_dirty_entry,
     page_of,
     probe_walk_caches,
     read_guest_entry,
@@ -37,85 +37,84 @@ from vmcfg.vmm import machine as at
 
 @kernel
 def walk(m, core, vcpu, vpn, is_store, is_quiet):
-    """Walk both tables for one page.
+    """Walk both tables for one page; a quiet walk (for D alone) changes nothing in the walk caches.
 
-    Returns (how it ended, frame, D of the leaves, guest references, host references, cycles, faulting ppn). A
-    quiet walk (for D alone) uses the walk caches and changes nothing in them.
+    Returns what `mmu.walks` says that a walk returns.
     """
     process = m.vcpu[vcpu, at.PROCESS]
     vm = m.vcpu[vcpu, at.VM]
     levels = m.guests.process[process, at.GUEST_LEVELS]
     caches = core * STORES + GUEST_WALK
     level, table = probe_walk_caches(m.stores, caches, levels, process, vpn, is_quiet)
-    cycles = np.int64(0)
+    guest_hits = np.int64(level <= levels)
+    host_hits = np.int64(0)
+    nested_hits = np.int64(0)
     guest_refs = np.int64(0)
     host_refs = np.int64(0)
     ppn = np.int64(0)
     is_dirty = np.int64(0)
-    has_frame = level <= levels  # a combined entry leads to the next table's frame
-    if has_frame:
-        m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_WALK_CACHE_HITS] += 1
-        cycles += m.cost[at.WALK_CACHE_HIT]
-    else:
+    has_frame = guest_hits > 0  # a combined entry leads to the next table's frame
+    if not has_frame:
         table = m.guests.process[process, at.ROOT_TABLE]
         ppn = m.guests.process[process, at.ROOT_PPN]
     level -= 1
+    end = COMPLETE
     while True:
         if not has_frame:
-            is_present, refs, spent = _translate(m, core, vcpu, vm, ppn, level > 0, is_store, is_quiet)
+            is_present, refs, hit, nested_hit = _translate(m, core, vm, ppn, level > 0, is_store, is_quiet)
             host_refs += refs
-            cycles += spent
+            host_hits += hit
+            nested_hits += nested_hit
             if not is_present:
-                return HOST_VIOLATION, 0, 0, guest_refs, host_refs, cycles, ppn
+                end = HOST_VIOLATION
+                break
         has_frame = False
         if level == 0:
             break
         entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store)
         guest_refs += 1
-        cycles += m.cost[at.WALK_REFERENCE]
         if entry & at.PRESENT == 0:
-            return GUEST_PAGE_FAULT, 0, 0, guest_refs, host_refs, cycles, 0
+            end = GUEST_PAGE_FAULT
+            break
         ppn = page_of(entry)
         table = entry >> at.CHILD_SHIFT
         if level == 1:
-            is_dirty = np.int64(entry & at.DIRTY != 0)
+            is_dirty = is_dirty_entry(entry)
         elif not is_quiet:
             fill_walk_cache(m.stores, caches + level, level, process, vpn, table)
         level -= 1
-    gpid = m.guests.vm[vm, at.BASE] + ppn
-    if m.cost[at.HAS_EPT_AD] and m.host.state[gpid] & at.HOST_DIRTY == 0:
-        is_dirty = 0
-    return COMPLETE, np.int64(m.host.pmap[gpid]), is_dirty, guest_refs, host_refs, cycles, 0
+    frame = ppn
+    if end == COMPLETE:
+        gpid = m.guests.vm[vm, at.BASE] + ppn
+        frame = np.int64(m.host.pmap[gpid])
+        if m.cost[at.HAS_EPT_AD] and m.host.state[gpid] & at.HOST_DIRTY == 0:
+            is_dirty = np.int64(0)
+    return end, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits
 
 
 @kernel
-def _translate(m, core, vcpu, vm, ppn, is_table, is_store, is_quiet):
-    """Walk the host table for one guest page. Returns (is it present, references, cycles)."""
+def _translate(m, core, vm, ppn, is_table, is_store, is_quiet):
+    """Walk the host table for one guest page. Returns (is it present, references, walk-cache hits, nested TLB hits)."""
     if is_table and _probe_nested_tlb(m, core, vm, ppn, is_quiet):
-        m.counters[m.vcpu[vcpu, at.ROW], Event.NESTED_TLB_HITS] += 1
-        return True, np.int64(0), m.cost[at.NESTED_TLB_HIT]
+        return True, np.int64(0), np.int64(0), np.int64(1)
     caches = core * STORES + HOST_WALK
     level, _ = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, vm, ppn, is_quiet)
-    cycles = np.int64(0)
-    if level <= at.HOST_LEVELS:
-        m.counters[m.vcpu[vcpu, at.ROW], Event.HOST_WALK_CACHE_HITS] += 1
-        cycles += m.cost[at.WALK_CACHE_HIT]
+    hits = np.int64(level <= at.HOST_LEVELS)
     refs = np.int64(0)
     for below in range(level - 1, 1, -1):
         refs += 1
-        cycles += m.cost[at.WALK_REFERENCE]
-        child = m.host.ept[m.guests.vm[vm, at.EPT + below] + walk_key(ppn, below)]
+        child = np.int64(m.host.ept[m.guests.vm[vm, at.EPT + below] + walk_key(ppn, below)])
         if child == 0:
-            return False, refs, cycles
+            return False, refs, hits, np.int64(0)
         if not is_quiet:
-            fill_walk_cache(m.stores, caches + below, below, vm, ppn, np.int64(child))
+            fill_walk_cache(m.stores, caches + below, below, vm, ppn, child)
     gpid = m.guests.vm[vm, at.BASE] + ppn
     if m.host.state[gpid] & at.KIND_MASK != at.PRIVATE:
-        return False, refs + 1, cycles + m.cost[at.WALK_REFERENCE]
+        return False, refs + 1, hits, np.int64(0)
     _mark(m, gpid, is_table, is_store)
     if is_table and not is_quiet:
         _fill_nested_tlb(m, core, vm, ppn, np.int64(m.host.pmap[gpid]))
-    return True, refs + 1, cycles + m.cost[at.WALK_REFERENCE]
+    return True, refs + 1, hits, np.int64(0)
 
 
 @kernel

@@ -1,4 +1,12 @@
-"""What the walkers of all modes share: how a walk can end, and the guest's half of it."""
+"""What the walkers of all modes share: what a walk returns, and the guest's half of it.
+
+Every mode's `walk(m, core, vcpu, vpn, is_store, is_quiet)` returns eight integers:
+
+    (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits)
+
+`end` is one of the three below. `frame` is the page's machine frame after a complete walk, and the PPN that has
+none after a violation. D is what a TLB entry filled by this walk may keep.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +72,12 @@ def read_guest_entry(m, slot, level, is_store):
     if wanted != entry:
         m.guests.tables[slot] = wanted
     return wanted
+
+
+@kernel
+def is_dirty_entry(entry):
+    """Return 1 if a leaf has D set, else 0."""
+    return np.int64(entry & at.DIRTY != 0)
 
 
 @kernel
