@@ -22,9 +22,8 @@ SET_HELP = "change a value: a dotted path and YAML, such as run.accesses=10M or 
 
 def add_scenario(parser: argparse.ArgumentParser) -> None:
     """Add the argument FILE and the option --set."""
-    parser.add_argument(
-        "file", metavar="FILE", help="a scenario file, - for standard input, or a shipped name: quickstart"
-    )
+    help_text = "a scenario file, - for standard input, or the name of a shipped one: quickstart"
+    parser.add_argument("file", metavar="FILE", help=help_text)
     add_set(parser)
 
 
@@ -34,9 +33,7 @@ def add_set(parser: argparse.ArgumentParser) -> None:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that pick scenarios of a project."""
-    parser.add_argument(
-        "paths", metavar="PATH", nargs="*", help="scenario files or folders; default: all of the project"
-    )
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="scenario files or folders; default: all")
     help_text = "only those that match: tag:WORD, name:PATTERN or path:PATTERN; may be repeated, one match suffices"
     parser.add_argument("--select", metavar="WORD", action="append", default=[], help=help_text)
     parser.add_argument("--exclude", metavar="WORD", action="append", default=[], help="leave out those that match")
@@ -70,6 +67,5 @@ def _standard_input() -> str:
     try:
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"standard input: found the byte 0x{error.object[error.start]:02X}, expected UTF-8 text"
-        ) from None
+        byte = error.object[error.start]
+        raise UsageError(f"standard input: found the byte 0x{byte:02X}, expected UTF-8 text") from None

@@ -19,9 +19,9 @@ INTERNAL_ERROR = 4
 INTERRUPTED = 130  # as a shell reports SIGINT
 BROKEN_PIPE = 141  # as a shell reports SIGPIPE
 
-DESCRIPTION = (
-    "Scenarios of virtualized x86 memory: validated, compiled, simulated page by page, compared with golden tables."
-)
+DESCRIPTION = """Scenarios of virtualized x86 memory: validated, compiled, simulated page by page and compared with
+golden tables. `vmcfg COMMAND --help` has examples."""
+
 EXIT_CODES = """exit codes:
   0    fine, nothing differs
   1    a result differs from its golden

@@ -20,24 +20,29 @@ def terminal(table: Table, width: int | None = None) -> str:
 
 def markdown(table: Table) -> str:
     """Lay a table out as GitHub's Markdown."""
-    return _tabulate(table, "pipe")
+    align = _align(table) if len(table) else None
+    return tabulate(table.texts(), headers=table.columns, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 def _upright(table: Table) -> str:
-    return _tabulate(table, "simple")
-
-
-def _tabulate(table: Table, style: str) -> str:
-    align = ["right" if column.is_number else "left" for column in table.typed_columns] if len(table) else None
-    text = tabulate(table.texts(), headers=table.columns, tablefmt=style, disable_numparse=True, colalign=align)
-    return "\n".join(line.rstrip() for line in text.splitlines())
+    """Put the names above a line; tabulate's own heads would take two more places for each column."""
+    lines = [list(table.columns), *table.texts()]
+    rule = ["-" * max(map(len, column)) for column in zip(*lines, strict=True)]
+    return _plain([lines[0], rule, *lines[1:]], _align(table))
 
 
 def _turned(table: Table) -> str:
     lines = [[name, *column] for name, column in zip(table.columns, zip(*table.texts(), strict=True), strict=True)]
-    align = ["left", *["right"] * len(table)]
+    return _plain(lines, ["left", *["right"] * len(table)])
+
+
+def _plain(lines: list[list[str]], align: list[str]) -> str:
     text = tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=align)
     return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _align(table: Table) -> list[str]:
+    return ["right" if column.is_number else "left" for column in table.typed_columns]
 
 
 def _width(text: str) -> int:
