@@ -1,10 +1,10 @@
 """One access, from lookup to retirement; and what happens when a walk cannot finish.
 
-    lookup L1 ── hit ─────────────────────────────────► (a store without D: dirty walk) ─► retire
-        └ miss ─ lookup L2 ── hit: fill L1 ───────────► (likewise)                      ─► retire
-                     └ miss ─ frames and pages in hand? ─ walk ── complete: fill L2, L1 ─► retire
-                                                           ├ guest fault: the guest's handler, walk again
-                                                           └ violation: the VMM's handler,    walk again
+lookup L1 ── hit ─────────────────────────────────► (a store without D: dirty walk) ─► retire
+    └ miss ─ lookup L2 ── hit: fill L1 ───────────► (likewise)                      ─► retire
+                 └ miss ─ frames and pages in hand? ─ walk ── complete: fill L2, L1 ─► retire
+                                                       ├ guest fault: the guest's handler, walk again
+                                                       └ violation: the VMM's handler,    walk again
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def may_run_short(m, vcpu):
     """Tell whether pages or frames are so few that an access could stop half-way: then `shortage` decides."""
     process = m.vcpu[vcpu, at.PROCESS]
     pages = m.guests.vm[m.vcpu[vcpu, at.VM], at.GUEST_FREE]
-    is_short = m.host.count[FRAME_FREE] < m.host.count[at.RESERVE]
+    is_short = m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]
     return is_short or pages <= m.guests.process[process, at.GUEST_LEVELS]
 
 
@@ -124,6 +124,6 @@ def shortage(m, vcpu, vpn):
     pages, lacks_frame = needs(m, process, vpn)
     if pages > m.guests.vm[m.vcpu[vcpu, at.VM], at.GUEST_FREE]:
         return NEED_GUEST_PAGES
-    if lacks_frame and m.host.count[FRAME_FREE] < m.host.count[at.RESERVE]:
+    if lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]:
         return NEED_FRAMES
     return DONE

@@ -141,12 +141,12 @@ def _guests(host: HostPlan) -> at.Guests:
 
 
 def _host(host: HostPlan) -> at.Host:
-    count = np.zeros(at.HOST_FIELDS, np.int64)
-    count[at.FRAME_FREE] = count[at.TOTAL] = host.frames
-    count[at.RESERVE] = host.reserve_frames
+    counts = np.zeros(at.HOST_FIELDS, np.int64)
+    counts[at.FRAME_FREE] = counts[at.TOTAL] = host.frames
+    counts[at.RESERVE] = host.reserve_frames
     names = ("pmap", "state", "owner", "refs", "kind", "free_list", "ept")
     arrays = {name: _zeros(host, f"host.{name}") for name in names}
-    return at.Host(count=count, **arrays)
+    return at.Host(counts=counts, **arrays)
 
 
 def _work(host: HostPlan, seed: int, inputs: Inputs) -> at.Work:

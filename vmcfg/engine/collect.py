@@ -10,8 +10,8 @@ from vmcfg.vmm import machine as at
 
 def collect_host(host: HostPlan, machine: at.Machine, checkpoints: tuple[Checkpoint, ...]) -> HostResult:
     """Return the frames of a host by kind, and its digests."""
-    frames = {"total": int(machine.host.count[at.TOTAL])}
-    frames |= {kind: int(machine.host.count[number]) for number, kind in enumerate(at.FRAME_KINDS)}
+    frames = {"total": int(machine.host.counts[at.TOTAL])}
+    frames |= {kind: int(machine.host.counts[number]) for number, kind in enumerate(at.FRAME_KINDS)}
     return HostResult(host.name, host.hz, frames, checkpoints)
 
 

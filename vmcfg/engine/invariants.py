@@ -1,8 +1,8 @@
 """The invariants of the machine, checked from outside the kernels at an epoch's end.
 
-    every frame has one kind, and the kinds' counts add up to the host's memory
-    every private frame belongs to just the guest page whose pmap names it
-    every TLB entry leads where its page table and the pmap lead now
+every frame has one kind, and the kinds' counts add up to the host's memory
+every private frame belongs to just the guest page whose pmap names it
+every TLB entry leads where its page table and the pmap lead now
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def translate(host: HostPlan, machine: at.Machine, process: int, vpn: int) -> tu
 
 def _check_frames(machine: at.Machine) -> None:
     counted = np.bincount(machine.host.kind, minlength=len(at.FRAME_KINDS))
-    kept = machine.host.count[: len(at.FRAME_KINDS)]
+    kept = machine.host.counts[: len(at.FRAME_KINDS)]
     assert (counted == kept).all(), f"frames by kind: counted {counted.tolist()}, kept {kept.tolist()}"
-    assert kept.sum() == machine.host.count[at.TOTAL], "frame kinds do not add up to the host's memory"
+    assert kept.sum() == machine.host.counts[at.TOTAL], "frame kinds do not add up to the host's memory"
 
 
 def _check_owners(host: HostPlan, machine: at.Machine) -> None:
@@ -52,7 +52,7 @@ def _check_owners(host: HostPlan, machine: at.Machine) -> None:
     assert (machine.host.kind[frames] == at.FRAME_PRIVATE).all(), "a backed page's frame is not private"
     assert (machine.host.owner[frames] == gpids).all(), "a frame's owner is not the page that maps it"
     assert (machine.host.refs[frames] == 1).all(), "a private frame is not mapped once"
-    private = machine.host.count[at.FRAME_PRIVATE]
+    private = machine.host.counts[at.FRAME_PRIVATE]
     assert len(gpids) == private, f"{len(gpids)} pages are backed, {private} frames are private"
 
 

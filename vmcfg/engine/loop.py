@@ -84,9 +84,9 @@ def _earliest(m, core):
     """Return the waiting vCPU of this core that wakes first, or -1."""
     earliest = -1
     for vcpu in range(core, m.sched[at.VCPUS], m.sched[at.CORES]):
-        if m.vcpu[vcpu, at.STATUS] == at.WAITING:
-            if earliest < 0 or m.vcpu[vcpu, at.WAKE] < m.vcpu[earliest, at.WAKE]:
-                earliest = vcpu
+        is_earlier = earliest < 0 or m.vcpu[vcpu, at.WAKE] < m.vcpu[earliest, at.WAKE]
+        if m.vcpu[vcpu, at.STATUS] == at.WAITING and is_earlier:
+            earliest = vcpu
     return earliest
 
 

@@ -10,7 +10,7 @@ from vmcfg.vmm import machine as at
 def out_of_frames(host: HostPlan, machine: at.Machine) -> RunFailed:
     """Return the error of a host that has no frames left for an access and no policy that could free any."""
     vcpu = _who(host, machine)
-    count = machine.host.count
+    count = machine.host.counts
     kinds = ", ".join(f"{int(count[number]):,} {kind}" for number, kind in enumerate(at.FRAME_KINDS) if count[number])
     return RunFailed(
         "out_of_frames",

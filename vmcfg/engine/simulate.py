@@ -1,7 +1,7 @@
 """Plan → RunResult: Python at due times, the compiled loop between them.
 
-    for each due time:  while (why := run(machine, due)) is not done: decide
-                        sample digests · check invariants · report progress
+for each due time:  while (why := run(machine, due)) is not done: decide
+                    sample digests · check invariants · report progress
 """
 
 from __future__ import annotations

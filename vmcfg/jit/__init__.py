@@ -43,6 +43,6 @@ __all__ = [
 ]
 
 
-def as_python(function):  # type: ignore[no-untyped-def]
+def as_python(function):
     """Return the plain function behind a kernel, to be called from Python (it must call no other kernel)."""
     return getattr(function, "py_func", function)

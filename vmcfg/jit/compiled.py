@@ -41,17 +41,17 @@ def cache_directory() -> Path:
 
 def kernel(function: F) -> F:
     """Make `function` a small piece of compiled kernels: always inlined."""
-    return numba.njit(forceinline=True, pipeline_class=PieceCompiler, **_PIECE)(function)  # type: ignore[no-any-return]
+    return numba.njit(forceinline=True, pipeline_class=PieceCompiler, **_PIECE)(function)
 
 
 def part(function: F) -> F:
     """Make `function` a larger piece of compiled kernels: compiled once, and called."""
-    return numba.njit(forceinline=False, pipeline_class=PartCompiler, **_PIECE)(function)  # type: ignore[no-any-return]
+    return numba.njit(forceinline=False, pipeline_class=PartCompiler, **_PIECE)(function)
 
 
 def entry(function: F) -> F:
     """Make `function` a kernel that Python calls; its machine code is kept on disk."""
-    return numba.njit(cache=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+    return numba.njit(cache=True, **_OPTIONS)(function)
 
 
 def is_compiled(function: Any) -> bool:

@@ -16,11 +16,11 @@ _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def prefetch(typing_context, array, index):  # type: ignore[no-untyped-def]
+@intrinsic
+def prefetch(typing_context, array, index):
     """Ask the memory system for array[index]; a place out of range is harmless."""
 
-    def code(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, args):
         byte_pointer = ir.IntType(8).as_pointer()
         call_type = ir.FunctionType(ir.VoidType(), [byte_pointer, _INT32, _INT32, _INT32])
         function = cgutils.get_or_insert_function(builder.module, call_type, "llvm.prefetch.p0")
@@ -31,23 +31,23 @@ def prefetch(typing_context, array, index):  # type: ignore[no-untyped-def]
     return types.void(array, types.int64), code
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def match4(typing_context, tags, first, tag):  # type: ignore[no-untyped-def]
+@intrinsic
+def match4(typing_context, tags, first, tag):
     """Return a mask of four bits: which of tags[first : first + 4] equal `tag`, by one vector compare."""
     return types.int64(tags, types.int64, types.int64), _matching(4)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def match16(typing_context, tags, first, tag):  # type: ignore[no-untyped-def]
+@intrinsic
+def match16(typing_context, tags, first, tag):
     """Return a mask of sixteen bits: which of tags[first : first + 16] equal `tag`, by one vector compare."""
     return types.int64(tags, types.int64, types.int64), _matching(16)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
+@intrinsic
+def lowest_bit(typing_context, mask):
     """Return the index of the lowest set bit of a mask that is not zero."""
 
-    def code(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, args):
         return builder.cttz(args[0], ir.IntType(1)(1))
 
     return types.int64(types.int64), code
@@ -56,7 +56,7 @@ def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
 def _matching(lanes: int) -> Callable[..., Any]:
     """Return the code that compares so many neighbours with one value; LLVM cuts it to the machine's registers."""
 
-    def code(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, args):
         array, index, value = args
         vector = ir.VectorType(_INT64, lanes)
         place = place_of(context, builder, signature.args[0], array, index)

@@ -19,7 +19,7 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 
 
-class _PieceLibrary(JITCodeLibrary):  # type: ignore[misc]
+class _PieceLibrary(JITCodeLibrary):
     """LLVM code that waits to be linked into an entry."""
 
     def _optimize_final_module(self) -> None:
@@ -31,7 +31,7 @@ class _PieceLibrary(JITCodeLibrary):  # type: ignore[misc]
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _PieceLowering(NativeLowering):  # type: ignore[misc]
+class _PieceLowering(NativeLowering):
     """Lower a function into a library of that kind."""
 
     _name = "vmcfg_piece_lowering"
@@ -60,7 +60,7 @@ class _PartLowering(_PieceLowering):
     is_inlined = False
 
 
-class PieceCompiler(CompilerBase):  # type: ignore[misc]
+class PieceCompiler(CompilerBase):
     """The pipeline of a piece that is always inlined."""
 
     lowering: type = _PieceLowering

@@ -25,7 +25,7 @@ def entry(function: F) -> F:
         with np.errstate(over="ignore"):
             return function(*args)
 
-    return wrapped  # type: ignore[return-value]
+    return wrapped
 
 
 def is_compiled(function: Any) -> bool:

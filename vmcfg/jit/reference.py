@@ -28,7 +28,7 @@ from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, mod
 _BYTES = ir.IntType(8).as_pointer()
 
 
-class Reference(types.Type):  # type: ignore[misc]
+class Reference(types.Type):
     """A pointer to a named tuple of type `target`."""
 
     def __init__(self, target: Any) -> None:
@@ -36,7 +36,7 @@ class Reference(types.Type):  # type: ignore[misc]
         super().__init__(name=f"reference({target})")
 
 
-class Memory(types.Type):  # type: ignore[misc]
+class Memory(types.Type):
     """The items of a C-contiguous array of one or two dimensions."""
 
     def __init__(self, dtype: Any, ndim: int) -> None:
@@ -50,21 +50,21 @@ class Memory(types.Type):  # type: ignore[misc]
 
 
 @register_model(Reference)
-class _ReferenceModel(models.OpaqueModel):  # type: ignore[misc]
+class _ReferenceModel(models.OpaqueModel):
     """One untyped pointer."""
 
 
 @register_model(Memory)
-class _MemoryModel(models.StructModel):  # type: ignore[misc]
+class _MemoryModel(models.StructModel):
     def __init__(self, manager: Any, memory: Memory) -> None:
         super().__init__(manager, memory, [("items", types.CPointer(memory.dtype)), ("row", types.intp)])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def by_reference(typing_context, machine):  # type: ignore[no-untyped-def]
+@intrinsic
+def by_reference(typing_context, machine):
     """Return a reference to a named tuple; it lives as long as the function that asked for it."""
 
-    def code(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def code(context, builder, sig, args):
         place = builder.bitcast(cgutils.alloca_once_value(builder, args[0]), _BYTES)
         # An empty instruction that may write memory: what was stored stays stored, and whoever loads through the
         # pointer cannot see that it is this frame. Only so may the loads below be called invariant.
@@ -75,7 +75,7 @@ def by_reference(typing_context, machine):  # type: ignore[no-untyped-def]
 
 
 @infer_getattr
-class _ReferenceAttributes(AttributeTemplate):  # type: ignore[misc]
+class _ReferenceAttributes(AttributeTemplate):
     key = Reference
 
     def generic_resolve(self, reference: Any, name: str) -> Any:
@@ -86,7 +86,7 @@ class _ReferenceAttributes(AttributeTemplate):  # type: ignore[misc]
 
 
 @lower_getattr_generic(Reference)
-def _load_attribute(context, builder, reference, pointer, name):  # type: ignore[no-untyped-def]
+def _load_attribute(context, builder, reference, pointer, name):
     index = reference.target.fields.index(name)
     field = reference.target[index]
     whole = context.get_value_type(reference.target).as_pointer()
@@ -109,7 +109,7 @@ def _load_invariant(builder: Any, place: Any) -> Any:
 
 
 @infer_global(operator.getitem)
-class _GetItem(AbstractTemplate):  # type: ignore[misc]
+class _GetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], Memory):
             return signature(args[0].dtype, args[0], args[0].index_type)
@@ -117,7 +117,7 @@ class _GetItem(AbstractTemplate):  # type: ignore[misc]
 
 
 @infer_global(operator.setitem)
-class _SetItem(AbstractTemplate):  # type: ignore[misc]
+class _SetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], Memory):
             return signature(types.none, args[0], args[0].index_type, args[0].dtype)
@@ -125,12 +125,12 @@ class _SetItem(AbstractTemplate):  # type: ignore[misc]
 
 
 @lower_builtin(operator.getitem, Memory, types.Any)
-def _get_item(context, builder, sig, args):  # type: ignore[no-untyped-def]
+def _get_item(context, builder, sig, args):
     return builder.load(place_of(context, builder, sig.args[0], args[0], args[1]))
 
 
 @lower_builtin(operator.setitem, Memory, types.Any, types.Any)
-def _set_item(context, builder, sig, args):  # type: ignore[no-untyped-def]
+def _set_item(context, builder, sig, args):
     builder.store(args[2], place_of(context, builder, sig.args[0], args[0], args[1]))
     return context.get_dummy_value()
 

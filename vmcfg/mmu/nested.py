@@ -46,14 +46,14 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet):
     levels = m.guests.process[process, at.GUEST_LEVELS]
     caches = core * STORES + GUEST_WALK
     level, table = probe_walk_caches(m.stores, caches, levels, process, vpn, is_quiet)
-    guest_hits = np.int64(level <= levels)
+    has_frame = level <= levels  # a combined entry leads to the next table's frame
+    guest_hits = np.int64(has_frame)
     host_hits = np.int64(0)
     nested_hits = np.int64(0)
     guest_refs = np.int64(0)
     host_refs = np.int64(0)
     ppn = np.int64(0)
     is_dirty = np.int64(0)
-    has_frame = guest_hits > 0  # a combined entry leads to the next table's frame
     if not has_frame:
         table = m.guests.process[process, at.ROOT_TABLE]
         ppn = m.guests.process[process, at.ROOT_PPN]
@@ -146,5 +146,3 @@ def _fill_nested_tlb(m, core, vm, ppn, mpn):
     built = geometry(m.stores, core * STORES + NESTED_TLB)
     if built[SETS]:
         fill(m.stores, built, set_of(built, ppn), tag_of(vm, ppn), mpn, 0)
-
-

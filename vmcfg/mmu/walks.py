@@ -84,5 +84,3 @@ def is_dirty_entry(entry):
 def page_of(entry):
     """Return the PPN in a guest entry."""
     return (entry >> at.PPN_SHIFT) & at.PPN_MASK
-
-

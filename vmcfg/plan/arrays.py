@@ -37,9 +37,7 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
     )  # fmt: skip
 
 
-def _array(
-    name: str, dtype: str, shape: tuple[int, ...], touched: int, meaning: str, stretches: int = 0
-) -> ArrayPlan:
+def _array(name: str, dtype: str, shape: tuple[int, ...], touched: int, meaning: str, stretches: int = 0) -> ArrayPlan:
     """`stretches`: into how many places the touched items may be spread, each costing a page of slack."""
     size = ITEM_BYTES[dtype]
     touched_bytes = min(UNLIMITED, touched * size + stretches * OS_PAGE)

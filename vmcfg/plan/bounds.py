@@ -74,5 +74,3 @@ def _cheapest_touch(phases: tuple[PhasePlan, ...], host: HostPlan) -> int:
     cost of an access always does.
     """
     return min(phase.per_touch * host.costs["access"] for phase in phases)
-
-

@@ -17,14 +17,14 @@ from vmcfg.vmm.machine import FRAME_FREE, FRESH, TOP
 def frame_take(m, kind, owner):
     """Take a free frame for `owner` and return its MPN. The caller has made sure that there is one."""
     host = m.host
-    if host.count[TOP] > 0:
-        host.count[TOP] -= 1
-        mpn = np.int64(host.free_list[host.count[TOP]])
+    if host.counts[TOP] > 0:
+        host.counts[TOP] -= 1
+        mpn = np.int64(host.free_list[host.counts[TOP]])
     else:
-        mpn = host.count[FRESH]
-        host.count[FRESH] += 1
-    host.count[FRAME_FREE] -= 1
-    host.count[kind] += 1
+        mpn = host.counts[FRESH]
+        host.counts[FRESH] += 1
+    host.counts[FRAME_FREE] -= 1
+    host.counts[kind] += 1
     host.kind[mpn] = kind
     host.owner[mpn] = owner
     host.refs[mpn] = 1
@@ -36,11 +36,11 @@ def frame_take(m, kind, owner):
 def frame_free(m, mpn):
     """Give a frame back whose last mapping is gone."""
     host = m.host
-    host.count[np.int64(host.kind[mpn])] -= 1
-    host.count[FRAME_FREE] += 1
+    host.counts[np.int64(host.kind[mpn])] -= 1
+    host.counts[FRAME_FREE] += 1
     host.kind[mpn] = FRAME_FREE
     host.refs[mpn] = 0
     host.owner[mpn] = 0
-    host.free_list[host.count[TOP]] = mpn
-    host.count[TOP] += 1
+    host.free_list[host.counts[TOP]] = mpn
+    host.counts[TOP] += 1
     fold(m.digest, HOST, ~mpn)

@@ -53,11 +53,12 @@ FRAME_FREE, FRAME_PRIVATE, FRAME_SHARED, FRAME_OVERHEAD, FRAME_RESERVED = range(
 FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 
 # --- fields ------------------------------------------------------------------------------------------------------
-# host.count: frames by kind stand first, in the order of FRAME_KINDS.
+# host.counts: frames by kind stand first, in the order of FRAME_KINDS.
 FRESH, TOP, RESERVE, TOTAL = range(5, 9)  # next never-used MPN, height of the stack, kept back for an access, all
 HOST_FIELDS = 9
 
-# guests.vm[vm, field]. ROOT_FRAMES: frames that the root table's violation took, to be charged. EPT + level is where the VM's entries of that level begin in host.ept (levels 2 … 4).
+# guests.vm[vm, field]. ROOT_FRAMES: frames that the root table's violation took, still to be charged.
+# EPT + level: where the VM's entries of that level begin in host.ept (levels 2 … 4), -1 without an EPT.
 BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, EPT = range(8)
 VM_FIELDS = EPT + 6
 
@@ -161,7 +162,7 @@ class Host(NamedTuple):
     refs       u16[mpns]   mappings of the frame
     kind       u8[mpns]
     free_list  i32[mpns]   given-back frames, a stack
-    count      i64[HOST_FIELDS]
+    counts     i64[HOST_FIELDS]
     ept        i32[entries]  entries of levels 4 … 2 of each VM's EPT: frame of the next table + 1
     """
 
@@ -171,7 +172,7 @@ class Host(NamedTuple):
     refs: np.ndarray
     kind: np.ndarray
     free_list: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     ept: np.ndarray
 
 

@@ -24,10 +24,10 @@ Sources: Walker 1977, Vose 1991 (alias); von Neumann 1951 (rejection); Marsaglia
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np

@@ -1,0 +1,96 @@
+"""Measuring: rows and yardsticks take turns, round after round, and the median of each is reported.
+
+Only the simulation is timed. Building the machine, populating tables and filling the TLBs come before.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from attrs import frozen
+
+from vmcfg.bench import yardsticks
+from vmcfg.bench.rows import ROWS, Row, scenario_text
+from vmcfg.engine import loop
+from vmcfg.engine.access import UNTIL
+from vmcfg.engine.build import build
+from vmcfg.plan import compile_plan
+from vmcfg.scenario import loads
+from vmcfg.vmm import machine as at
+from vmcfg.workload.inputs import load_inputs
+
+YARDSTICK_ITEMS = 2_000_000
+
+
+@frozen
+class Measured:
+    """One row: seconds per touch, and of each yardstick per item, medians over the rounds."""
+
+    row: Row
+    seconds: float
+    gather_seconds: float
+    draw_seconds: float
+
+    @property
+    def millions_per_second(self) -> float:
+        return 1e-6 / self.seconds
+
+
+def measure_rows(rounds: int, report: Callable[[str], None]) -> list[Measured]:
+    """Time every row; each round times the row and both yardsticks one after the other."""
+    return [_measure(row, rounds, report) for row in ROWS]
+
+
+def bytes_per_page(mode: str) -> float:
+    """Return the bytes that a machine with 4 GiB of mapped guest memory takes per guest page, by its plan."""
+    row = next(row for row in ROWS if row.mode == mode and row.footprint == "4GiB")
+    plan = compile_plan(loads(scenario_text(row).replace("5GiB", "4128MiB")))
+    return plan.max_bytes / plan.hosts[0].vms[0].vm.memory_pages
+
+
+def start_up_seconds(arguments: list[str], rounds: int) -> float:
+    """Return the best wall time of a fresh `python ARGUMENTS`; the best, because only disturbances add."""
+    return min(_wall([sys.executable, *arguments]) for _ in range(rounds))
+
+
+def _measure(row: Row, rounds: int, report: Callable[[str], None]) -> Measured:
+    report(row.name)
+    simulate = _simulation(row)
+    table, places = yardsticks.gather_inputs(row.tables_bytes, YARDSTICK_ITEMS)
+    key = yardsticks.stream()
+    samples = []
+    for _ in range(rounds + 1):  # the first round compiles and warms up
+        samples.append(
+            (
+                _timed(simulate) / row.touches,
+                _timed(lambda: yardsticks.gather(table, places)) / YARDSTICK_ITEMS,
+                _timed(lambda: yardsticks.draw_pass(key, YARDSTICK_ITEMS, key)) / YARDSTICK_ITEMS,
+            )
+        )
+    medians = [statistics.median(column) for column in zip(*samples[1:], strict=True)]
+    return Measured(row, *medians)
+
+
+def _simulation(row: Row) -> Callable[[], None]:
+    plan = compile_plan(loads(scenario_text(row)))
+    machine = build(plan.hosts[0], plan.scenario.seed, load_inputs([]))
+
+    def simulate() -> None:
+        until = int(machine.vcpu[0, at.RETIRED]) + row.touches
+        assert loop.run(machine, at.UNLIMITED, 0, until) == UNTIL
+
+    return simulate
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _wall(command: list[str]) -> float:
+    return _timed(lambda: subprocess.run(command, check=True, capture_output=True))

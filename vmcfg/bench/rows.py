@@ -1,0 +1,55 @@
+"""The rows of the benchmark: streams that show one mechanism each, and what each should reach.
+
+The figures to reach are touches per second on one core of a 2-core cloud machine of 2024. On another machine
+read the ratios to the yardsticks: they travel better.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+MIB = 1 << 20
+
+
+@frozen
+class Row:
+    """One stream: what it shows, the scenario behind it, and the speed to reach in millions of touches per second."""
+
+    name: str
+    to_reach: float
+    mode: str
+    footprint: str  # a size, as in a scenario
+    footprint_bytes: int
+    tables_bytes: int  # what a random touch of it makes the simulator read at random
+    touches: int  # per round
+    write: str = "0%"
+
+
+ROWS = (
+    Row("L1 TLB hits", 200, "native", "192KiB", 192 * 1024, 1 * MIB, 20_000_000),
+    Row("L1 TLB hits, 30 % stores", 200, "nested", "192KiB", 192 * 1024, 1 * MIB, 20_000_000, "30%"),
+    Row("L2 TLB hits", 120, "native", "4800KiB", 4800 * 1024, 1 * MIB, 10_000_000),
+    Row("native misses over 4 GiB", 60, "native", "4GiB", 4096 * MIB, 8 * MIB, 4_000_000),
+    Row("nested misses over 4 GiB", 30, "nested", "4GiB", 4096 * MIB, 13 * MIB, 4_000_000),
+)
+
+SCENARIO = """\
+apiVersion: vmcfg/v1
+kind: Scenario
+metadata: {{title: benchmark}}
+run: {{accesses: 100000000000}}
+hosts:
+  bench:
+    memory: 8GiB
+    cpu: cascade_lake
+    mmu: {{mode: {mode}}}
+vms:
+  vm: {{memory: 5GiB, workload: stream, populate: at_start, backing: at_start}}
+workloads:
+  stream: {{phases: [{{pattern: {{kind: uniform, size: {footprint}}}, write: {write}}}]}}
+"""
+
+
+def scenario_text(row: Row) -> str:
+    """Return the scenario of a row, which anybody can run as it is."""
+    return SCENARIO.format(mode=row.mode, footprint=row.footprint, write=row.write)
