@@ -44,16 +44,18 @@ def second_lookup(stores, first, second, vpn, tag):
 
 
 @part
-def dirty_walk(m, core, vcpu, vpn):
+def dirty_walk(m, core, vcpu, vpn, mode):
     """Set D for a store that hit an entry without it: in the tables, and in both TLBs. Returns the raw walk cycles."""
-    _, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits = walk(m, core, vcpu, vpn, True, True)
+    _, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits = walk(
+        m, core, vcpu, vpn, mode, True, True, False
+    )
     row = m.vcpu[vcpu, at.ROW]
     m.counters[row, Event.DIRTY_WALKS] += 1
     m.counters[row, Event.DIRTY_REFS] += guest_refs + host_refs
     count_hits(m, row, guest_hits, host_hits, nested_hits)
     tag = tag_of(m.vcpu[vcpu, at.PROCESS], vpn)
     for kind in range(L1, L2 + 1):
-        built = geometry(m.stores, core * STORES + kind)
+        built = geometry(m.stores, core * STORES + kind, False)
         if built[SETS]:
             index = set_of(built, vpn)
             way = find(m.stores, built, index, tag)
@@ -75,11 +77,11 @@ def fault(m, core, vcpu, vpn, end, ppn, refs):
 
 
 @kernel
-def walk(m, core, vcpu, vpn, is_store, is_quiet):
+def walk(m, core, vcpu, vpn, mode, is_store, is_quiet, is_lean):
     """Walk as the host's mode does."""
-    if m.cost[at.MODE] == NESTED:
-        return nested.walk(m, core, vcpu, vpn, is_store, is_quiet)
-    return native.walk(m, core, vcpu, vpn, is_store, is_quiet)
+    if mode == NESTED:
+        return nested.walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean)
+    return native.walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean)
 
 
 @kernel

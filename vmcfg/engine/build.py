@@ -9,7 +9,7 @@ import numpy as np
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import back_range, empty_stores, start_process
 from vmcfg.hardware import assoc
-from vmcfg.hardware.core import STORES
+from vmcfg.hardware.core import L1I, STORES
 from vmcfg.metrics.events import COLUMNS, Event
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.compile import GUEST_LEVELS
@@ -221,6 +221,18 @@ def _pattern(plan: PhasePlan) -> dict[int, int]:
     }
 
 
+def is_lean(host: HostPlan) -> bool:
+    """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
+    shapes = [store.shape for store in host.stores if store.shape]
+    has_l1i = host.stores[L1I].shape is not None
+    return not has_l1i and all(is_plain(shape.entries // shape.ways, shape.ways) for shape in shapes)
+
+
+def is_plain(sets: int, ways: int) -> bool:
+    """Tell whether a store is lean: a power of two of sets, ways that one order word holds."""
+    return sets & (sets - 1) == 0 and ways <= assoc.NIBBLE_WAYS
+
+
 def _vcpus(host: HostPlan) -> np.ndarray:
     vcpus = np.zeros((len(host.vcpus), at.VCPU_FIELDS), np.int64)
     for number, plan in enumerate(host.vcpus):
@@ -266,5 +278,5 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost = np.zeros(at.COST_FIELDS, np.int64)
     cost[: len(at.COSTS)] = [host.costs[name] for name in at.COSTS]
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
-    cost[[at.HZ, at.MODE]] = host.hz, MODES[host.mode]
+    cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
     return cost

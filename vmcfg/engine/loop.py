@@ -18,36 +18,59 @@ from vmcfg.engine.access import ALL_FINISHED, DONE
 from vmcfg.engine.turn import WORK_ENDED, take_turn
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event, Exit
-from vmcfg.mmu.walks import NESTED
+from vmcfg.mmu.walks import MODES, NESTED
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
 
 
-@entry
-def run(machine, t_end, until_vcpu, until_retired):
-    """Simulate one host up to the slice that begins at `t_end`.
+def specialise(mode: int, is_lean: bool):  # type: ignore[no-untyped-def]
+    """Return the compiled loop for one MMU mode, and for hosts whose translation caches are all lean, or any.
 
-    `until_vcpu` (or NOBODY) is stopped when it has retired `until_retired` touches. Returns DONE, ALL_FINISHED,
-    UNTIL, NEED_FRAMES or NEED_GUEST_PAGES; after the last three the same call continues where it stopped.
+    Lean caches have a power of two of sets and at most sixteen ways, and one first level serves fetches and data.
+    What is closed over are constants: the compiler leaves out all that is there for the other cases.
     """
-    m = by_reference(machine)
-    s = m.sched
-    while s[at.NOW] < t_end:
-        if s[at.UNFINISHED] == 0:
-            return ALL_FINISHED
-        stop = min(s[at.NOW] + s[at.SLICE_CYCLES], s[at.RUN_END])
-        while s[at.TURN] < s[at.CORES]:
-            why = _run_core(m, s[at.TURN], stop, until_vcpu, until_retired)
-            if why != DONE:
-                return why
-            s[at.TURN] += 1
-        s[at.TURN] = 0
-        s[at.NOW] += s[at.SLICE_CYCLES]
-    return DONE if s[at.UNFINISHED] else ALL_FINISHED
+
+    @entry
+    def run(machine, t_end, until_vcpu, until_retired):  # type: ignore[no-untyped-def]
+        """Simulate one host up to the slice that begins at `t_end`.
+
+        `until_vcpu` (or NOBODY) is stopped when it has retired `until_retired` touches. Returns DONE,
+        ALL_FINISHED, UNTIL, NEED_FRAMES or NEED_GUEST_PAGES; after the last three the same call continues where
+        it stopped.
+        """
+        m = by_reference(machine)
+        s = m.sched
+        while s[at.NOW] < t_end:
+            if s[at.UNFINISHED] == 0:
+                return ALL_FINISHED
+            stop = min(s[at.NOW] + s[at.SLICE_CYCLES], s[at.RUN_END])
+            while s[at.TURN] < s[at.CORES]:
+                why = _run_core(m, s[at.TURN], stop, until_vcpu, until_retired, mode, is_lean)
+                if why != DONE:
+                    return why
+                s[at.TURN] += 1
+            s[at.TURN] = 0
+            s[at.NOW] += s[at.SLICE_CYCLES]
+        return DONE if s[at.UNFINISHED] else ALL_FINISHED
+
+    return run
 
 
-@part
-def _run_core(m, core, stop, until_vcpu, until_retired):
+LOOPS = {(mode, is_lean): specialise(mode, is_lean) for mode in MODES.values() for is_lean in (False, True)}
+
+
+def loop_of(machine: at.Machine):  # type: ignore[no-untyped-def]
+    """Return the loop that fits a machine."""
+    return LOOPS[int(machine.cost[at.MODE]), bool(machine.cost[at.IS_LEAN])]
+
+
+def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
+    """Simulate one host up to the slice that begins at `t_end`: see `run` in `specialise`."""
+    return int(loop_of(machine)(machine, t_end, until_vcpu, until_retired))
+
+
+@kernel
+def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean):
     c = m.core
     while c[core, at.CLOCK] < stop:
         _join_woken(m, core)
@@ -57,7 +80,8 @@ def _run_core(m, core, stop, until_vcpu, until_retired):
         vcpu = np.int64(m.queue[core, 0])
         if c[core, at.HEAD] != vcpu:
             _give_core(m, core, vcpu)
-        why = take_turn(m, core, vcpu, stop, until_retired if vcpu == until_vcpu else np.int64(at.UNLIMITED))
+        until = until_retired if vcpu == until_vcpu else np.int64(at.UNLIMITED)
+        why = take_turn(m, core, vcpu, stop, until, mode, is_lean)
         if why == WORK_ENDED:
             _leave(m, core, vcpu)
         elif why != DONE:
@@ -66,7 +90,7 @@ def _run_core(m, core, stop, until_vcpu, until_retired):
     return DONE
 
 
-@kernel
+@part
 def _join_woken(m, core):
     """Queue the vCPUs of this core whose time has come, by (wake time, index)."""
     while True:
@@ -90,13 +114,13 @@ def _earliest(m, core):
     return earliest
 
 
-@kernel
+@part
 def _next_wake(m, core):
     vcpu = _earliest(m, core)
     return m.vcpu[vcpu, at.WAKE] if vcpu >= 0 else np.int64(at.UNLIMITED)
 
 
-@kernel
+@part
 def _give_core(m, core, vcpu):
     """Make the queue's head the running vCPU; after another one this is a switch, which the VMM has to make."""
     clock = m.core[core, at.CLOCK]
@@ -125,7 +149,7 @@ def _charge_root(m, core, vcpu):
         m.core[core, at.CLOCK] += cycles
 
 
-@kernel
+@part
 def _leave(m, core, vcpu):
     """Take the head, whose work has ended, out of the queue."""
     m.vcpu[vcpu, at.STATUS] = at.FINISHED
@@ -133,7 +157,7 @@ def _leave(m, core, vcpu):
     _drop_head(m, core)
 
 
-@kernel
+@part
 def _rotate(m, core):
     """Send a head that has held the core for a quantum to the tail, if another waits."""
     c = m.core

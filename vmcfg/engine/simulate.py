@@ -12,13 +12,14 @@ from collections.abc import Callable
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine import loop
 from vmcfg.engine.access import ALL_FINISHED, DONE, NEED_FRAMES, NEED_GUEST_PAGES
-from vmcfg.engine.build import build
+from vmcfg.engine.build import build, is_lean
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
 from vmcfg.engine.invariants import check_machine
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
 from vmcfg.jit import is_compiled
 from vmcfg.metrics.result import HostResult, RunResult, VmResult
+from vmcfg.mmu.walks import MODES
 from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
 from vmcfg.vmm import machine as at
@@ -52,7 +53,8 @@ def simulate(plan: Plan, *, progress: Progress | None = None, check_invariants: 
 
 def needs_compiling(plan: Plan) -> bool:
     """Tell whether a run has to compile kernels first, which takes some ten seconds."""
-    return not is_compiled(loop.run)
+    needed = {(MODES[host.mode], is_lean(host)) for host in plan.hosts}
+    return not all(is_compiled(loop.LOOPS[key]) for key in needed)
 
 
 def _simulate_host(
@@ -76,7 +78,7 @@ def _simulate_host(
 
 def _run_to(host: HostPlan, machine: at.Machine, due: int) -> int:
     """Run to the first slice end at or after `due`, deciding whatever the kernel cannot."""
-    why = int(loop.run(machine, due, at.NOBODY, 0))
+    why = loop.run(machine, due)
     if why == NEED_FRAMES:
         raise out_of_frames(host, machine)
     if why == NEED_GUEST_PAGES:

@@ -26,7 +26,7 @@ from vmcfg.engine.ahead import look_ahead
 from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
 from vmcfg.hardware.assoc import SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
-from vmcfg.jit import kernel, part
+from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.walks import COMPLETE
 from vmcfg.vmm import machine as at
@@ -38,7 +38,7 @@ HEAVY = 8  # a stretch in which more than one touch in eight walks is worth look
 
 
 @kernel
-def take_turn(m, core, vcpu, stop, until):
+def take_turn(m, core, vcpu, stop, until, mode, is_lean):
     """Run a vCPU until its core's clock reaches `stop`, its work ends, or it has retired `until` touches."""
     while settle(m, core, vcpu):
         if m.core[core, at.CLOCK] >= stop:
@@ -48,14 +48,14 @@ def take_turn(m, core, vcpu, stop, until):
         if m.vcpu[vcpu, at.NEXT] == m.vcpu[vcpu, at.BUFFERED]:
             generate(m, vcpu)
         halt = min(stop, min(m.vcpu[vcpu, at.DEADLINE], m.vcpu[vcpu, at.WARM_DEADLINE]))
-        why = stretch(m, core, vcpu, halt, touches_left(m, vcpu, until))
+        why = stretch(m, core, vcpu, halt, touches_left(m, vcpu, until), mode, is_lean)
         if why != DONE:
             return why
     return WORK_ENDED
 
 
-@part
-def stretch(m, core, vcpu, halt, left):
+@kernel
+def stretch(m, core, vcpu, halt, left, mode, is_lean):
     """Simulate up to `left` buffered accesses while the clock is before `halt`."""
     phase = m.vcpu[vcpu, at.PHASE]
     space = m.vcpu[vcpu, at.PROCESS]
@@ -65,7 +65,7 @@ def stretch(m, core, vcpu, halt, left):
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     stores = m.stores
     buffer = m.work.buffer
-    data, fetches, second = tlbs(stores, core)
+    data, fetches, second = tlbs(stores, core, is_lean)
     start = m.vcpu[vcpu, at.NEXT]
     end = start + left
     clock = m.core[core, at.CLOCK]
@@ -106,7 +106,7 @@ def stretch(m, core, vcpu, halt, left):
                         break
                 while True:
                     how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested = walk(
-                        m, core, vcpu, vpn, kind == at.STORE, False
+                        m, core, vcpu, vpn, mode, kind == at.STORE, False, is_lean
                     )
                     cycles += walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested)
                     guest_hits += by_guest
@@ -121,7 +121,7 @@ def stretch(m, core, vcpu, halt, left):
                 fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
                 has_dirty = np.int64(1)
         if (kind >> 1) & ~has_dirty:  # a store (2) on an entry without D
-            cycles += dirty_walk(m, core, vcpu, vpn)
+            cycles += dirty_walk(m, core, vcpu, vpn, mode)
         if cycles:
             raw += cycles
             carry += cycles
@@ -150,13 +150,13 @@ def stretch(m, core, vcpu, halt, left):
 
 
 @kernel
-def tlbs(stores, core):
+def tlbs(stores, core, is_lean):
     """Return the geometry of a core's TLBs: for data, for fetches (the same if there is only one), second level."""
-    data = geometry(stores, core * STORES + L1)
-    fetches = geometry(stores, core * STORES + L1I)
-    if fetches[SETS] == 0:
-        fetches = data
-    return data, fetches, geometry(stores, core * STORES + L2)
+    data = geometry(stores, core * STORES + L1, is_lean)
+    fetches = data
+    if not is_lean and stores.shape[core * STORES + L1I, SETS]:
+        fetches = geometry(stores, core * STORES + L1I, is_lean)
+    return data, fetches, geometry(stores, core * STORES + L2, is_lean)
 
 
 @kernel

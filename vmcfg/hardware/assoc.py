@@ -39,6 +39,7 @@ KEY_SHIFT = 1
 SPACE_SHIFT = 46
 MAX_SPACES = 1 << 16
 
+_NOT_NEGATIVE = (1 << 62) - 1
 _ONES = np.int64(0x1111111111111111)
 _TOPS = np.int64(-0x7777777777777778)  # 0x8888888888888888
 
@@ -62,17 +63,19 @@ def tag_of(space, key):
 
 
 @kernel
-def geometry(stores, cache):
-    """Return how a store is built, to be kept in registers: its fields of `shape`, in their order."""
+def geometry(stores, cache, is_lean):
+    """Return how a store is built, to be kept in registers: its fields of `shape`, in their order.
+
+    With `is_lean`, a constant, the caller vouches that sets are a power of two and ways at most sixteen. Said in
+    terms of the values, this lets the compiler leave out all that is only there for the others.
+    """
     shape = stores.shape
-    return (
-        shape[cache, SLOT_BASE],
-        shape[cache, FIRST_SET],
-        shape[cache, SETS],
-        shape[cache, MASK],
-        shape[cache, WAYS],
-        shape[cache, SHIFT],
-    )
+    mask, ways, shift = shape[cache, MASK], shape[cache, WAYS], shape[cache, SHIFT]
+    if is_lean:
+        mask &= _NOT_NEGATIVE
+        ways = min(ways, NIBBLE_WAYS)
+        shift = NARROW if shift == NARROW else MIDDLE
+    return shape[cache, SLOT_BASE], shape[cache, FIRST_SET], shape[cache, SETS], mask, ways, shift
 
 
 @kernel
@@ -146,7 +149,7 @@ def set_dirty(stores, index, way):
 @kernel
 def drop(stores, cache, key, tag):
     """Empty the way that holds `tag`, if any."""
-    built = geometry(stores, cache)
+    built = geometry(stores, cache, False)
     if built[SETS] == 0:
         return
     index = set_of(built, key)
@@ -159,7 +162,7 @@ def drop(stores, cache, key, tag):
 @kernel
 def flush(stores, cache):
     """Empty the whole store."""
-    built = geometry(stores, cache)
+    built = geometry(stores, cache, False)
     for index in range(built[FIRST_SET], built[FIRST_SET] + built[SETS]):
         _empty_set(stores, built, index)
 
@@ -167,7 +170,7 @@ def flush(stores, cache):
 @kernel
 def flush_space(stores, cache, space):
     """Empty every way that holds a tag of one address space."""
-    built = geometry(stores, cache)
+    built = geometry(stores, cache, False)
     for index in range(built[FIRST_SET], built[FIRST_SET] + built[SETS]):
         for way in range(built[WAYS]):
             tag = stores.tags[slot_of(built, index, way)]

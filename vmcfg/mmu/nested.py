@@ -36,7 +36,7 @@ from vmcfg.vmm import machine as at
 
 
 @kernel
-def walk(m, core, vcpu, vpn, is_store, is_quiet):
+def walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean):
     """Walk both tables for one page; a quiet walk (for D alone) changes nothing in the walk caches.
 
     Returns what `mmu.walks` says that a walk returns.
@@ -45,7 +45,7 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet):
     vm = m.vcpu[vcpu, at.VM]
     levels = m.guests.process[process, at.GUEST_LEVELS]
     caches = core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, levels, process, vpn, is_quiet)
+    level, table = probe_walk_caches(m.stores, caches, levels, process, vpn, is_quiet, is_lean)
     has_frame = level <= levels  # a combined entry leads to the next table's frame
     guest_hits = np.int64(has_frame)
     host_hits = np.int64(0)
@@ -61,7 +61,7 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet):
     end = COMPLETE
     while True:
         if not has_frame:
-            is_present, refs, hit, nested_hit = _translate(m, core, vm, ppn, level > 0, is_store, is_quiet)
+            is_present, refs, hit, nested_hit = _translate(m, core, vm, ppn, level > 0, is_store, is_quiet, is_lean)
             host_refs += refs
             host_hits += hit
             nested_hits += nested_hit
@@ -81,7 +81,7 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet):
         if level == 1:
             is_dirty = is_dirty_entry(entry)
         elif not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, process, vpn, table)
+            fill_walk_cache(m.stores, caches + level, level, process, vpn, table, is_lean)
         level -= 1
     frame = ppn
     if end == COMPLETE:
@@ -93,12 +93,12 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet):
 
 
 @kernel
-def _translate(m, core, vm, ppn, is_table, is_store, is_quiet):
+def _translate(m, core, vm, ppn, is_table, is_store, is_quiet, is_lean):
     """Walk the host table for one guest page. Returns (is it present, references, walk-cache hits, nested TLB hits)."""
-    if is_table and _probe_nested_tlb(m, core, vm, ppn, is_quiet):
+    if is_table and _probe_nested_tlb(m, core, vm, ppn, is_quiet, is_lean):
         return True, np.int64(0), np.int64(0), np.int64(1)
     caches = core * STORES + HOST_WALK
-    level, _ = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, vm, ppn, is_quiet)
+    level, _ = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, vm, ppn, is_quiet, is_lean)
     hits = np.int64(level <= at.HOST_LEVELS)
     refs = np.int64(0)
     for below in range(level - 1, 1, -1):
@@ -107,13 +107,13 @@ def _translate(m, core, vm, ppn, is_table, is_store, is_quiet):
         if child == 0:
             return False, refs, hits, np.int64(0)
         if not is_quiet:
-            fill_walk_cache(m.stores, caches + below, below, vm, ppn, child)
+            fill_walk_cache(m.stores, caches + below, below, vm, ppn, child, is_lean)
     gpid = m.guests.vm[vm, at.BASE] + ppn
     if m.host.state[gpid] & at.KIND_MASK != at.PRIVATE:
         return False, refs + 1, hits, np.int64(0)
     _mark(m, gpid, is_table, is_store)
     if is_table and not is_quiet:
-        _fill_nested_tlb(m, core, vm, ppn, np.int64(m.host.pmap[gpid]))
+        _fill_nested_tlb(m, core, vm, ppn, np.int64(m.host.pmap[gpid]), is_lean)
     return True, refs + 1, hits, np.int64(0)
 
 
@@ -130,8 +130,8 @@ def _mark(m, gpid, is_table, is_store):
 
 
 @kernel
-def _probe_nested_tlb(m, core, vm, ppn, is_quiet):
-    built = geometry(m.stores, core * STORES + NESTED_TLB)
+def _probe_nested_tlb(m, core, vm, ppn, is_quiet, is_lean):
+    built = geometry(m.stores, core * STORES + NESTED_TLB, is_lean)
     if built[SETS] == 0:
         return False
     index = set_of(built, ppn)
@@ -142,7 +142,7 @@ def _probe_nested_tlb(m, core, vm, ppn, is_quiet):
 
 
 @kernel
-def _fill_nested_tlb(m, core, vm, ppn, mpn):
-    built = geometry(m.stores, core * STORES + NESTED_TLB)
+def _fill_nested_tlb(m, core, vm, ppn, mpn, is_lean):
+    built = geometry(m.stores, core * STORES + NESTED_TLB, is_lean)
     if built[SETS]:
         fill(m.stores, built, set_of(built, ppn), tag_of(vm, ppn), mpn, 0)

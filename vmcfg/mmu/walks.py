@@ -1,6 +1,6 @@
 """What the walkers of all modes share: what a walk returns, and the guest's half of it.
 
-Every mode's `walk(m, core, vcpu, vpn, is_store, is_quiet)` returns eight integers:
+Every mode's `walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean)` returns eight integers:
 
     (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits)
 
@@ -26,14 +26,14 @@ MODES = {"native": NATIVE, "nested": NESTED}
 
 
 @kernel
-def probe_walk_caches(stores, first, top, space, page, is_quiet):
+def probe_walk_caches(stores, first, top, space, page, is_quiet, is_lean):
     """Look for the entry nearest the leaf that a dimension's walk caches hold.
 
     Probes levels 2 … top of the caches `first + level`. Returns (level, payload) of the first hit, or
     (top + 1, 0). A quiet probe leaves recency alone.
     """
     for level in range(2, top + 1):
-        built = geometry(stores, first + level)
+        built = geometry(stores, first + level, is_lean)
         if built[SETS]:
             key = walk_key(page, level)
             index = set_of(built, key)
@@ -46,9 +46,9 @@ def probe_walk_caches(stores, first, top, space, page, is_quiet):
 
 
 @kernel
-def fill_walk_cache(stores, cache, level, space, page, payload):
+def fill_walk_cache(stores, cache, level, space, page, payload, is_lean):
     """Keep a present non-leaf entry of `level` that a walk has just read."""
-    built = geometry(stores, cache)
+    built = geometry(stores, cache, is_lean)
     if built[SETS]:
         key = walk_key(page, level)
         fill(stores, built, set_of(built, key), tag_of(space, key), payload, 0)
