@@ -1,0 +1,18 @@
+"""What all tests share: this folder on the import path, and the same examples in every run of the gate.
+
+VMCFG_FUZZ=10000 lets property tests draw that many new examples each instead of the gate's own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+SLOW_BY_DESIGN = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+settings.register_profile(
+    "gate", derandomize=True, database=None, deadline=None, suppress_health_check=SLOW_BY_DESIGN, print_blob=False
+)
+settings.register_profile("fuzz", database=None, deadline=None, suppress_health_check=SLOW_BY_DESIGN, print_blob=True)
+settings.load_profile("fuzz" if os.environ.get("VMCFG_FUZZ") else "gate")

@@ -1,0 +1,276 @@
+"""Random small scenarios: every switch of the machine that this version has, in combinations nobody would write.
+
+Times are drawn in cycles and small: a slice is some tens or hundreds of them, a touch costs one or a few thousand,
+and a second may be a thousand cycles long, so that a vCPU can come to be late by more than one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attrs import evolve
+from hypothesis import settings
+from hypothesis import strategies as st
+from oracle import tiny
+
+from vmcfg.scenario.spec import CacheShape, Cpu, Host, Mmu, Pattern, Phase, Rate, Region, Run, Scenario, Trace, Vm, Workload
+
+TABLE_ENTRIES = 512
+RESERVE = 20  # frames that must be free before an access of a nested VM
+HZ = (1000, 99_991, 1_000_000, 1_000_000_000, 3_500_000_001)
+WAYS = (1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 33, 64)
+SETS = (1, 2, 3, 4, 5, 7, 8, 16)
+# Where regions begin: at 0, where a compiler would put it, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and all.
+BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
+CHEAP = (0, 1, 2, 3, 10)
+DEAR = (0, 7, 50, 200, 1009, 5000)
+
+Records = list[tuple[int, int]]  # (vpn, kind)
+
+
+class Case(NamedTuple):
+    """A scenario and what its traces hold, by the name of the file."""
+
+    scenario: Scenario
+    traces: Mapping[str, Records]
+
+
+def examples(count: int) -> settings:
+    """Return settings for `count` examples, or for as many as the environment asks for."""
+    wanted = os.environ.get("VMCFG_FUZZ") or os.environ.get("VMCFG_EXAMPLES")
+    return settings(max_examples=int(wanted or count))
+
+
+@st.composite
+def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")) -> Case:
+    """A scenario of one or two hosts, one to four VMs and one or two workloads; its trace files lie in `folder`."""
+    hz = draw(st.sampled_from(HZ))
+    run = draw(_runs(hz))
+    is_bounded = not run.to_the_end
+    traces = {record.file: record for record in draw(st.lists(_traces(folder), max_size=2))}
+    regions = draw(_regions())
+    workloads = tuple(
+        Workload(name, regions, draw(_phases(hz, regions, [trace.spec for trace in traces.values()], is_bounded)))
+        for name in ("w", "x")[: draw(st.integers(1, 2))]
+    )
+    hosts = tuple(
+        evolve(draw(_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]
+    )
+    vms = tuple(
+        draw(_vms(name, draw(st.sampled_from(hosts)), draw(st.sampled_from(workloads)), traces, hz))
+        for name in ("a", "b", "c", "d")[: draw(st.integers(1, 4))]
+    )
+    slack = draw(st.sampled_from((0, 1, 700)))
+    hosts = tuple(evolve(host, memory_pages=_frames(host, vms) + slack) for host in hosts)
+    plain = tiny.scenario(vms[0], run=run, seed=draw(st.integers(0, 3)))
+    scenario = evolve(plain, hosts=hosts, vms=vms, workloads=workloads)
+    return Case(scenario, {trace.file: trace.records for trace in traces.values()})
+
+
+@st.composite
+def processors(draw: Any, hz: int) -> Cpu:
+    """A processor with any of its caches absent, of any shape; only the first-level TLB is always there."""
+    figures = draw(st.sampled_from((CHEAP, DEAR)))
+    costs = {name: draw(st.sampled_from(figures)) for name in tiny.COSTS}
+    features = ("ept", "ept_ad", "vpid") if draw(st.booleans()) else ("ept", "vpid")
+    return tiny.processor(
+        hz=hz,
+        features=features,
+        l1_tlb=draw(shapes()),
+        l1_itlb=draw(st.none() | shapes()),
+        l2_tlb=draw(st.none() | shapes()),
+        guest_walk_caches=draw(_walk_caches()),
+        host_walk_caches=draw(_walk_caches()),
+        nested_tlb=draw(st.none() | shapes()),
+        walkers=draw(st.sampled_from((1, 2, 4))),
+        costs=costs | {"access": draw(st.sampled_from((1, 4, 9)))},
+    )
+
+
+def shapes() -> st.SearchStrategy[CacheShape]:
+    """Caches of any number of sets, not only powers of two, and of up to 64 ways."""
+    return st.builds(lambda sets, ways: CacheShape(sets * ways, ways), st.sampled_from(SETS), st.sampled_from(WAYS))
+
+
+def write_records(folder: Path, records: Records) -> Trace:
+    """Write a trace with its file of page numbers; the name tells what is in it."""
+    vpns = sorted({vpn for vpn, _ in records}, reverse=True)
+    packed = b"".join(struct.pack("<I", vpns.index(vpn) << 2 | kind) for vpn, kind in records)
+    pages = b"".join(struct.pack("<Q", vpn) for vpn in vpns)
+    name = hashlib.sha256(packed + pages).hexdigest()[:16]
+    (folder / f"{name}.u32").write_bytes(packed)
+    (folder / f"{name}.vpn").write_bytes(pages)
+    return Trace(f"{name}.u32", folder / f"{name}.u32", "records", f"{name}.vpn", folder / f"{name}.vpn")
+
+
+class _WrittenTrace(NamedTuple):
+    spec: Trace
+    records: Records
+
+    @property
+    def file(self) -> str:
+        return self.spec.file
+
+
+def _walk_caches() -> st.SearchStrategy[dict[int, CacheShape]]:
+    return st.dictionaries(st.sampled_from((2, 3, 4)), shapes(), max_size=3)
+
+
+@st.composite
+def _traces(draw: Any, folder: Path) -> _WrittenTrace:
+    first = draw(st.sampled_from(BASES))
+    pages = draw(st.integers(1, 40))
+    step = draw(st.sampled_from((1, 3, 512)))
+    numbers = st.integers(0, pages - 1).map(lambda page: min(first + page * step, (1 << 36) - 1))
+    records = draw(st.lists(st.tuples(numbers, st.integers(0, 2)), min_size=1, max_size=120))
+    return _WrittenTrace(write_records(folder, records), records)
+
+
+@st.composite
+def _regions(draw: Any) -> tuple[Region, ...]:
+    bases = draw(st.lists(st.sampled_from(BASES), min_size=1, max_size=3, unique=True))
+    sizes = st.one_of(st.integers(1, 60), st.sampled_from((1, 2, 3, 9, 64)))
+    regions = [Region(f"r{n}", base, draw(sizes)) for n, base in enumerate(bases)]
+    if bases[-1] in (BASES[1], BASES[-1]) and draw(st.booleans()):
+        regions[-1] = Region("large", bases[-1], 3000)  # more ranks than zipf's head, more than one leaf table
+    return _without_overlaps(regions)
+
+
+def _without_overlaps(regions: list[Region]) -> tuple[Region, ...]:
+    kept: list[Region] = []
+    for region in regions:
+        taken = {vpn for other in kept for vpn in range(other.base_vpn, other.base_vpn + other.pages)}
+        if taken.isdisjoint(range(region.base_vpn, region.base_vpn + region.pages)):
+            kept.append(region)
+    return tuple(kept)
+
+
+@st.composite
+def _phases(draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace], is_bounded: bool) -> tuple[Phase, ...]:
+    count = draw(st.integers(1, 3))
+    return tuple(draw(_phase(hz, regions, traces, is_bounded and number == count - 1)) for number in range(count))
+
+
+@st.composite
+def _phase(draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace], may_be_endless: bool) -> Phase:
+    ends = draw(st.sampled_from(("accesses", "accesses", "duration", "both", "none")))
+    trace = draw(st.sampled_from(traces)) if traces and draw(st.booleans()) else None
+    repeat = draw(st.sampled_from((1, 2, 7, None))) if trace else None
+    if ends == "none" and not may_be_endless and repeat is None:
+        ends = "accesses"
+    limits: dict[str, Any] = {}
+    if ends in ("accesses", "both"):
+        limits["accesses"] = draw(st.integers(1, 150))
+    if ends in ("duration", "both"):
+        limits["duration_ns"] = nanoseconds(draw(st.integers(1, 3000)), hz)
+    number = draw(st.integers(0, len(regions) - 1))
+    plain = tiny.phase(
+        accesses_per_touch=draw(st.sampled_from((1, 1, 2, 5))),
+        write_ppm=0 if trace else draw(st.sampled_from((0, 1, 300_000, 1_000_000))),
+        **limits,
+    )
+    return evolve(
+        plain,
+        pattern=None if trace else draw(_patterns(number, regions[number].pages)),
+        trace=evolve(trace, repeat=repeat) if trace else None,
+        rate=draw(st.none() | _rates(hz)),
+    )
+
+
+@st.composite
+def _patterns(draw: Any, region: int, pages: int) -> Pattern:
+    kind = draw(st.sampled_from(("uniform", "sequential", "zipf", "hot_cold" if pages > 1 else "uniform")))
+    order = draw(st.sampled_from(("contiguous", "scattered"))) if kind in ("zipf", "hot_cold") else "contiguous"
+    if kind == "zipf":
+        return Pattern(kind, region, order, alpha=draw(st.sampled_from(("0.5", "0.99", "1.2"))))
+    if kind == "hot_cold":
+        hot = draw(st.integers(1, pages - 1))
+        return Pattern(kind, region, order, hot_pages=hot, hot_share_ppm=draw(st.sampled_from((0, 900_000, 1_000_000))))
+    return Pattern(kind, region)
+
+
+@st.composite
+def _rates(draw: Any, hz: int) -> Rate:
+    """Touches some cycles apart, in fractions of a cycle; touches cost more than that in some machines."""
+    seconds = draw(st.sampled_from((1, 3, 60)))
+    return Rate(max(1, hz * seconds // draw(st.integers(1, 400))), seconds)
+
+
+@st.composite
+def _runs(draw: Any, hz: int) -> Run:
+    length = draw(st.sampled_from(("all", "all", "accesses", "duration")))
+    warm_up = draw(st.sampled_from(("none", "none", "touches", "time")))
+    slice_cycles = draw(st.integers(30, 2000))
+    changes: dict[str, Any] = {
+        "slice_ns": nanoseconds(slice_cycles, hz),
+        "epoch_ns": nanoseconds(slice_cycles * draw(st.integers(2, 40)) // 2, hz),
+    }
+    if length == "accesses":
+        changes["accesses"] = draw(st.integers(1, 200))
+    if length == "duration":
+        changes["duration_ns"] = nanoseconds(draw(st.integers(1, 20_000)), hz)
+    if warm_up == "touches":
+        changes["warmup_touches"] = draw(st.integers(1, 100))
+    if warm_up == "time":
+        changes["warmup_ns"] = nanoseconds(draw(st.integers(1, 10_000)), hz)
+    return tiny.timing(**changes)
+
+
+@st.composite
+def _hosts(draw: Any, hz: int, modes: tuple[str, ...]) -> Host:
+    mode = draw(st.sampled_from(modes))
+    return tiny.host(
+        cpu=draw(processors(hz)),
+        cores=draw(st.integers(1, 3)),
+        quantum_ns=nanoseconds(draw(st.sampled_from((1, 100, 1000, 5000))), hz),
+        mmu=Mmu(mode, 4096, draw(st.booleans())),
+    )
+
+
+@st.composite
+def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[str, _WrittenTrace], hz: int) -> Vm:
+    kernel = draw(st.sampled_from((0, 1, 13)))
+    needed = _guest_pages(workload, traces)
+    return tiny.vm(
+        name=name,
+        host=host.name,
+        workload=workload.name,
+        kernel_pages=kernel,
+        memory_pages=kernel + needed + draw(st.sampled_from((0, 1, 5, 600))),
+        vcpus=draw(st.integers(1, 3)),
+        start_ns=draw(st.just(0) | st.integers(0, 6000).map(lambda cycles: nanoseconds(cycles, hz))),
+        populate=draw(st.sampled_from(("on_touch", "at_start"))),
+        backing="at_start" if host.mmu.mode == "native" else draw(st.sampled_from(("on_touch", "at_start"))),
+        zero_on_fault=draw(st.booleans()),
+    )
+
+
+def nanoseconds(cycles: int, hz: int) -> int:
+    """Return a time that is so many cycles long, or one more where they are longer than a nanosecond."""
+    return -(-cycles * 1_000_000_000 // hz)
+
+
+def _guest_pages(workload: Workload, traces: Mapping[str, _WrittenTrace]) -> int:
+    """Count the pages that a process comes to need at most: its data and the tables above them."""
+    vpns = {region.base_vpn + page for region in workload.regions for page in range(region.pages)}
+    vpns |= {vpn for phase in workload.phases if phase.trace for vpn, _ in traces[phase.trace.file].records}
+    return len(vpns) + 1 + sum(len(_groups(vpns, level)) for level in (1, 2, 3))
+
+
+def _groups(pages: Iterable[int], level: int) -> set[int]:
+    return {page >> 9 * level for page in pages}
+
+
+def _frames(host: Host, vms: tuple[Vm, ...]) -> int:
+    """Count the frames that suffice exactly when every page of every VM comes to be backed."""
+    own = [vm for vm in vms if vm.host == host.name]
+    frames = sum(vm.memory_pages for vm in own)
+    if host.mmu.mode == "native":
+        return max(1, frames)
+    tables = sum(1 + sum(-(-vm.memory_pages // TABLE_ENTRIES**level) for level in (1, 2, 3)) for vm in own)
+    return frames + tables + RESERVE

@@ -1,0 +1,91 @@
+"""The engine and the naive oracle count the same, to the last one, on machines that nobody would configure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from machines import Case, cases, examples
+from naive_draws import scatter_with, zipf_rank
+from oracle import OracleResult
+from oracle import run as run_oracle
+
+from vmcfg.engine import simulate
+from vmcfg.metrics.events import Event
+from vmcfg.metrics.result import RunResult
+from vmcfg.plan import compile_plan
+
+Figures = dict[str, int]
+
+
+def of_oracle(case: Case) -> OracleResult:
+    scenario = case.scenario
+    return run_oracle(scenario, case.traces, zipf_rank, scatter_with(scenario.seed))
+
+
+def figures_of_engine(result: RunResult) -> Figures:
+    """Everything that tables are made of, by name."""
+    return dict(_engine_figures(result))
+
+
+def figures_of_oracle(case: Case, result: OracleResult) -> Figures:
+    return dict(_oracle_figures(case, result))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("traces")
+
+
+def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
+    """Counters, exits, times, pages and frames are equal, and each event happens somewhere in the examples."""
+    seen: Counter[str] = Counter()
+
+    @given(cases(folder))
+    @examples(200)
+    def is_equal(case: Case) -> None:
+        engine = figures_of_engine(simulate(compile_plan(case.scenario), check_invariants=True))
+        oracle = figures_of_oracle(case, of_oracle(case))
+        assert {} == differences(oracle, engine)
+        seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
+
+    is_equal()
+    if seen.total() > 10_000:  # fewer examples need not show everything
+        assert [] == [event.name for event in Event if not seen[event.name.lower()] and event != Event.FLUSH_CYCLES]
+
+
+def differences(oracle: Figures, engine: Figures) -> dict[str, tuple[int | None, int | None]]:
+    """Which figures differ: (the oracle's, the engine's)."""
+    names = oracle.keys() | engine.keys()
+    return {name: (oracle.get(name), engine.get(name)) for name in sorted(names) if oracle.get(name) != engine.get(name)}
+
+
+def _engine_figures(result: RunResult) -> Iterator[tuple[str, int]]:
+    for vm in result.vms:
+        yield from ((f"{vm.name} pages {name}", figure) for name, figure in vm.pages.items())
+        for phase in vm.phases:
+            row = f"{vm.name} {phase.phase}"
+            yield from ((f"{row} {name}", figure) for name, figure in phase.counters.items())
+            yield f"{row} elapsed", phase.elapsed_cycles
+            for reason, (count, cycles) in phase.exits.items():
+                yield f"{row} exits {reason}", count
+                yield f"{row} cycles {reason}", cycles
+    for host in result.hosts:
+        yield from ((f"{host.name} frames {name}", figure) for name, figure in host.frames.items())
+
+
+def _oracle_figures(case: Case, result: OracleResult) -> Iterator[tuple[str, int]]:
+    for vm in case.scenario.vms:
+        yield from ((f"{vm.name} pages {name}", figure) for name, figure in result.pages[vm.name].items())
+        for number, counters in enumerate(result.counters[vm.name]):
+            row = f"{vm.name} {number}"
+            yield from ((f"{row} {name}", figure) for name, figure in counters.items())
+            yield f"{row} elapsed", result.elapsed[vm.name][number]
+            for reason, (count, cycles) in result.exits[vm.name][number].items():
+                yield f"{row} exits {reason}", count
+                yield f"{row} cycles {reason}", cycles
+    for host in {vm.host: 0 for vm in case.scenario.vms}:
+        yield from ((f"{host} frames {name}", figure) for name, figure in result.frames[host].items())
