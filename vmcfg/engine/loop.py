@@ -11,6 +11,8 @@ continues the same turn: neither changes the interleaving.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from vmcfg.digest import SCHEDULE, fold
@@ -23,7 +25,7 @@ from vmcfg.vmm import machine as at
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
 
 
-def specialise(mode: int, is_lean: bool):  # type: ignore[no-untyped-def]
+def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
     """Return the compiled loop for one MMU mode, and for hosts whose translation caches are all lean, or any.
 
     Lean caches have a power of two of sets and at most sixteen ways, and one first level serves fetches and data.
@@ -31,7 +33,7 @@ def specialise(mode: int, is_lean: bool):  # type: ignore[no-untyped-def]
     """
 
     @entry
-    def run(machine, t_end, until_vcpu, until_retired):  # type: ignore[no-untyped-def]
+    def run(machine, t_end, until_vcpu, until_retired):
         """Simulate one host up to the slice that begins at `t_end`.
 
         `until_vcpu` (or NOBODY) is stopped when it has retired `until_retired` touches. Returns DONE,
@@ -59,7 +61,7 @@ def specialise(mode: int, is_lean: bool):  # type: ignore[no-untyped-def]
 LOOPS = {(mode, is_lean): specialise(mode, is_lean) for mode in MODES.values() for is_lean in (False, True)}
 
 
-def loop_of(machine: at.Machine):  # type: ignore[no-untyped-def]
+def loop_of(machine: at.Machine) -> Callable[..., int]:
     """Return the loop that fits a machine."""
     return LOOPS[int(machine.cost[at.MODE]), bool(machine.cost[at.IS_LEAN])]
 

@@ -11,8 +11,8 @@ All stores of a host lie in the same flat arrays; `shape[cache]` says where one 
     clock    i64[1]      touches of stores of more than 16 ways
 
 All ways of a set are compared at once, so a set has room for 4, 16 or 64 ways (SHIFT says which). Recency is
-kept in one word per set because that makes a touch O(1) and the victim one shift; sixteen ways of four bits fill the word,
-and wider stores fall back on time stamps. Empty ways stand at the old end of the order, the lowest last: the
+kept in one word per set because that makes a touch O(1) and the victim one shift; sixteen ways of four bits
+fill the word, and wider stores fall back on time stamps. Empty ways stand at the old end of the order, the lowest last: the
 victim's rule "empty ways first, lowest first, else the least recently used" then needs no test.
 """
 
