@@ -43,7 +43,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
         sched=_sched(host),
         marks=np.full((host.marks, 2), -1, np.int64),
         counters=np.zeros((host.rows, COLUMNS), np.int64),
-        digest=np.zeros(len(SUBSYSTEMS), np.uint64),
+        digest=np.array([mixed_key(0, f"digest/{name}") for name in SUBSYSTEMS], np.uint64),
         cost=_costs(host),
     )
     for number, vm in enumerate(host.vms):
