@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vmcfg import scenario as front
 from vmcfg.metrics import checks
@@ -21,7 +22,9 @@ from vmcfg.plan import Plan, compile_plan, limits
 from vmcfg.plan.model import HostPlan, VmPlan
 from vmcfg.scenario.spec import Scenario
 from vmcfg.tables import Table, build
-from vmcfg.tables.formats import Report
+
+if TYPE_CHECKING:
+    from vmcfg.tables.formats import Report
 
 Progress = Callable[[float, str], None]  # fraction done, host
 
@@ -49,6 +52,8 @@ class Outcome:
 
     def report(self, tables: Sequence[str] = ()) -> Report:
         """Return the tables named, or those that the scenario asks for, ready to be written in any format."""
+        from vmcfg.tables.formats import Report
+
         chosen = tuple(self.tables[name] for name in tables or self.scenario.tables)
         return Report(self.scenario.name, self.scenario.metadata.title, self.digest, chosen)
 

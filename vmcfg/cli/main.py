@@ -51,8 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         print(_message(error), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("vmcfg: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         _forget_standard_output()
         return BROKEN_PIPE
@@ -83,6 +82,15 @@ def parser() -> argparse.ArgumentParser:
 def _message(error: VmcfgError) -> str:
     """A report of faults begins with the place in the file, which editors know; anything else with our name."""
     return str(error) if error.exit_code == 3 else f"vmcfg: error: {error}"
+
+
+def _interrupted() -> int:
+    """Whoever presses the keys twice gets no traceback from an exit that is already under way."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("vmcfg: interrupted", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _internal(error: Exception) -> int:

@@ -45,6 +45,7 @@ def _progress(name: str) -> Iterator[Progress | None]:
         return
     from tqdm import tqdm
 
+    tqdm.monitor_interval = 0  # it would start a thread that watches the bar; a run moves it often enough
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} (left: {remaining})"
     with tqdm(total=STEPS, desc=name, bar_format=layout, delay=PATIENCE, leave=False, file=sys.stderr) as bar:
 
