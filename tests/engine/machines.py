@@ -18,13 +18,29 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from oracle import tiny
 
-from vmcfg.scenario.spec import CacheShape, Cpu, Host, Mmu, Pattern, Phase, Rate, Region, Run, Scenario, Trace, Vm, Workload
+from vmcfg.scenario.spec import (
+    CacheShape,
+    Cpu,
+    Host,
+    Mmu,
+    Pattern,
+    Phase,
+    Rate,
+    Region,
+    Run,
+    Scenario,
+    Trace,
+    Vm,
+    Workload,
+)
 
 TABLE_ENTRIES = 512
 RESERVE = 20  # frames that must be free before an access of a nested VM
 HZ = (1000, 99_991, 1_000_000, 1_000_000_000, 3_500_000_001)
-WAYS = (1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 33, 64)
-SETS = (1, 2, 3, 4, 5, 7, 8, 16)
+WAYS = (1, 1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 33, 64)
+SETS = (1, 1, 2, 3, 4, 5, 7, 16)
+LEAN_WAYS = (1, 1, 2, 3, 4, 7, 12, 16)
+LEAN_SETS = (1, 1, 2, 4, 8)
 # Where regions begin: at 0, where a compiler would put it, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and all.
 BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
 CHEAP = (0, 1, 2, 3, 10)
@@ -74,19 +90,26 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
 
 @st.composite
 def processors(draw: Any, hz: int) -> Cpu:
-    """A processor with any of its caches absent, of any shape; only the first-level TLB is always there."""
+    """A processor with any of its caches absent, of any shape; only the first-level TLB is always there.
+
+    Half of them are lean, as real ones are: a power of two of sets, 16 ways at most, one TLB for fetches and data.
+    """
+    is_lean = draw(st.booleans())
+    caches = _shapes(LEAN_SETS, LEAN_WAYS) if is_lean else shapes()
+    small = _shapes((1, 2), (1, 2, 3))
+    some = st.one_of(caches, caches, st.none())
     figures = draw(st.sampled_from((CHEAP, DEAR)))
     costs = {name: draw(st.sampled_from(figures)) for name in tiny.COSTS}
     features = ("ept", "ept_ad", "vpid") if draw(st.booleans()) else ("ept", "vpid")
     return tiny.processor(
         hz=hz,
         features=features,
-        l1_tlb=draw(shapes()),
-        l1_itlb=draw(st.none() | shapes()),
-        l2_tlb=draw(st.none() | shapes()),
-        guest_walk_caches=draw(_walk_caches()),
-        host_walk_caches=draw(_walk_caches()),
-        nested_tlb=draw(st.none() | shapes()),
+        l1_tlb=draw(small | caches),
+        l1_itlb=None if is_lean else draw(some),
+        l2_tlb=draw(some),
+        guest_walk_caches=draw(_walk_caches(caches)),
+        host_walk_caches=draw(_walk_caches(caches)),
+        nested_tlb=draw(some),
         walkers=draw(st.sampled_from((1, 2, 4))),
         costs=costs | {"access": draw(st.sampled_from((1, 4, 9)))},
     )
@@ -94,7 +117,7 @@ def processors(draw: Any, hz: int) -> Cpu:
 
 def shapes() -> st.SearchStrategy[CacheShape]:
     """Caches of any number of sets, not only powers of two, and of up to 64 ways."""
-    return st.builds(lambda sets, ways: CacheShape(sets * ways, ways), st.sampled_from(SETS), st.sampled_from(WAYS))
+    return _shapes(SETS, WAYS)
 
 
 def write_records(folder: Path, records: Records) -> Trace:
@@ -117,8 +140,12 @@ class _WrittenTrace(NamedTuple):
         return self.spec.file
 
 
-def _walk_caches() -> st.SearchStrategy[dict[int, CacheShape]]:
-    return st.dictionaries(st.sampled_from((2, 3, 4)), shapes(), max_size=3)
+def _shapes(sets: tuple[int, ...], ways: tuple[int, ...]) -> st.SearchStrategy[CacheShape]:
+    return st.builds(lambda rows, width: CacheShape(rows * width, width), st.sampled_from(sets), st.sampled_from(ways))
+
+
+def _walk_caches(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[dict[int, CacheShape]]:
+    return st.dictionaries(st.sampled_from((2, 3, 4)), caches, max_size=3)
 
 
 @st.composite
@@ -151,7 +178,9 @@ def _without_overlaps(regions: list[Region]) -> tuple[Region, ...]:
 
 
 @st.composite
-def _phases(draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace], is_bounded: bool) -> tuple[Phase, ...]:
+def _phases(
+    draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace], is_bounded: bool
+) -> tuple[Phase, ...]:
     count = draw(st.integers(1, 3))
     return tuple(draw(_phase(hz, regions, traces, is_bounded and number == count - 1)) for number in range(count))
 
@@ -171,7 +200,7 @@ def _phase(draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace],
     number = draw(st.integers(0, len(regions) - 1))
     plain = tiny.phase(
         accesses_per_touch=draw(st.sampled_from((1, 1, 2, 5))),
-        write_ppm=0 if trace else draw(st.sampled_from((0, 1, 300_000, 1_000_000))),
+        write_ppm=0 if trace else draw(st.sampled_from((0, 1, 50_000, 300_000, 1_000_000))),
         **limits,
     )
     return evolve(
@@ -224,10 +253,13 @@ def _runs(draw: Any, hz: int) -> Run:
 @st.composite
 def _hosts(draw: Any, hz: int, modes: tuple[str, ...]) -> Host:
     mode = draw(st.sampled_from(modes))
+    cpu = draw(processors(hz))
+    # Where a switch takes the whole quantum, vCPUs that share a core do nothing but switch, for ever.
+    quantum = cpu.costs["exit"] + draw(st.sampled_from((1, 100, 1000, 5000)))
     return tiny.host(
-        cpu=draw(processors(hz)),
+        cpu=cpu,
         cores=draw(st.integers(1, 3)),
-        quantum_ns=nanoseconds(draw(st.sampled_from((1, 100, 1000, 5000))), hz),
+        quantum_ns=nanoseconds(quantum, hz),
         mmu=Mmu(mode, 4096, draw(st.booleans())),
     )
 

@@ -60,7 +60,9 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
 def differences(oracle: Figures, engine: Figures) -> dict[str, tuple[int | None, int | None]]:
     """Which figures differ: (the oracle's, the engine's)."""
     names = oracle.keys() | engine.keys()
-    return {name: (oracle.get(name), engine.get(name)) for name in sorted(names) if oracle.get(name) != engine.get(name)}
+    return {
+        name: (oracle.get(name), engine.get(name)) for name in sorted(names) if oracle.get(name) != engine.get(name)
+    }
 
 
 def _engine_figures(result: RunResult) -> Iterator[tuple[str, int]]:
