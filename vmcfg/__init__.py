@@ -4,25 +4,10 @@
     >>> outcome = vmcfg.load("scenarios/quickstart.yaml").run()
     >>> outcome.tables["vms"][0]["cycles_per_access"]
 
-Data flows one way: text → Document → Scenario → Plan → Run → Tables → golden verdict. Each room of the package may
-import only what stands in its line here, and the ground; a test holds the code to it.
+Data flows one way: text → Document → Scenario → Plan → Machine → RunResult → Tables → golden verdict. Which room may
+import which stands in docs/architecture.md, and a test holds the code to it.
 
-    ground      terms units unit_hints errors rng digest files resources jit
-    scenario    (nothing else: no NumPy, no numba)
-    metrics     (nothing else)
-    hardware    metrics
-    vmm         metrics hardware
-    guest       metrics hardware vmm
-    mmu         metrics hardware vmm guest
-    workload    metrics hardware vmm guest mmu scenario.spec scenario.trace_files
-    plan        metrics scenario
-    engine      metrics hardware vmm guest mmu workload plan scenario.spec
-    tables      metrics scenario.spec
-    golden      metrics tables scenario api
-    api         metrics scenario plan engine tables
-    cli         everything; the only place that prints
-
-The front wing (scenario) knows no NumPy, the machine wing (hardware to engine) knows no YAML, and they meet in plan.
+The front wing (scenario) knows no NumPy, the machine wing (hardware to engine) knows no YAML, and both meet in plan.
 Importing this package loads none of it: each command pays for what it uses.
 """
 

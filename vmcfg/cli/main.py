@@ -10,12 +10,11 @@ from types import ModuleType
 from typing import NoReturn
 
 import vmcfg
-from vmcfg.cli import accept, check, explain, plan, run, scenarios, validate
-from vmcfg.errors import VmcfgError
+from vmcfg.cli import accept, bench, check, explain, plan, run, scenarios, validate
+from vmcfg.errors import RunFailed, VmcfgError
 
-COMMANDS: tuple[ModuleType, ...] = (validate, plan, run, check, accept, scenarios, explain)
+COMMANDS: tuple[ModuleType, ...] = (validate, plan, run, check, accept, scenarios, explain, bench)
 
-INTERNAL_ERROR = 4
 INTERRUPTED = 130  # as a shell reports SIGINT
 BROKEN_PIPE = 141  # as a shell reports SIGPIPE
 
@@ -55,6 +54,9 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _forget_standard_output()
         return BROKEN_PIPE
+    except MemoryError:
+        print("vmcfg: error: out of memory; `vmcfg plan` shows what a run may need", file=sys.stderr)
+        return RunFailed.exit_code
     except Exception as error:
         return _internal(error)
 
@@ -71,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
             command.NAME,
             help=command.HELP,
             description=command.__doc__,
-            epilog=f"examples:\n{command.EXAMPLES}\n{EXIT_CODES}",
+            epilog=f"examples:\n{command.EXAMPLES.rstrip()}\n\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(part)
@@ -98,7 +100,7 @@ def _internal(error: Exception) -> int:
         raise error
     what = f"{type(error).__name__}: {error}".splitlines()[0]
     print(f"vmcfg: internal error: {what} (set VMCFG_DEBUG=1 to see where; please report it)", file=sys.stderr)
-    return INTERNAL_ERROR
+    return RunFailed.exit_code
 
 
 def _print_what_the_terminal_can() -> None:
