@@ -121,7 +121,7 @@ class Trace:
 
     file: str  # as written in the scenario, relative to it
     path: Path = field(eq=False)  # resolved
-    format: str = "records"  # lackey | records
+    format: str = "records"  # lackey | records | oracle_general | champsim | u64 | csv
     vpn_file: str = ""
     vpn_path: Path | None = field(default=None, eq=False)
     repeat: int | None = 1  # None: for ever
