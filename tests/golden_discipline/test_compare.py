@@ -32,6 +32,14 @@ def test_a_changed_ratio_is_compared_exactly() -> None:
     assert ("vms, vm web, cycles_per_access: expected 6.400, found 6.399 (-0.001, -0.02 %)",) == explain(BEFORE, after)
 
 
+def test_a_tiny_difference_is_not_called_none() -> None:
+    """One in a million is less than 0.01 %, and not 0.00 %."""
+    one, other = (
+        render(outcome(result(vm(idle_phase(0), phase(guest_faults=faults))))) for faults in (10**6, 10**6 + 1)
+    )
+    assert ("vms, vm web, guest_faults: expected 1000000, found 1000001 (+1, less than 0.01 %)",) == explain(one, other)
+
+
 def test_a_dash_has_no_difference() -> None:
     """Where there is no figure there is nothing to subtract."""
     after = BEFORE.replace("       6.400\n\ntable translation", "           -\n\ntable translation")

@@ -47,7 +47,7 @@ def test_the_parts_of_time_add_up() -> None:
     """The charged parts per access add up to cycles_per_access."""
     row = outcome().tables["time"][0]
     parts = [value for name, value in row.items() if name.endswith("_per_access") and name != "cycles_per_access"]
-    assert row["cycles_per_access"] == sum(parts)
+    assert row["cycles_per_access"] == sum(parts)  # type: ignore[arg-type]
 
 
 def test_the_warm_up_is_not_shown() -> None:

@@ -12,6 +12,7 @@ from vmcfg.golden.text import Block, Golden
 from vmcfg.tables import KINDS
 
 THERE, NOT_THERE = "present", "absent"
+SMALLEST_PERCENT = Decimal("0.01")
 
 
 @frozen
@@ -106,8 +107,14 @@ def _by_how_much(expected: str, found: str) -> str:
         return ""
     if not before.is_finite() or not now.is_finite():
         return ""
-    percent = f", {(now - before) * 100 / before:+.2f} %" if before else ""
-    return f" ({now - before:+f}{percent})"
+    return f" ({now - before:+f}{_percent(before, now)})"
+
+
+def _percent(before: Decimal, now: Decimal) -> str:
+    if not before:
+        return ""
+    percent = (now - before) * 100 / before
+    return f", {percent:+.2f} %" if abs(percent) >= SMALLEST_PERCENT else f", less than {SMALLEST_PERCENT} %"
 
 
 def _parted(host: str, expected: Block, found: Block) -> str:
