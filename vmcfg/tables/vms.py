@@ -31,7 +31,7 @@ VMS = TableKind(
         PHASE,
         event(Event.ACCESSES, "accesses", "Accesses retired: touches of pages times accesses per touch."),
         event(Event.GUEST_FAULTS, "faults", "Page faults that the guest's own kernel handled."),
-        ratio("time_ns", "ns", 0, "Simulated time from the VM's start, or the phase's, to its last retired access.", _time),
+        ratio("time_ns", "ns", 0, "Simulated time from the start of VM or phase to its last retired access.", _time),
         ratio("accesses_per_s", "1/s", 0, "Accesses per second of that time.", _speed),
         ratio("cycles_per_access", "cycles", 3, "Cycles charged to the VM per access; waiting is not charged.", _cost),
     ),
