@@ -29,12 +29,15 @@ Progress = Callable[[float, str], None]
 """Called with the share of the whole run that is done, 0 … 1, and the name of the host at work."""
 
 
-def simulate(plan: Plan, *, progress: Progress | None = None, check_invariants: bool = False) -> RunResult:
-    """Run a plan to its end.
+def simulate(
+    plan: Plan, *, progress: Progress | None = None, check_invariants: bool = False, limit_bytes: int | None = None
+) -> RunResult:
+    """Run a plan to its end, with traces that fit into what the plan's bound leaves of `limit_bytes`.
 
-    Raises RunFailed: `out_of_frames`, `out_of_guest_pages`, `bad_trace`; and AssertionError if `check_invariants`
-    finds the machine broken at an epoch's end.
+    Raises RunFailed: `out_of_frames`, `out_of_guest_pages`, `bad_trace`, `over_limit`; and AssertionError if
+    `check_invariants` finds the machine broken at an epoch's end.
     """
+    for_traces = None if limit_bytes is None else limit_bytes - plan.max_bytes
     started = time.perf_counter()
     hosts: list[HostResult] = []
     vms: dict[str, VmResult] = {}
@@ -44,7 +47,7 @@ def simulate(plan: Plan, *, progress: Progress | None = None, check_invariants: 
             if progress:
                 progress((number + share) / len(plan.hosts), host.name)
 
-        machine, checkpoints = _simulate_host(plan, host, report, check_invariants)
+        machine, checkpoints = _simulate_host(plan, host, report, check_invariants, for_traces)
         hosts.append(collect_host(host, machine, checkpoints.kept()))
         vms |= {vm.name: vm for vm in collect_vms(host, machine)}
     seconds = time.perf_counter() - started
@@ -58,9 +61,9 @@ def needs_compiling(plan: Plan) -> bool:
 
 
 def _simulate_host(
-    plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool
+    plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
 ) -> tuple[at.Machine, Checkpoints]:
-    inputs = load_inputs(phase.trace for phase in host.phases if phase.trace)
+    inputs = load_inputs((phase.trace for phase in host.phases if phase.trace), for_traces)
     machine = build(host, plan.scenario.seed, inputs)
     checkpoints = Checkpoints(SUBSYSTEMS)
     epoch = 0

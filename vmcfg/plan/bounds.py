@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan
-from vmcfg.scenario.spec import Region, Vm, Workload
+from vmcfg.scenario import trace_files
+from vmcfg.scenario.spec import Region, Trace, Vm, Workload
 
 TABLE_BITS = 9
 VPN_BYTES = 8  # of an entry in a trace's page list
-RECORD_BYTES = 4
+MOST_PAGES = {  # pages that so many bytes of a plain trace file can name
+    "lackey": (2, 1),  # " L f,65536" and a line end are 11 bytes and touch 17 pages
+    "records": (1, 4),
+    "oracle_general": (1, 24),
+    "champsim": (7, 64),
+    "u64": (1, 8),
+    "csv": (1, 2),  # a digit and a line end
+}
 
 
 def max_tables(vm: Vm, workload: Workload, levels: int) -> int:
@@ -39,16 +47,17 @@ def _tables_of(region: Region, levels: int) -> int:
     )
 
 
-def _trace_pages(trace: object) -> int:
-    """Bound the distinct pages of a trace by its page list, or by its records; compressed files tell nothing."""
-    path = getattr(trace, "vpn_path", None) or getattr(trace, "path", None)
-    if path is None or not path.exists():
+def _trace_pages(trace: Trace) -> int:
+    """Bound the distinct pages of a trace by its page list, or by its length; compressed files tell nothing."""
+    path = trace.vpn_path or trace.path
+    if not path.exists():
         return UNLIMITED
     with path.open("rb") as file:
-        head = file.read(6)
-    if head[:2] == b"\x1f\x8b" or head[:4] == b"\x28\xb5\x2f\xfd" or head[:6] == b"\xfd7zXZ\x00":
+        head = file.read(trace_files.HEAD_BYTES)
+    if trace_files.compression(head):
         return UNLIMITED
-    return int(path.stat().st_size // (VPN_BYTES if getattr(trace, "vpn_path", None) else RECORD_BYTES))
+    pages, size = (1, VPN_BYTES) if trace.vpn_path else MOST_PAGES[trace.format]
+    return -(-path.stat().st_size // size) * pages
 
 
 def _vcpu_touches(host: HostPlan, number: int) -> int:

@@ -10,6 +10,9 @@ from attrs import frozen
 
 from vmcfg.scenario.spec import Region, Trace
 from vmcfg.workload.traces import read
+from vmcfg.workload.traces.fault import bad_trace
+
+VPN_BITS = 36  # four levels of nine bits
 
 Key = tuple[Path, Path | None, str]
 
@@ -52,17 +55,36 @@ def key_of(trace: Trace) -> Key:
     return trace.path, trace.vpn_path, trace.format
 
 
-def load_inputs(traces: Iterable[Trace]) -> Inputs:
-    """Read each distinct trace once. Raises TraceError for a file that is not whole."""
+def load_inputs(traces: Iterable[Trace], most_bytes: int | None = None) -> Inputs:
+    """Read each distinct trace once, into `most_bytes` at most if there is such a limit.
+
+    Raises TraceError for a file that is not whole, one that holds more than fits, and one with pages that guests of
+    this version cannot map.
+    """
     distinct = {key_of(trace): trace for trace in traces}
     places: dict[Key, Place] = {}
-    records, vpns = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
+    records, vpns = [], []
     first = first_index = 0
     for key, trace in distinct.items():
-        data = read(trace)
+        data = read(trace, most_bytes)
+        _check_reach(trace, data.vpns)
+        if most_bytes is not None:
+            most_bytes -= data.held_bytes
         places[key] = Place(first, len(data.records), first_index, len(data.vpns))
         records.append(data.records)
         vpns.append(data.vpns)
         first += len(data.records)
         first_index += len(data.vpns)
-    return Inputs(np.concatenate(records), np.concatenate(vpns), places)
+    return Inputs(_joined(records, np.uint32), _joined(vpns, np.int64), places)
+
+
+def _check_reach(trace: Trace, vpns: np.ndarray) -> None:
+    highest = int(vpns.max())
+    if highest >> VPN_BITS:
+        expected = f"a page below 2^{VPN_BITS}, which four levels of page tables can map"
+        raise bad_trace(trace.file, "", f"page {highest:#x}", expected)
+
+
+def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+    """Return all parts as one array; a single one is not copied, because a trace may fill most of the memory."""
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype), *parts])

@@ -48,9 +48,17 @@ class TraceData:
     writes: int
     fetches: int
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the two arrays take."""
+        return self.records.nbytes + self.vpns.nbytes
 
-def read(trace: Trace) -> TraceData:
-    """Read all of a trace, or raise a TraceError that says where and why not."""
+
+def read(trace: Trace, most_bytes: int | None = None) -> TraceData:
+    """Read all of a trace, or raise a TraceError that says where and why not.
+
+    `most_bytes` bounds the memory that its records and pages may take: a small compressed file can hold any number.
+    """
     vpns = _page_numbers(trace)
     source = _source(trace.file, trace.path, trace.format)
     interner = Interner()
@@ -58,6 +66,8 @@ def read(trace: Trace) -> TraceData:
     for pages, kinds in FORMATS[trace.format](source):
         if vpns is not None:
             pages = records.mapped(pages, vpns, source, interner.record_count)
+        if most_bytes is not None and interner.bytes_with(len(pages)) > most_bytes:
+            raise _too_large(trace.file, interner.record_count, most_bytes)
         interner.add(pages, kinds)
         counts += np.bincount(kinds, minlength=3)
         if interner.page_count > MAX_PAGES:
@@ -67,6 +77,11 @@ def read(trace: Trace) -> TraceData:
     fetches, reads, writes = (int(count) for count in counts)
     sha256 = source.sha256(*([trace.vpn_path] if trace.vpn_path else []))
     return TraceData(*interner.take(), "full", sha256, reads, writes, fetches)
+
+
+def _too_large(file: str, count: int, most_bytes: int) -> TraceError:
+    found = f"more records than fit into {most_bytes} bytes ({count} have been read)"
+    return TraceError("over_limit", f"{file}: found {found}, expected a shorter trace; allow more with --limit")
 
 
 def _page_numbers(trace: Trace) -> np.ndarray | None:

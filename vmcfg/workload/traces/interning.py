@@ -32,6 +32,11 @@ class Interner:
         )
         self.record_count += len(pages)
 
+    def bytes_with(self, more: int) -> int:
+        """Return the memory that this would take after `more` accesses, should each be to a new page."""
+        records, vpns, slots = self._lengths(more)
+        return records * self._records.itemsize + vpns * self._vpns.itemsize + slots * self._slots.itemsize
+
     def take(self) -> tuple[np.ndarray, np.ndarray]:
         """Return (records, vpns), cut to their lengths. The interner is empty-handed afterwards."""
         self._records.resize(self.record_count, refcheck=False)
@@ -40,13 +45,23 @@ class Interner:
 
     def _make_room(self, more: int) -> None:
         # Growing in place lets the C library move whole pages of memory, so no second copy of the trace exists.
-        if self.record_count + more > len(self._records):
-            self._records.resize(2 * (self.record_count + more), refcheck=False)
-        if self.page_count + more > len(self._vpns):
-            self._vpns.resize(2 * (self.page_count + more), refcheck=False)
-        if 2 * (self.page_count + more) > len(self._slots):
-            self._slots = np.zeros(1 << (4 * (self.page_count + more) - 1).bit_length(), np.int32)
+        records, vpns, slots = self._lengths(more)
+        if records > len(self._records):
+            self._records.resize(records, refcheck=False)
+        if vpns > len(self._vpns):
+            self._vpns.resize(vpns, refcheck=False)
+        if slots > len(self._slots):
+            self._slots = np.zeros(slots, np.int32)
             fill_slots(self._slots, self._vpns, self.page_count)
+
+    def _lengths(self, more: int) -> tuple[int, int, int]:
+        """Return how long records, vpns and slots have to be: as they are, or half as long again as is needed now."""
+        records, pages = self.record_count + more, self.page_count + more
+        return (
+            len(self._records) if records <= len(self._records) else records * 3 // 2,
+            len(self._vpns) if pages <= len(self._vpns) else pages * 3 // 2,
+            len(self._slots) if 2 * pages <= len(self._slots) else 1 << (4 * pages - 1).bit_length(),
+        )
 
 
 @kernel
