@@ -18,7 +18,7 @@ from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import native, nested
-from vmcfg.mmu.walks import GUEST_PAGE_FAULT, NESTED
+from vmcfg.mmu.walks import GUEST_PAGE_FAULT, NESTED, walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.vmm.verbs import violation
@@ -47,7 +47,7 @@ def second_lookup(stores, first, second, vpn, tag):
 def dirty_walk(m, core, vcpu, vpn, mode):
     """Set D for a store that hit an entry without it: in the tables, and in both TLBs. Returns the raw walk cycles."""
     _, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits = walk(
-        m, core, vcpu, vpn, mode, True, True, False
+        m, walker_of(m, core, vcpu), vpn, mode, True, True, False
     )
     row = m.vcpu[vcpu, at.ROW]
     m.counters[row, Event.DIRTY_WALKS] += 1
@@ -77,11 +77,11 @@ def fault(m, core, vcpu, vpn, end, ppn, refs):
 
 
 @kernel
-def walk(m, core, vcpu, vpn, mode, is_store, is_quiet, is_lean):
+def walk(m, walker, vpn, mode, is_store, is_quiet, is_lean):
     """Walk as the host's mode does."""
     if mode == NESTED:
-        return nested.walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean)
-    return native.walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean)
+        return nested.walk(m, walker, vpn, is_store, is_quiet, is_lean)
+    return native.walk(m, walker, vpn, is_store, is_quiet, is_lean)
 
 
 @kernel
@@ -111,12 +111,10 @@ def count_hits(m, row, guest_hits, host_hits, nested_hits):
 
 
 @kernel
-def may_run_short(m, vcpu):
+def may_run_short(m, walker):
     """Tell whether pages or frames are so few that an access could stop half-way: then `shortage` decides."""
-    process = m.vcpu[vcpu, at.PROCESS]
-    pages = m.guests.vm[m.vcpu[vcpu, at.VM], at.GUEST_FREE]
     is_short = m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]
-    return is_short or pages <= m.guests.process[process, at.GUEST_LEVELS]
+    return is_short or m.guests.vm[walker.vm, at.GUEST_FREE] <= walker.levels
 
 
 @part

@@ -17,23 +17,23 @@ NEAR = 12
 
 
 @kernel
-def look_ahead(m, vcpu, process, position, end):
+def look_ahead(m, walker, vcpu, position, end):
     """Prefetch for the accesses FAR and NEAR behind `position` in the vCPU's buffer."""
     if position + FAR < end:
-        slot = _leaf_slot(m, process, m.work.buffer[vcpu, position + FAR] & at.VPN_MASK)
+        slot = _leaf_slot(m, walker, m.work.buffer[vcpu, position + FAR] & at.VPN_MASK)
         m.work.ahead[(position + FAR) & (at.AHEAD - 1)] = slot
         prefetch(m.guests.tables, slot)
     entry = m.guests.tables[m.work.ahead[(position + NEAR) & (at.AHEAD - 1)]]
-    gpid = m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE] + page_of(entry)
+    gpid = walker.base + page_of(entry)
     prefetch(m.host.pmap, gpid)
     prefetch(m.host.state, gpid)
 
 
 @kernel
-def _leaf_slot(m, process, vpn):
+def _leaf_slot(m, walker, vpn):
     """Return the leaf slot of a page, or that of the first absent entry on the way."""
-    slot = slot_in_table(m.guests.process[process, at.ROOT_TABLE], vpn, m.guests.process[process, at.GUEST_LEVELS])
-    for level in range(m.guests.process[process, at.GUEST_LEVELS] - 1, 0, -1):
+    slot = slot_in_table(walker.root_table, vpn, walker.levels)
+    for level in range(walker.levels - 1, 0, -1):
         entry = m.guests.tables[slot]
         if entry & at.PRESENT == 0:
             return slot

@@ -28,7 +28,7 @@ from vmcfg.hardware.assoc import SETS, find, geometry, is_dirty, set_of, tag_of,
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
-from vmcfg.mmu.walks import COMPLETE
+from vmcfg.mmu.walks import COMPLETE, walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.workload import generate as work
 from vmcfg.workload.generate import generate
@@ -58,7 +58,7 @@ def take_turn(m, core, vcpu, stop, until, mode, is_lean):
 def stretch(m, core, vcpu, halt, left, mode, is_lean):
     """Simulate up to `left` buffered accesses while the clock is before `halt`."""
     phase = m.vcpu[vcpu, at.PHASE]
-    space = m.vcpu[vcpu, at.PROCESS]
+    walker = walker_of(m, core, vcpu)
     base = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS]
     l2_cost = m.cost[at.L2_HIT]
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
@@ -81,12 +81,12 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
             if clock >= halt:
                 break
         if looks_ahead:
-            look_ahead(m, vcpu, space, position, end)
+            look_ahead(m, walker, vcpu, position, end)
         access = buffer[vcpu, position]
         vpn = access & at.VPN_MASK
         kind = (access >> at.KIND_SHIFT) & 3
         first = fetches if kind == at.FETCH else data
-        tag = tag_of(space, vpn)
+        tag = tag_of(walker.process, vpn)
         index = set_of(first, vpn)
         way = find(stores, first, index, tag)
         cycles = np.int64(0)
@@ -100,13 +100,13 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
                 l2_hits += 1
                 clock += l2_cost
             else:
-                if may_run_short(m, vcpu):
+                if may_run_short(m, walker):
                     why = shortage(m, vcpu, vpn)
                     if why != DONE:
                         break
                 while True:
                     how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested = walk(
-                        m, core, vcpu, vpn, mode, kind == at.STORE, False, is_lean
+                        m, walker, vpn, mode, kind == at.STORE, False, is_lean
                     )
                     cycles += walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested)
                     guest_hits += by_guest

@@ -25,18 +25,16 @@ from vmcfg.vmm import machine as at
 
 
 @kernel
-def walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean):
+def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     """Walk the guest table for one page; a quiet walk (for D alone) changes nothing in the walk caches.
 
     Returns what `mmu.walks` says that a walk returns.
     """
-    process = m.vcpu[vcpu, at.PROCESS]
-    levels = m.guests.process[process, at.GUEST_LEVELS]
-    caches = core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, levels, process, vpn, is_quiet, is_lean)
-    hits = np.int64(level <= levels)
+    caches = walker.core * STORES + GUEST_WALK
+    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.process, vpn, is_quiet, is_lean)
+    hits = np.int64(level <= walker.levels)
     if not hits:
-        table = m.guests.process[process, at.ROOT_TABLE]
+        table = walker.root_table
     level -= 1
     refs = np.int64(0)
     while True:
@@ -48,7 +46,7 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean):
             break
         table = entry >> at.CHILD_SHIFT
         if not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, process, vpn, table, is_lean)
+            fill_walk_cache(m.stores, caches + level, level, walker.process, vpn, table, is_lean)
         level -= 1
-    frame = np.int64(m.host.pmap[m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE] + page_of(entry)])
+    frame = np.int64(m.host.pmap[walker.base + page_of(entry)])
     return COMPLETE, frame, is_dirty_entry(entry), refs, np.int64(0), hits, np.int64(0), np.int64(0)

@@ -36,17 +36,14 @@ from vmcfg.vmm import machine as at
 
 
 @kernel
-def walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean):
+def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     """Walk both tables for one page; a quiet walk (for D alone) changes nothing in the walk caches.
 
     Returns what `mmu.walks` says that a walk returns.
     """
-    process = m.vcpu[vcpu, at.PROCESS]
-    vm = m.vcpu[vcpu, at.VM]
-    levels = m.guests.process[process, at.GUEST_LEVELS]
-    caches = core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, levels, process, vpn, is_quiet, is_lean)
-    has_frame = level <= levels  # a combined entry leads to the next table's frame
+    caches = walker.core * STORES + GUEST_WALK
+    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.process, vpn, is_quiet, is_lean)
+    has_frame = level <= walker.levels  # a combined entry leads to the next table's frame
     guest_hits = np.int64(has_frame)
     host_hits = np.int64(0)
     nested_hits = np.int64(0)
@@ -55,13 +52,13 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean):
     ppn = np.int64(0)
     is_dirty = np.int64(0)
     if not has_frame:
-        table = m.guests.process[process, at.ROOT_TABLE]
-        ppn = m.guests.process[process, at.ROOT_PPN]
+        table = walker.root_table
+        ppn = walker.root_ppn
     level -= 1
     end = COMPLETE
     while True:
         if not has_frame:
-            is_present, refs, hit, nested_hit = _translate(m, core, vm, ppn, level > 0, is_store, is_quiet, is_lean)
+            is_present, refs, hit, nested_hit = _translate(m, walker, ppn, level > 0, is_store, is_quiet, is_lean)
             host_refs += refs
             host_hits += hit
             nested_hits += nested_hit
@@ -81,11 +78,11 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean):
         if level == 1:
             is_dirty = is_dirty_entry(entry)
         elif not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, process, vpn, table, is_lean)
+            fill_walk_cache(m.stores, caches + level, level, walker.process, vpn, table, is_lean)
         level -= 1
     frame = ppn
     if end == COMPLETE:
-        gpid = m.guests.vm[vm, at.BASE] + ppn
+        gpid = walker.base + ppn
         frame = np.int64(m.host.pmap[gpid])
         if m.cost[at.HAS_EPT_AD] and m.host.state[gpid] & at.HOST_DIRTY == 0:
             is_dirty = np.int64(0)
@@ -93,27 +90,27 @@ def walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean):
 
 
 @kernel
-def _translate(m, core, vm, ppn, is_table, is_store, is_quiet, is_lean):
+def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     """Walk the host table for one guest page. Returns (is it present, references, walk-cache hits, nested TLB hits)."""
-    if is_table and _probe_nested_tlb(m, core, vm, ppn, is_quiet, is_lean):
+    if is_table and _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
         return True, np.int64(0), np.int64(0), np.int64(1)
-    caches = core * STORES + HOST_WALK
-    level, _ = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, vm, ppn, is_quiet, is_lean)
+    caches = walker.core * STORES + HOST_WALK
+    level, _ = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, walker.vm, ppn, is_quiet, is_lean)
     hits = np.int64(level <= at.HOST_LEVELS)
     refs = np.int64(0)
     for below in range(level - 1, 1, -1):
         refs += 1
-        child = np.int64(m.host.ept[m.guests.vm[vm, at.EPT + below] + walk_key(ppn, below)])
+        child = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)])
         if child == 0:
             return False, refs, hits, np.int64(0)
         if not is_quiet:
-            fill_walk_cache(m.stores, caches + below, below, vm, ppn, child, is_lean)
-    gpid = m.guests.vm[vm, at.BASE] + ppn
+            fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, child, is_lean)
+    gpid = walker.base + ppn
     if m.host.state[gpid] & at.KIND_MASK != at.PRIVATE:
         return False, refs + 1, hits, np.int64(0)
     _mark(m, gpid, is_table, is_store)
     if is_table and not is_quiet:
-        _fill_nested_tlb(m, core, vm, ppn, np.int64(m.host.pmap[gpid]), is_lean)
+        _fill_nested_tlb(m, walker, ppn, np.int64(m.host.pmap[gpid]), is_lean)
     return True, refs + 1, hits, np.int64(0)
 
 
@@ -130,19 +127,19 @@ def _mark(m, gpid, is_table, is_store):
 
 
 @kernel
-def _probe_nested_tlb(m, core, vm, ppn, is_quiet, is_lean):
-    built = geometry(m.stores, core * STORES + NESTED_TLB, is_lean)
+def _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
+    built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean)
     if built[SETS] == 0:
         return False
     index = set_of(built, ppn)
-    way = find(m.stores, built, index, tag_of(vm, ppn))
+    way = find(m.stores, built, index, tag_of(walker.vm, ppn))
     if way >= 0 and not is_quiet:
         touch(m.stores, built, index, way)
     return way >= 0
 
 
 @kernel
-def _fill_nested_tlb(m, core, vm, ppn, mpn, is_lean):
-    built = geometry(m.stores, core * STORES + NESTED_TLB, is_lean)
+def _fill_nested_tlb(m, walker, ppn, mpn, is_lean):
+    built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean)
     if built[SETS]:
-        fill(m.stores, built, set_of(built, ppn), tag_of(vm, ppn), mpn, 0)
+        fill(m.stores, built, set_of(built, ppn), tag_of(walker.vm, ppn), mpn, 0)

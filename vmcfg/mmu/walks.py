@@ -1,6 +1,6 @@
 """What the walkers of all modes share: what a walk returns, and the guest's half of it.
 
-Every mode's `walk(m, core, vcpu, vpn, is_store, is_quiet, is_lean)` returns eight integers:
+Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns eight integers:
 
     (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits)
 
@@ -9,6 +9,8 @@ none after a violation. D is what a TLB entry filled by this walk may keep.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +22,39 @@ from vmcfg.vmm import machine as at
 # How a walk ends.
 COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION = range(3)
 
+
+class Walker(NamedTuple):
+    """Who walks: what a vCPU's walks have in common, read once and kept in registers."""
+
+    core: int
+    process: int  # also the tag of its linear and combined mappings
+    vm: int  # also the tag of its guest-physical mappings
+    levels: int  # of the guest's table
+    root_table: int
+    root_ppn: int
+    base: int  # gpid of the VM's page 0
+
+
 # MMU modes, as the loop knows them.
 NATIVE, NESTED = range(2)
 MODES = {"native": NATIVE, "nested": NESTED}
+
+
+@kernel
+def walker_of(m, core, vcpu):
+    """Return the walker of a vCPU on its core."""
+    process = m.vcpu[vcpu, at.PROCESS]
+    vm = m.vcpu[vcpu, at.VM]
+    tables = m.guests.process
+    return Walker(
+        core,
+        process,
+        vm,
+        tables[process, at.GUEST_LEVELS],
+        tables[process, at.ROOT_TABLE],
+        tables[process, at.ROOT_PPN],
+        m.guests.vm[vm, at.BASE],
+    )
 
 
 @kernel
