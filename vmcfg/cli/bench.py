@@ -52,7 +52,11 @@ def _sizes_and_starts() -> list[tuple[str, str, str]]:
     quickstart = str(Path(scenario_directory()) / "quickstart.yaml")
     commands = {"vmcfg --help": ["--help"], "vmcfg validate quickstart": ["validate", quickstart]}
     starts = [
-        (f"{name}, over bare Python", f"{(start_up_seconds(['-m', 'vmcfg', *words], 5) - bare) * 1000:.0f} ms", "150 ms")
+        (
+            f"{name}, over bare Python",
+            f"{(start_up_seconds(['-m', 'vmcfg', *words], 5) - bare) * 1000:.0f} ms",
+            "150 ms",
+        )
         for name, words in commands.items()
     ]
     sizes = [(f"bytes per guest page, {mode}", f"{bytes_per_page(mode):.1f}", "24") for mode in ("native", "nested")]

@@ -75,7 +75,9 @@ def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_reti
 def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean):
     c = m.core
     while c[core, at.CLOCK] < stop:
-        _join_woken(m, core)
+        if not c[core, at.IS_STOPPED]:  # a turn that goes on is still the same turn: nobody joins
+            _join_woken(m, core)
+        c[core, at.IS_STOPPED] = 0
         if c[core, at.QUEUED] == 0:
             c[core, at.CLOCK] = min(stop, _next_wake(m, core))
             continue
@@ -87,6 +89,7 @@ def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean):
         if why == WORK_ENDED:
             _leave(m, core, vcpu)
         elif why != DONE:
+            c[core, at.IS_STOPPED] = 1
             return why
     _rotate(m, core)
     return DONE

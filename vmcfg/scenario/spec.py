@@ -174,7 +174,7 @@ class Vm:
 
 @frozen
 class Scenario:
-    name: str  # the file's stem
+    name: str = field(eq=False)  # the file's stem
     path: Path | None = field(eq=False)
     metadata: Metadata = field(eq=False)
     seed: int

@@ -102,8 +102,8 @@ WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 
 # core[core, field]
-CLOCK, LAST_RUN, HEAD, HELD_SINCE, QUEUED = range(5)
-CORE_FIELDS = 5
+CLOCK, LAST_RUN, HEAD, HELD_SINCE, QUEUED, IS_STOPPED = range(6)  # IS_STOPPED: inside its head's turn
+CORE_FIELDS = 6
 NOBODY = -1
 
 # sched[field]
