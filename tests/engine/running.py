@@ -1,0 +1,61 @@
+"""A machine built by hand and driven step by step: what `simulate` does in one go, for tests that look inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from vmcfg.engine import loop
+from vmcfg.engine.access import ALL_FINISHED, DONE
+from vmcfg.engine.build import build
+from vmcfg.plan import compile_plan
+from vmcfg.plan.model import HostPlan
+from vmcfg.scenario.spec import Scenario
+from vmcfg.vmm import machine as at
+from vmcfg.workload.inputs import load_inputs
+
+HINTS = {at.IS_WALK_HEAVY}  # of a vCPU's fields: says whether to look ahead, and nothing depends on it
+
+
+def machines_of(scenario: Scenario) -> list[tuple[HostPlan, at.Machine]]:
+    """Return each host with its machine at t = 0."""
+    plan = compile_plan(scenario)
+    return [
+        (host, build(host, scenario.seed, load_inputs(phase.trace for phase in host.phases if phase.trace)))
+        for host in plan.hosts
+    ]
+
+
+def run_to_the_end(host: HostPlan, machine: at.Machine) -> None:
+    """Run until all work is done, or to the end of the run."""
+    why = loop.run(machine, host.run_end)
+    assert why in (DONE, ALL_FINISHED)
+
+
+def is_over(host: HostPlan, machine: at.Machine) -> bool:
+    return machine.sched[at.UNFINISHED] == 0 or machine.sched[at.NOW] >= host.run_end
+
+
+def state_of(machine: at.Machine) -> dict[str, np.ndarray]:
+    """Return a copy of every array of a machine by its dotted name, hints left out."""
+    arrays = dict(_arrays("", machine))
+    arrays["vcpu"][:, sorted(HINTS)] = 0
+    del arrays["work.ahead"]
+    return arrays
+
+
+def assert_same_state(expected: dict[str, np.ndarray], machine: at.Machine) -> None:
+    """Every array is the same, to the last byte."""
+    found = state_of(machine)
+    assert expected.keys() == found.keys()
+    assert [] == [name for name in expected if expected[name].tobytes() != found[name].tobytes()]
+
+
+def _arrays(prefix: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    for name, field in zip(value._fields, value, strict=True):
+        if isinstance(field, tuple):
+            yield from _arrays(f"{prefix}{name}.", field)
+        else:
+            yield prefix + name, field.copy()
