@@ -24,11 +24,12 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(path: Path | str, sets: Sequence[str] = ()) -> Experiment:
-    """Load and check a scenario file; `sets` are edits such as `mmu.mode=native`.
+def load(path: Path | str, sets: Sequence[str] = (), compare: str | None = None) -> Experiment:
+    """Load and check a scenario file; `sets` are edits such as `mmu.mode=native`, `compare` makes variants of it:
+    `mmu.mode=native,nested`.
 
     Returns an Experiment to plan and run. Raises vmcfg.errors.InvalidScenario, which holds all faults.
     """
     from vmcfg import api
 
-    return api.load(path, sets)
+    return api.load(path, sets, compare)

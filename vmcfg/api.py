@@ -16,25 +16,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmcfg import scenario as front
+from vmcfg.errors import RunFailed
 from vmcfg.metrics import checks
 from vmcfg.metrics.result import RunResult
 from vmcfg.plan import Plan, compile_plan, limits
 from vmcfg.plan.model import HostPlan, VmPlan
 from vmcfg.scenario.spec import Scenario
-from vmcfg.tables import Table, build
+from vmcfg.tables import KINDS, Table, build, claims, comparison
 
 if TYPE_CHECKING:
+    from vmcfg.tables.claims import Judged
     from vmcfg.tables.formats import Report
 
 Progress = Callable[[float, str], None]  # fraction done, host
 
 
 class Outcome:
-    """What a run left behind: `tables` by name, the `digest` of the experiment, and the plain `result`."""
+    """What a run left behind: `tables` by name, the `digest` of the experiment, and the plain `result`.
 
-    def __init__(self, plan: Plan, result: RunResult):
+    `variants` are the outcomes of a comparison, by value. `error` is the one with which the run was expected to fail,
+    and did; there is no result then.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        result: RunResult,
+        variants: Mapping[str, Outcome] | None = None,
+        error: RunFailed | None = None,
+    ):
         self.plan = plan
         self.result = result
+        self.variants = variants or {}
+        self.error = error
 
     @property
     def scenario(self) -> Scenario:
@@ -48,13 +62,36 @@ class Outcome:
     @cached_property
     def tables(self) -> Mapping[str, Table]:
         """Every table there is; `tables:` in the scenario only picks what is printed and kept as golden."""
-        return build(self.scenario, self.result)
+        tables = {} if self.error else self._measured
+        return {**tables, claims.NAME: claims.table(self.claims)} if self.claims else tables
+
+    @cached_property
+    def claims(self) -> tuple[Judged, ...]:
+        """What came of each claim of the scenario; every one is judged, whatever is printed."""
+        expected = self.scenario.expected_error
+        if expected is None:
+            return tuple(claims.judge(self.scenario.claims, self._measured))
+        place = self.scenario.origins["expect.error"].where
+        return (claims.judge_error(expected, self.error.code if self.error else None, place),)
+
+    @property
+    def failed_claims(self) -> tuple[Judged, ...]:
+        return tuple(judged for judged in self.claims if judged.verdict == claims.FAILED)
+
+    @cached_property
+    def _measured(self) -> dict[str, Table]:
+        tables = build(self.scenario, self.result)
+        if self.variants:
+            compared = {name: (variant.scenario, variant.result) for name, variant in self.variants.items()}
+            tables[comparison.NAME] = comparison.table(compared)
+        return tables
 
     def report(self, tables: Sequence[str] = ()) -> Report:
         """Return the tables named, or those that the scenario asks for, ready to be written in any format."""
         from vmcfg.tables.formats import Report
 
-        chosen = tuple(self.tables[name] for name in tables or self.scenario.tables)
+        always = (name for name in (*self.scenario.tables, comparison.NAME, claims.NAME) if name in self.tables)
+        chosen = tuple(self.tables[name] for name in tables or always)
         return Report(self.scenario.name, self.scenario.metadata.title, self.digest, chosen)
 
     def __repr__(self) -> str:
@@ -75,6 +112,16 @@ class Experiment:
         """Return the compiled pipeline: sizes, stages, parameters and upper bounds. Runs nothing."""
         return self._plan
 
+    def plans(self) -> list[Plan]:
+        """Return all plans that a run simulates, each once: the scenario's own, and those of its variants."""
+        return list({plan.digest: plan for plan in (self._plan, *self._variants.values())}.values())
+
+    def tables(self) -> list[str]:
+        """Return the names of the tables that a run will have."""
+        is_measured = self.scenario.expected_error is None
+        names = list(KINDS) + [comparison.NAME] * (self.scenario.comparison is not None)
+        return names * is_measured + [claims.NAME] * bool(self.scenario.claims or not is_measured)
+
     def run(
         self,
         *,
@@ -83,35 +130,64 @@ class Experiment:
         limit_bytes: int | None = None,
         limit_touches: int = limits.MOST_TOUCHES,
     ) -> Outcome:
-        """Simulate, and check the sums that tie the counters together.
+        """Simulate, and check the sums that tie the counters together; then judge what the scenario claims.
 
-        `limit_bytes` (default: 75 % of the machine's memory) and `limit_touches` bound what the plan may come to
-        need; a run that may exceed them is refused before it starts. Raises RunFailed.
+        `limit_bytes` (default: 75 % of the machine's memory) and `limit_touches` bound what each plan may come to
+        need; a run that may exceed them is refused before it starts. Raises RunFailed, unless the scenario expects
+        that very error.
         """
+        limit_bytes = limits.default_bytes() if limit_bytes is None else limit_bytes
+        for plan in self.plans():
+            limits.refuse_above(plan, limit_bytes, limit_touches)
+        try:
+            results = self._simulate(progress, check_invariants, limit_bytes)
+        except RunFailed as error:
+            expected = self.scenario.expected_error
+            if expected is None or expected.code != error.code:
+                raise
+            return Outcome(self._plan, RunResult((), (), 0.0), error=error)
+        variants = {name: Outcome(plan, results[plan.digest]) for name, plan in self._variants.items()}
+        return Outcome(self._plan, results[self._plan.digest], variants)
+
+    def _simulate(self, progress: Progress | None, check_invariants: bool, limit_bytes: int) -> dict[str, RunResult]:
+        """Run each plan once; results by digest."""
         from vmcfg.engine import simulate
 
-        limit_bytes = limits.default_bytes() if limit_bytes is None else limit_bytes
-        limits.refuse_above(self._plan, limit_bytes, limit_touches)
-        result = simulate(self._plan, progress=progress, check_invariants=check_invariants, limit_bytes=limit_bytes)
-        checks.check(result, rates(self._plan))
-        return Outcome(self._plan, result)
+        plans = self.plans()
+        results: dict[str, RunResult] = {}
+        for number, plan in enumerate(plans):
+            moved = _part(progress, number, len(plans)) if progress else None
+            result = simulate(plan, progress=moved, check_invariants=check_invariants, limit_bytes=limit_bytes)
+            checks.check(result, rates(plan))
+            results[plan.digest] = result
+        return results
 
     @cached_property
     def _plan(self) -> Plan:
         return compile_plan(self.scenario)
 
+    @cached_property
+    def _variants(self) -> dict[str, Plan]:
+        compared = self.scenario.comparison
+        return {name: compile_plan(variant) for name, variant in compared.variants} if compared else {}
+
     def __repr__(self) -> str:
         return f"<vmcfg scenario {self.scenario.name}: {self.scenario.metadata.title}>"
 
 
-def load(path: Path | str, sets: Sequence[str] = ()) -> Experiment:
-    """Load and check a scenario file. Raises InvalidScenario."""
-    return Experiment(front.load(path, sets))
+def load(path: Path | str, sets: Sequence[str] = (), compare: str | None = None) -> Experiment:
+    """Load and check a scenario file; `compare` is for instance `mmu.mode=native,nested`. Raises InvalidScenario."""
+    return Experiment(front.load(path, sets, compare))
 
 
 def rates(plan: Plan) -> dict[str, checks.Rates]:
     """Return what the checks of a run multiply its counters with, by VM."""
     return {vm.vm.name: _rates(host, vm) for host in plan.hosts for vm in host.vms}
+
+
+def _part(progress: Progress, number: int, parts: int) -> Progress:
+    """Move a bar through its n-th part."""
+    return lambda share, host: progress((number + share) / parts, host)
 
 
 def _rates(host: HostPlan, vm: VmPlan) -> checks.Rates:

@@ -136,6 +136,17 @@ def parse_decimal(value: Any) -> str:
     return match[1] + ("." + places if places else "")
 
 
+def parse_tolerance(value: Any) -> tuple[str, str]:
+    """`("share", "0.03")` from `3%`, of the value itself; `("amount", "0.5")` from `0.5`, in its unit."""
+    if isinstance(value, str) and value.endswith("%"):
+        millionths = parse_share(value)
+        return "share", parse_decimal(f"{millionths // MILLION}.{millionths % MILLION:06d}")
+    try:
+        return "amount", parse_decimal(value)
+    except QuantityError:
+        raise QuantityError("a decimal such as 0.5 or a percentage such as 3%") from None
+
+
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "size": parse_size,
     "pages": parse_pages,
@@ -146,6 +157,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "share": parse_share,
     "address": parse_address,
     "decimal": parse_decimal,
+    "tolerance": parse_tolerance,
 }
 
 

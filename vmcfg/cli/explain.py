@@ -42,31 +42,31 @@ def _term(word: str) -> Iterator[str]:
 
 
 def _table(word: str) -> Iterator[str]:
-    from vmcfg.tables import KINDS
+    from vmcfg.tables import EXPLAINED
 
-    if word in KINDS:
-        kind = KINDS[word]
+    if word in EXPLAINED:
+        kind = EXPLAINED[word]
         yield f"table {kind.name}: {kind.definition}"
         for column in kind.columns:
             yield f"  {column.name}{_unit(column.unit)}: {column.definition}"
 
 
 def _columns(word: str) -> Iterator[str]:
-    from vmcfg.tables import KINDS
+    from vmcfg.tables import EXPLAINED
 
-    for kind in KINDS.values():
+    for kind in EXPLAINED.values():
         for column in kind.columns:
             if column.name == word:
                 yield f"column {column.name} of table {kind.name}{_unit(column.unit)}: {column.definition}"
 
 
 def _everything() -> Iterator[str]:
-    from vmcfg.tables import KINDS
+    from vmcfg.tables import EXPLAINED
 
     for term, meaning in TERMS.items():
         yield f"{term}: {meaning}"
     yield ""
-    yield f"Tables: {', '.join(KINDS)}. `vmcfg explain TABLE` lists a table's columns."
+    yield f"Tables: {', '.join(EXPLAINED)}. `vmcfg explain TABLE` lists a table's columns."
 
 
 def _unit(unit: str) -> str:
@@ -75,8 +75,8 @@ def _unit(unit: str) -> str:
 
 def _nearest(word: str) -> str:
     from vmcfg.scenario.suggest import nearest
-    from vmcfg.tables import KINDS
+    from vmcfg.tables import EXPLAINED
 
-    columns = {column.name for kind in KINDS.values() for column in kind.columns}
-    found = nearest(word, [*TERMS, *KINDS, *sorted(columns)])
+    columns = {column.name for kind in EXPLAINED.values() for column in kind.columns}
+    found = nearest(word, [*TERMS, *EXPLAINED, *sorted(columns)])
     return f"; did you mean '{found}'?" if found else ""

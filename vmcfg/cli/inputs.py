@@ -39,20 +39,20 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude", metavar="WORD", action="append", default=[], help="leave out those that match")
 
 
-def scenario(name: str, sets: Sequence[str] = ()) -> Scenario:
+def scenario(name: str, sets: Sequence[str] = (), compare: str | None = None) -> Scenario:
     """Load the scenario that an argument means. Raises InvalidScenario."""
     from vmcfg.scenario import load, loads
 
     if name == STANDARD_INPUT:
-        return loads(_standard_input(), "<stdin>", Path.cwd(), sets)
-    return load(_shipped(name) or name, sets)
+        return loads(_standard_input(), "<stdin>", Path.cwd(), sets, compare)
+    return load(_shipped(name) or name, sets, compare)
 
 
-def experiment(name: str, sets: Sequence[str] = ()) -> Experiment:
+def experiment(name: str, sets: Sequence[str] = (), compare: str | None = None) -> Experiment:
     """Load the scenario that an argument means, ready to be planned and run."""
     from vmcfg.api import Experiment
 
-    return Experiment(scenario(name, sets))
+    return Experiment(scenario(name, sets, compare))
 
 
 def _shipped(name: str) -> Path | None:

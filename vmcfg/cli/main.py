@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import NoReturn
 
 import vmcfg
-from vmcfg.cli import accept, bench, check, explain, plan, run, scenarios, validate
+from vmcfg.cli import accept, bench, check, explain, plan, run, scenarios, trace, validate
 from vmcfg.errors import RunFailed, VmcfgError
 
-COMMANDS: tuple[ModuleType, ...] = (validate, plan, run, check, accept, scenarios, explain, bench)
+COMMANDS: tuple[ModuleType, ...] = (validate, plan, run, check, accept, scenarios, explain, trace, bench)
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 BROKEN_PIPE = 141  # as a shell reports SIGPIPE
@@ -23,7 +23,7 @@ golden tables. `vmcfg COMMAND --help` has examples."""
 
 EXIT_CODES = """exit codes:
   0    fine, nothing differs
-  1    a result differs from its golden
+  1    a result differs from its golden, or a claim failed
   2    the command line is wrong
   3    a scenario is not valid
   4    a run failed

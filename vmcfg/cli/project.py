@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from vmcfg.api import Outcome
 from vmcfg.cli import running
 from vmcfg.errors import VmcfgError
 from vmcfg.golden import project, selection, text
 from vmcfg.golden.project import Project
 from vmcfg.golden.verdict import Verdict
 
+CLAIM_FAILED = 1
 Judge = Callable[[Path, str], Verdict]
 
 
@@ -27,14 +29,23 @@ def each(arguments: argparse.Namespace, judge: Judge) -> tuple[Project, list[tup
     worst = 0
     for candidate in candidates:
         try:
-            golden_text = text.render(running.run(candidate.experiment))
-            verdict = judge(where.golden_of(candidate.path), golden_text)
+            outcome = running.run(candidate.experiment)
+            verdict = judge(where.golden_of(candidate.path), text.render(outcome))
+            if outcome.failed_claims:
+                worst = max(worst, CLAIM_FAILED)
+                verdict = _refuted(verdict, outcome)
         except VmcfgError as error:
             worst = max(worst, error.exit_code)
             verdict = Verdict("invalid" if error.exit_code == 3 else "failed", tuple(str(error).splitlines()))
         tell(candidate.name, verdict)
         verdicts.append((candidate.name, verdict))
     return where, verdicts, worst
+
+
+def _refuted(verdict: Verdict, outcome: Outcome) -> Verdict:
+    """A claim that fails is said first, and makes a verdict bad whatever the golden says."""
+    lines = tuple(f"{judged.place}: claim failed: {judged}" for judged in outcome.failed_claims)
+    return Verdict("refuted" if verdict.is_good else verdict.state, lines + verdict.lines)
 
 
 def tell(name: str, verdict: Verdict) -> None:

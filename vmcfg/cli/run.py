@@ -1,9 +1,13 @@
-"""Run a scenario and show its tables. The same file gives the same digits on every machine."""
+"""Run a scenario and show its tables. The same file gives the same digits on every machine.
+
+Claims of the scenario (`expect:`) are judged by every run and shown in the table claims; a failed one is exit code 1.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,20 +16,29 @@ from vmcfg.errors import UsageError
 from vmcfg.units import QuantityError, parse_count, parse_size
 
 if TYPE_CHECKING:
+    from vmcfg.api import Outcome
     from vmcfg.tables.formats import Report
 
 NAME = "run"
 HELP = "run a scenario and show its tables"
 EXAMPLES = """  vmcfg run scenarios/quickstart.yaml
   vmcfg run scenarios/quickstart.yaml --set mmu.mode=native
+  vmcfg run scenarios/quickstart.yaml --compare mmu.mode=native,nested
   vmcfg run scenarios/quickstart.yaml --format json | python -m json.tool
   vmcfg run scenarios/two_vms.yaml --format csv --out results
 """
+CLAIM_FAILED = 1
+TIMED = (
+    "vmcfg: work that ends by time is not the same in all variants: its totals get no slowdown, "
+    "figures per access and per walk do"
+)
 FORMATS = ("table", "json", "csv", "markdown")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     inputs.add_scenario(parser)
+    help_text = "run variants on the same accesses and compare them, such as mmu.mode=native,nested"
+    parser.add_argument("--compare", metavar="PATH=VALUES", help=help_text)
     parser.add_argument("--format", choices=FORMATS, default="table", help="how to write the tables; default: table")
     parser.add_argument("--tables", metavar="NAMES", type=_names, default=[], help="show these, such as vms,time")
     parser.add_argument("--out", metavar="DIR", type=Path, help="write files there instead of printing")
@@ -38,13 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     from vmcfg.cli import running
-    from vmcfg.tables import KINDS, formats
+    from vmcfg.tables import formats
 
-    for name in arguments.tables:
-        if name not in KINDS:
-            raise UsageError(f"--tables: found '{name}', expected one of {', '.join(KINDS)}")
+    experiment = inputs.experiment(arguments.file, arguments.set, arguments.compare)
+    _check_names(arguments.tables, experiment.tables())
     outcome = running.run(
-        inputs.experiment(arguments.file, arguments.set),
+        experiment,
         check_invariants=arguments.check_invariants,
         limit_bytes=arguments.limit,
         limit_touches=arguments.limit_accesses,
@@ -56,7 +68,27 @@ def execute(arguments: argparse.Namespace) -> int:
         print(formats.as_table(report, _terminal_width()), end="")
     else:
         print(formats.FORMATS[arguments.format](report), end="")
-    return 0
+    return _tell(outcome)
+
+
+def _check_names(asked: Sequence[str], known: Sequence[str]) -> None:
+    for name in asked:
+        if name not in known:
+            raise UsageError(f"--tables: found '{name}', expected one of {', '.join(known)}")
+
+
+def _tell(outcome: Outcome) -> int:
+    """Say what a reader of the tables must know besides; return the exit code."""
+    from vmcfg.tables.comparison import has_timed_work
+
+    sys.stdout.flush()
+    if outcome.error:
+        print(f"vmcfg: the run failed, as expected ({outcome.error.code}): {outcome.error}", file=sys.stderr)
+    if any(has_timed_work(variant.scenario) for variant in outcome.variants.values()):
+        print(TIMED, file=sys.stderr)
+    for judged in outcome.failed_claims:
+        print(f"vmcfg: {judged.place}: claim failed: {judged}", file=sys.stderr)
+    return CLAIM_FAILED if outcome.failed_claims else 0
 
 
 def _write(folder: Path, report: Report, format_name: str) -> None:

@@ -26,7 +26,7 @@ def run(
     from vmcfg.engine import needs_compiling
     from vmcfg.plan.limits import MOST_TOUCHES
 
-    if needs_compiling(experiment.plan()):
+    if any(needs_compiling(plan) for plan in experiment.plans()):
         print(COMPILING, file=sys.stderr, flush=True)
     with _progress(experiment.scenario.name) as progress:
         return experiment.run(

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from attrs import frozen
 
 from vmcfg.golden.text import Block, Golden
-from vmcfg.tables import KINDS
+from vmcfg.tables import KEYS
 
 THERE, NOT_THERE = "present", "absent"
 SMALLEST_PERCENT = Decimal("0.01")
@@ -31,7 +31,7 @@ class Difference:
 
 def differences(expected: Golden, found: Golden) -> list[Difference]:
     """Return all differences: the scenario's digest first, then tables in order. Digests of a run are left out."""
-    listed = list(_digest(expected, found))
+    listed = [*_digest(expected, found), *_error(expected, found)]
     before, now = _tables(expected), _tables(found)
     for name in [*now, *(name for name in before if name not in now)]:
         if name in before and name in now:
@@ -53,6 +53,18 @@ def divergences(expected: Golden, found: Golden) -> list[str]:
 def _digest(expected: Golden, found: Golden) -> Iterator[Difference]:
     if expected.digest != found.digest:
         yield Difference("scenario", "digest", expected.digest, found.digest)
+
+
+def _error(expected: Golden, found: Golden) -> Iterator[Difference]:
+    before, now = _error_text(expected), _error_text(found)
+    if before != now:
+        yield Difference("run", "", before, now)
+
+
+def _error_text(golden: Golden) -> str:
+    """The error with which a run was expected to fail."""
+    errors = (block for block in golden.blocks if block.kind == "error")
+    return next((f"{block.name}: {' '.join(text for (text,) in block.rows)}" for block in errors), "no error")
 
 
 def _tables(golden: Golden) -> dict[str, Block]:
@@ -80,8 +92,7 @@ def _table(expected: Block, found: Block) -> Iterator[Difference]:
 
 def _rows(block: Block) -> dict[str, dict[str, str]]:
     """Return rows by their key in words, such as `vm web, phase 2`."""
-    kind = KINDS.get(block.name)
-    keys = [column.name for column in kind.columns if column.is_key and column.name in block.columns] if kind else []
+    keys = [key for key in KEYS.get(block.name, ()) if key in block.columns]
     rows = [dict(zip(block.columns, row, strict=True)) for row in block.rows]
     named = [", ".join(f"{key} {row[key]}" for key in keys) for row in rows]
     if len(set(named)) < len(rows):

@@ -6,12 +6,14 @@ date, version, host name or path in it: nothing but what the scenario determines
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain, takewhile
 
 from attrs import frozen
 
 from vmcfg.api import Outcome
+from vmcfg.errors import RunFailed
 from vmcfg.metrics.result import HostResult
 from vmcfg.tables import Table
 
@@ -28,7 +30,7 @@ Rows = tuple[tuple[str, ...], ...]
 class Block:
     """A part of a golden file: a table, or the digests of a host."""
 
-    kind: str  # `table` or `digests`
+    kind: str  # `table`, `digests`, or `error`, whose one column is the text
     name: str
     columns: tuple[str, ...]
     rows: Rows
@@ -48,7 +50,8 @@ class GoldenError(ValueError):
 
 def render(outcome: Outcome) -> str:
     """Return the golden text of an outcome."""
-    blocks = [_table_lines(table) for table in outcome.report().tables]
+    blocks = [_error_lines(outcome.error)] if outcome.error else []
+    blocks += [_table_lines(table) for table in outcome.report().tables]
     blocks += [_digest_lines(host) for host in outcome.result.hosts]
     lines = chain([HEAD, f"{DIGEST} {outcome.digest}"], *(["", *block] for block in blocks))
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -62,6 +65,11 @@ def parse(text: str) -> Golden:
     if not lines[1].startswith(DIGEST + " "):
         raise GoldenError(f"line 2: expected '{DIGEST} ' and a digest")
     return Golden(lines[1].removeprefix(DIGEST).strip(), tuple(_blocks(lines)))
+
+
+def _error_lines(error: RunFailed) -> Iterator[str]:
+    yield f"error {error.code}"
+    yield from str(error).splitlines()
 
 
 def _table_lines(table: Table) -> Iterator[str]:
@@ -93,9 +101,11 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
 
 def _block(lines: list[str], first: int) -> Block:
     kind, _, name = lines[0].partition(" ")
-    if kind not in ("table", "digests") or not name:
-        raise GoldenError(f"line {first}: expected 'table NAME' or 'digests HOST'")
-    columns, *rows = (tuple(line.split()) for line in lines[1:])
+    if kind not in ("table", "digests", "error") or not name:
+        raise GoldenError(f"line {first}: expected 'table NAME', 'digests HOST' or 'error CODE'")
+    if kind == "error":
+        return Block(kind, name, ("text",), tuple((line,) for line in lines[1:]))
+    columns, *rows = (tuple(re.split(" {2,}", line.strip())) for line in lines[1:])
     for number, row in enumerate(rows, first + 2):
         if len(row) != len(columns):
             raise GoldenError(f"line {number}: found {len(row)} values, expected {len(columns)}")

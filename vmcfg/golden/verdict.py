@@ -25,7 +25,7 @@ SHOWN_DIFFERENCES = 10
 class Verdict:
     """`state` is one word; `lines` say what differs, each ready to be shown."""
 
-    state: str  # same | differs | missing; from accept: new | changed | unchanged
+    state: str  # same | differs | missing | refuted (a claim failed); from accept: new | changed | unchanged
     lines: tuple[str, ...] = ()
 
     @property

@@ -28,9 +28,21 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"{plan.scenario.name}: {plan.scenario.metadata.title}"
     yield f"digest {plan.digest}"
     yield f"seed   {plan.scenario.seed}"
+    yield from _asked(plan.scenario)
     for host in plan.hosts:
         yield from ("", f"host {host.name}", *_indented(_host(plan.scenario, host)))
     yield from ("", "upper bounds", *_indented(_bounds(plan)))
+
+
+def _asked(scenario: Scenario) -> Iterator[str]:
+    """What is made of the run: variants beside it, claims about it."""
+    if scenario.comparison:
+        names = ", ".join(name for name, _ in scenario.comparison.variants)
+        yield f"compare {scenario.comparison.path}: {names}; each is run, and what follows is the scenario as written"
+    if scenario.expected_error:
+        yield f"expect error {scenario.expected_error.code}"
+    if scenario.claims:
+        yield f"expect {_some(len(scenario.claims), 'claim')}, judged at the end"
 
 
 def _host(scenario: Scenario, host: HostPlan) -> Iterator[str]:

@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from vmcfg.scenario.spec import Scenario
 
 
-def load(path: Path | str, sets: Sequence[str] = ()) -> Scenario:
+def load(path: Path | str, sets: Sequence[str] = (), compare: str | None = None) -> Scenario:
     """Loads, checks and completes a scenario file; `sets` are edits such as `run.epoch=10ms`.
+
+    `compare`, such as `mmu.mode=native,nested`, takes the place of the scenario's own `compare:`.
 
     Raises InvalidScenario, which holds all faults with their positions.
     """
     from vmcfg.scenario import loading
 
-    return loading.load(path, sets)
+    return loading.load(path, sets, compare)
 
 
 def loads(
-    text: str, name: str = "<text>", directory: Path | str | None = None, sets: Sequence[str] = ()
-) -> Scenario:
+    text: str, name: str = "<text>", directory: Path | str | None = None, sets: Sequence[str] = (),
+    compare: str | None = None,
+) -> Scenario:  # fmt: skip
     """Does the same for a text. `name` stands for the file in errors; trace files are relative to `directory`."""
     from vmcfg.scenario import loading
 
-    return loading.loads(text, name, directory, sets)
+    return loading.loads(text, name, directory, sets, compare)

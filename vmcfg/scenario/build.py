@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vmcfg.scenario import spec
+from vmcfg.scenario.claims import claims
 from vmcfg.scenario.layout import Instance, instances, own_region, regions
 from vmcfg.scenario.settings import Settings
 
@@ -14,9 +15,10 @@ LEVELS = {"pde": 2, "pdpte": 3, "pml4e": 4}
 
 def build(
     name: str, path: Path | None, directory: Path, settings: Settings, picked: dict[str, str],
-    assumed: dict[str, tuple[str, ...]], origins: dict[str, spec.Origin],
+    assumed: dict[str, tuple[str, ...]], origins: dict[str, spec.Origin], variants: dict[str, spec.Scenario],
 ) -> spec.Scenario:
-    """Makes the Scenario of settings in which no check found a fault."""
+    """Makes the Scenario of settings in which no check found a fault; `variants` are those of its comparison."""
+    expect = settings["expect"] or []
     return spec.Scenario(
         name=name,
         path=path,
@@ -28,6 +30,9 @@ def build(
         workloads=tuple(_workload(workload, given, directory) for workload, given in settings["workloads"].items()),
         tables=tuple(settings["tables"]),
         origins=origins,
+        claims=claims(expect, origins) if isinstance(expect, list) else (),
+        expected_error=spec.ExpectedError(expect["error"], expect["source"]) if isinstance(expect, dict) else None,
+        comparison=spec.Comparison(next(iter(settings["compare"])), tuple(variants.items())) if variants else None,
     )
 
 

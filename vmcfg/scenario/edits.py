@@ -47,13 +47,26 @@ def apply(root: Node, sets: Sequence[str]) -> tuple[Edited, list[Diagnostic]]:
         source = Source(SET, split_lines(text), number)
         try:
             edited = _edit(edited, text, source)
-            edited = evolve(edited, root=_without_short_forms(edited.root))
         except Unreadable as unreadable:
             diagnostics += unreadable.diagnostics
         except _Refused as why:
-            place = Mark(source, 0, why.column, why.width).place()
-            diagnostics.append(Diagnostic(place, "", "set", why.message, why.hint))
+            diagnostics.append(_refusal(Mark(source, 0, 0, 1), why))
     return edited, diagnostics
+
+
+def put(edited: Edited, path: str, node: Node, key: Mark) -> tuple[Edited, list[Diagnostic]]:
+    """Puts a value at a dotted path, short forms included; `key` is where the path is written."""
+    try:
+        if not is_path(path):
+            raise _Refused(0, key.width, f"found '{path}', expected a path such as mmu.mode")
+        return _put_everywhere(edited, path.split("."), node, key), []
+    except _Refused as why:
+        return edited, [_refusal(key, why)]
+
+
+def is_path(text: str) -> bool:
+    """Tells whether a text is names with dots between."""
+    return re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", text) is not None
 
 
 def _without_short_forms(root: Node) -> Node:
@@ -73,14 +86,24 @@ def _names(root: Node, section: str) -> list[str]:
 
 def _edit(edited: Edited, text: str, source: Source) -> Edited:
     path, equals, value = text.partition("=")
-    if len(source.lines) > 1 or not equals or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", path):
+    if len(source.lines) > 1 or not equals or not is_path(path):
         raise _Refused(0, len(source.lines[0]), "found no path=value, expected for instance run.epoch=10ms")
     node = read_value(source, value, len(path) + 1)
     key = Mark(source, 0, 0, len(path))
-    edited = _with_instance(edited, path.split("."))
-    for steps in _meant(edited, path.split(".")):
+    return _put_everywhere(edited, path.split("."), node, key)
+
+
+def _refusal(key: Mark, why: _Refused) -> Diagnostic:
+    place = evolve(key, column=key.column + why.column, width=why.width).place()
+    return Diagnostic(place, "", "set", why.message, why.hint)
+
+
+def _put_everywhere(edited: Edited, path: list[str], node: Node, key: Mark) -> Edited:
+    """Puts a value at all places that a path means, short forms written out."""
+    edited = _with_instance(edited, path)
+    for steps in _meant(edited, path):
         edited = evolve(edited, root=_put(edited.root, steps, node, key))
-    return edited
+    return evolve(edited, root=_without_short_forms(edited.root))
 
 
 def _with_instance(edited: Edited, steps: list[str]) -> Edited:
@@ -148,7 +171,7 @@ def _step(here: Node, described: Any, steps: list[str], key: Mark) -> Step:
 
 def _unknown(key: Mark, steps: list[str], expected: str, hint: str) -> _Refused:
     """Points at the last step, as far as it was written and not left out by a short form."""
-    written = key.source.lines[0][: key.width].split(".")
+    written = key.source.lines[key.line][key.column :][: key.width].strip("\"'").split(".")
     implied = 2 if written[0] in _HOST_KEYS else 0
     column = sum(len(step) + 1 for step in written[: len(steps) - implied - 1])
     return _Refused(column, len(steps[-1]), f"found '{steps[-1]}', {expected}", hint)

@@ -10,47 +10,84 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 from vmcfg import resources
 from vmcfg.errors import Diagnostic, InvalidScenario, Place
-from vmcfg.scenario import checks, edits, implied, messages, profiles, schema, spec
+from vmcfg.scenario import checks, comparing, edits, implied, messages, profiles, schema, spec
 from vmcfg.scenario.build import build
 from vmcfg.scenario.document import Node, Source, Step, dotted, find, plain
+from vmcfg.scenario.edits import Edited
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.reading import LARGEST_TEXT, Unreadable, read, split_lines
 from vmcfg.scenario.settings import Settings, complete
 
 
-def load(path: Path | str, sets: Sequence[str] = ()) -> spec.Scenario:
+@frozen
+class _Judged:
+    """A document with its settings, as far as they are right."""
+
+    edited: Edited
+    settings: Settings
+    assumed: dict[str, tuple[str, ...]]
+
+
+def load(path: Path | str, sets: Sequence[str] = (), compare: str | None = None) -> spec.Scenario:
     """Loads a scenario file. Raises InvalidScenario with all its faults, a file that cannot be read included."""
     name = os.fspath(path)
-    return _load(_text(Path(path), name), name, Path(path), sets)
+    return _load(_text(Path(path), name), name, Path(path), Path(path).parent, sets, compare)
 
 
 def loads(
-    text: str, name: str = "<text>", directory: Path | str | None = None, sets: Sequence[str] = ()
-) -> spec.Scenario:
+    text: str, name: str = "<text>", directory: Path | str | None = None, sets: Sequence[str] = (),
+    compare: str | None = None,
+) -> spec.Scenario:  # fmt: skip
     """Loads a scenario from a text; its files are relative to `directory`. Raises InvalidScenario."""
-    return _load(text, name, None, sets, Path(directory or "."))
+    return _load(text, name, None, Path(directory or "."), sets, compare)
 
 
-def _load(text: str, name: str, path: Path | None, sets: Sequence[str], directory: Path | None = None) -> spec.Scenario:
-    source = Source(name, split_lines(text))
+def _load(
+    text: str, name: str, path: Path | None, folder: Path, sets: Sequence[str], compare: str | None
+) -> spec.Scenario:
     try:
-        root, diagnostics = read(source, text)
+        root, diagnostics = read(Source(name, split_lines(text)), text)
+        root = _without_extensions(root)
+        if compare is not None and isinstance(root.value, dict):
+            root = comparing.from_command_line(root, compare)
     except Unreadable as unreadable:
         raise InvalidScenario(unreadable.diagnostics) from None
-    edited, refused = edits.apply(_without_extensions(root), sets)
+    edited, refused = edits.apply(root, sets)
     findings = Findings(edited.root)
     findings.extend([*diagnostics, *refused])
-    folder = path.parent if path is not None else directory or Path(".")
+    base = _judge(findings, edited, folder)
+    variants = _variants(findings, base, folder)
+    if findings.diagnostics:
+        raise InvalidScenario(findings.diagnostics)
+    return _build(base, path, folder, {name: _build(variant, path, folder, {}) for name, variant in variants.items()})
+
+
+def _judge(findings: Findings, edited: Edited, folder: Path) -> _Judged:
     settings, assumed = _settings(findings)
     implied.fill(edited.root, settings)
     checks.check(findings, settings, edited.picked, folder)
-    if findings.diagnostics:
-        raise InvalidScenario(findings.diagnostics)
-    origins = _origins(edited.root, settings)
+    return _Judged(edited, settings, assumed)
+
+
+def _variants(findings: Findings, base: _Judged, folder: Path) -> dict[str, _Judged]:
+    """The variants of a comparison by name; their faults go to the others, once."""
+    judged: dict[str, _Judged] = {}
+    for variant in comparing.variants(base.edited) if base.settings.get("compare") else ():
+        own = Findings(variant.edited.root)
+        own.extend(variant.diagnostics)
+        judged[variant.name] = _judge(own, variant.edited, folder)
+        findings.extend(comparing.in_variant(own.diagnostics, variant.mark))
+    return judged
+
+
+def _build(judged: _Judged, path: Path | None, folder: Path, variants: dict[str, spec.Scenario]) -> spec.Scenario:
+    origins = _origins(judged.edited.root, judged.settings)
     stem = path.name.split(".")[0] if path is not None else "scenario"
-    return build(stem, path, folder, settings, edited.picked, assumed, origins)
+    return build(stem, path, folder, judged.settings, judged.edited.picked, judged.assumed, origins, variants)
 
 
 def _text(path: Path, name: str) -> str:

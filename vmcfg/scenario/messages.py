@@ -18,7 +18,8 @@ from vmcfg.scenario.suggest import nearest
 MOST_TOLD = 1000  # faults; a text with more is no scenario, and nobody reads that far
 
 _BOUNDS = ("minimum", "maximum", "x-minimum", "x-maximum")
-_OF_A_MAPPING = ("required", "x-exactly-one", "minProperties", "not")  # shown at the key of what they are about
+# Shown at the key of what they are about:
+_OF_A_MAPPING = ("required", "x-exactly-one", "minProperties", "maxProperties", "not")
 
 
 def diagnose(root: Node, schema_name: str, faults: Iterable[Fault]) -> list[Diagnostic]:

@@ -161,5 +161,6 @@ _SENTENCES: dict[str, tuple[Callable[[Fault], Words], str]] = {
     "minItems": (_too_few, "empty"),
     "minProperties": (_too_few, "empty"),
     "maxItems": (_too_many, "range"),
+    "maxProperties": (_too_many, "range"),
     "uniqueItems": (_repeated, "repeated"),
 }

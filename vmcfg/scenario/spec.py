@@ -173,6 +173,47 @@ class Vm:
 
 
 @frozen
+class CellName:
+    """A cell of a table: its row by the columns that tell rows apart, as text, and its column."""
+
+    table: str
+    where: tuple[tuple[str, str], ...]
+    column: str
+
+
+@frozen
+class Claim:
+    """What a scenario claims of a figure: a value, or bounds. Numbers are exact decimals, as text."""
+
+    cell: CellName
+    ratio_to: CellName | None  # the figure is then cell ÷ ratio_to
+    value: str | None
+    tolerance: str  # 0: the figure as it is shown equals the value
+    is_share: bool  # the tolerance is a share of the value
+    at_least: str | None
+    at_most: str | None
+    is_calibrated: bool  # the scenario was fitted to it: no evidence
+    source: str
+    place: str  # file:line
+
+
+@frozen
+class ExpectedError:
+    """The run must fail, with this code."""
+
+    code: str
+    source: str
+
+
+@frozen
+class Comparison:
+    """Variants of a scenario that differ in one setting, and draw the same streams."""
+
+    path: str  # mmu.mode
+    variants: tuple[tuple[str, Scenario], ...]  # by the value that makes each; at least two
+
+
+@frozen
 class Scenario:
     name: str = field(eq=False)  # the file's stem
     path: Path | None = field(eq=False)
@@ -184,3 +225,7 @@ class Scenario:
     workloads: tuple[Workload, ...]
     tables: tuple[str, ...]
     origins: Mapping[str, Origin] = field(eq=False, repr=False)  # by dotted path of the resolved document
+    # What is asked of the run does not change it, and takes no part in the digest either.
+    claims: tuple[Claim, ...] = field(default=(), eq=False)
+    expected_error: ExpectedError | None = field(default=None, eq=False)
+    comparison: Comparison | None = field(default=None, eq=False)

@@ -10,17 +10,30 @@ from collections.abc import Mapping
 
 from vmcfg.metrics.result import RunResult
 from vmcfg.scenario.spec import Scenario
+from vmcfg.tables import claims, comparison
 from vmcfg.tables.exits import EXITS
 from vmcfg.tables.frames import FRAMES
 from vmcfg.tables.memory import MEMORY
-from vmcfg.tables.table import Table, TableKind
+from vmcfg.tables.table import Description, Table, TableKind
 from vmcfg.tables.time import TIME
 from vmcfg.tables.translation import TRANSLATION
 from vmcfg.tables.vms import VMS
 
 KINDS: Mapping[str, TableKind] = {kind.name: kind for kind in (VMS, TRANSLATION, EXITS, MEMORY, TIME, FRAMES)}
 
-__all__ = ["KINDS", "Table", "TableKind", "build"]
+EXPLAINED: Mapping[str, TableKind | Description] = {
+    **KINDS,
+    "comparison": Description("comparison", "The same accesses under several settings.", comparison.DESCRIBED),
+    "claims": Description("claims", "What the scenario expects of its figures, and what was found.", claims.COLUMNS),
+}
+"""Every table with its definition, also those that only a scenario with `compare:` or `expect:` has."""
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    name: tuple(column.name for column in kind.columns if column.is_key) for name, kind in EXPLAINED.items()
+}
+"""The columns that tell a table's rows apart, as far as they stand in it."""
+
+__all__ = ["EXPLAINED", "KEYS", "KINDS", "Table", "TableKind", "build", "claims", "comparison"]
 
 
 def build(scenario: Scenario, result: RunResult) -> dict[str, Table]:

@@ -17,6 +17,15 @@ Row = dict[str, str | int | Decimal | None]
 
 
 @frozen
+class Description:
+    """What is to be said of a table whose rows do not come from one result alone."""
+
+    name: str
+    definition: str  # one sentence
+    columns: tuple[Column, ...]
+
+
+@frozen
 class TableKind:
     """What a table shows: one row for each subject, one cell for each column."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vmcfg.scenario.checks import machine, memory, names, run, workloads
+from vmcfg.scenario.checks import claims, machine, memory, names, run, workloads
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.settings import Settings
@@ -23,3 +23,4 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     workloads.check(findings, settings, directory)
     memory.check(findings, settings, picked)
     run.check(findings, settings, picked)
+    claims.check(findings, settings)

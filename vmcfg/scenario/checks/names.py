@@ -22,10 +22,13 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
         _clashes(findings, settings, picked)
 
 
-def unknown_name(findings: Findings, path: Path, kind: str, name: str, names: Iterable[str]) -> None:
+def unknown_name(
+    findings: Findings, path: Path, kind: str, name: str, names: Iterable[str], *, at_key: bool = False
+) -> None:
     """Reports a name that refers to nothing."""
     known = list(names)
-    findings.add(path, "unknown-name", f"found '{name}', expected the name of a {kind}", did_you_mean(name, known))
+    findings.add(path, "unknown-name", f"found '{name}', expected the name of a {kind}", did_you_mean(name, known),
+                 at_key=at_key)
 
 
 def _known(findings: Findings, path: Path, kind: str, name: str, names: Iterable[str]) -> None:
