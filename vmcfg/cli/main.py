@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import NoReturn
 
 import vmcfg
-from vmcfg.cli import accept, bench, check, explain, plan, run, scenarios, trace, validate
+from vmcfg.cli import accept, bench, check, explain, plan, run, scenarios, validate
 from vmcfg.errors import RunFailed, VmcfgError
 
-COMMANDS: tuple[ModuleType, ...] = (validate, plan, run, check, accept, scenarios, explain, trace, bench)
+COMMANDS: tuple[ModuleType, ...] = (validate, plan, run, check, accept, scenarios, explain, bench)
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 BROKEN_PIPE = 141  # as a shell reports SIGPIPE
