@@ -97,10 +97,11 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
 def processors(draw: Any, hz: int) -> Cpu:
     """A processor with any of its caches absent, of any shape; only the first-level TLB is always there.
 
-    Half of them are lean, as real ones are: a power of two of sets, 16 ways at most, one TLB for fetches and data.
+    Half of them are lean, as real ones are described: a power of two of sets, 16 ways at most, LRU, one TLB for fetches
+    and data.
     """
     is_lean = draw(st.booleans())
-    caches = _shapes(LEAN_SETS, LEAN_WAYS) if is_lean else shapes()
+    caches = _shapes(LEAN_SETS, LEAN_WAYS) if is_lean else shapes() | _shapes(SETS, WAYS, "plru")
     small = _shapes((1, 2), (1, 2, 3))
     some = st.one_of(caches, caches, st.none())
     figures = draw(st.sampled_from((CHEAP, DEAR)))
@@ -145,8 +146,10 @@ class _WrittenTrace(NamedTuple):
         return self.spec.file
 
 
-def _shapes(sets: tuple[int, ...], ways: tuple[int, ...]) -> st.SearchStrategy[CacheShape]:
-    return st.builds(lambda rows, width: CacheShape(rows * width, width), st.sampled_from(sets), st.sampled_from(ways))
+def _shapes(sets: tuple[int, ...], ways: tuple[int, ...], policy: str = "lru") -> st.SearchStrategy[CacheShape]:
+    return st.builds(
+        lambda rows, width: CacheShape(rows * width, width, policy), st.sampled_from(sets), st.sampled_from(ways)
+    )
 
 
 def _walk_caches(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[dict[int, CacheShape]]:

@@ -1,4 +1,4 @@
-"""One set-associative LRU cache, for everything that caches translations.
+"""One set-associative cache, for everything that caches translations; here under LRU, in `plru` under tree-PLRU.
 
 A set is a list of lines, the least recently used first. In which way a line sits never shows: invalid ways are
 filled before anything is replaced, and LRU asks for nothing but the order. So only the number of ways matters.
@@ -7,6 +7,7 @@ filled before anything is replaced, and LRU asks for nothing but the order. So o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from vmcfg.scenario.spec import CacheShape
 
@@ -18,6 +19,23 @@ class Line:
     vm: str
     number: int
     dirty: bool = False
+
+
+class Cache(Protocol):
+    """What the machine asks of a cache, whatever its replacement policy."""
+
+    def find(self, vm: str, number: int) -> Line | None: ...
+    def hit(self, vm: str, number: int) -> Line | None: ...
+    def fill(self, vm: str, number: int, dirty: bool = False) -> Line: ...
+    def drop(self, vm: str, number: int) -> None: ...
+    def flush(self) -> None: ...
+
+
+def cache_of(shape: CacheShape | None) -> Cache:
+    """A cache of that shape under the policy that it names."""
+    from .plru import TreePlruCache
+
+    return TreePlruCache(shape) if shape and shape.policy == "plru" else LruCache(shape)
 
 
 class LruCache:

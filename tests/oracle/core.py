@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmcfg.scenario.spec import Cpu
 
-from .caches import LruCache
+from .caches import Cache, cache_of
 from .memory import prefix
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ class Core:
     def __init__(self, cpu: Cpu) -> None:
         assert cpu.l1_tlb is not None
         self.cpu = cpu
-        self.l1 = LruCache(cpu.l1_tlb)
-        self.l1_instructions = LruCache(cpu.l1_itlb) if cpu.l1_itlb else self.l1
-        self.l2 = LruCache(cpu.l2_tlb)
-        self.guest_caches = {level: LruCache(cpu.guest_walk_caches.get(level)) for level in UPPER_LEVELS}
-        self.host_caches = {level: LruCache(cpu.host_walk_caches.get(level)) for level in UPPER_LEVELS}
-        self.nested_tlb = LruCache(cpu.nested_tlb)
+        self.l1 = cache_of(cpu.l1_tlb)
+        self.l1_instructions = cache_of(cpu.l1_itlb) if cpu.l1_itlb else self.l1
+        self.l2 = cache_of(cpu.l2_tlb)
+        self.guest_caches = {level: cache_of(cpu.guest_walk_caches.get(level)) for level in UPPER_LEVELS}
+        self.host_caches = {level: cache_of(cpu.host_walk_caches.get(level)) for level in UPPER_LEVELS}
+        self.nested_tlb = cache_of(cpu.nested_tlb)
         self.clock = 0
         self.asleep: list[Vcpu] = []  # not started yet
         self.queue: list[Vcpu] = []  # runnable; the first has the core or gets it next
@@ -33,7 +33,7 @@ class Core:
         self.head_since = 0
         self.ran_last: Vcpu | None = None
 
-    def first_level(self, kind: int) -> LruCache:
+    def first_level(self, kind: int) -> Cache:
         return self.l1_instructions if kind == FETCH else self.l1
 
     def drop_linear(self, vm: str, vpn: int) -> None:

@@ -6,7 +6,7 @@ walk, of one that ended in a fault, or of a dirty walk).
 
 from __future__ import annotations
 
-from .caches import LruCache
+from .caches import Cache
 from .core import UPPER_LEVELS, Core
 from .memory import LEVELS, Entry, Memory, key, prefix
 
@@ -125,10 +125,10 @@ class Walk:
             raise EptViolation(ppn, kind)
         return entry
 
-    def _probe(self, cache: LruCache, number: int) -> bool:
+    def _probe(self, cache: Cache, number: int) -> bool:
         look = cache.find if self.is_quiet else cache.hit
         return look(self.vm, number) is not None
 
-    def _fill(self, cache: LruCache, number: int) -> None:
+    def _fill(self, cache: Cache, number: int) -> None:
         if not self.is_quiet:
             cache.fill(self.vm, number)

@@ -8,14 +8,15 @@ import numpy as np
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import back_range, empty_stores, start_process
-from vmcfg.hardware import assoc
+from vmcfg.hardware import sets
+from vmcfg.hardware.assoc import policy_of
 from vmcfg.hardware.core import L1I, STORES
 from vmcfg.metrics.events import COLUMNS, Event
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.compile import GUEST_LEVELS
 from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VmPlan
 from vmcfg.rng import mixed_key
-from vmcfg.scenario.spec import Trace
+from vmcfg.scenario.spec import CacheShape, Trace
 from vmcfg.vmm import machine as at
 from vmcfg.workload import generate as work
 from vmcfg.workload.inputs import Inputs
@@ -84,25 +85,26 @@ _DTYPES: Mapping[str, type] = {
 }
 
 
-def _stores(host: HostPlan) -> assoc.Stores:
+def _stores(host: HostPlan) -> sets.Stores:
     shapes = [store.shape for store in host.stores] * host.cores
-    shape = np.zeros((host.cores * STORES, assoc.SHAPE_FIELDS), np.int64)
-    slots = sets = 0
+    shape = np.zeros((host.cores * STORES, sets.SHAPE_FIELDS), np.int64)
+    slots = first_set = 0
     for cache, store in enumerate(shapes):
         if store is None:
             continue
         rows = store.entries // store.ways
-        shift = next(shift for shift in (assoc.NARROW, assoc.MIDDLE, assoc.WIDE) if store.ways <= 1 << shift)
+        shift = next(shift for shift in (sets.NARROW, sets.MIDDLE, sets.WIDE) if store.ways <= 1 << shift)
         mask = rows - 1 if rows & (rows - 1) == 0 else -1
-        shape[cache] = slots - (sets << shift), sets, rows, mask, store.ways, shift
+        policy = policy_of(store.policy, store.ways)
+        shape[cache] = slots - (first_set << shift), first_set, rows, mask, store.ways, shift, policy
         slots += rows << shift
-        sets += rows
-    stores = assoc.Stores(
-        tags=_aligned(slots, assoc.PADDING),
+        first_set += rows
+    stores = sets.Stores(
+        tags=_aligned(slots, sets.PADDING),
         payload=_aligned(slots, 0),
         stamp=_aligned(slots, 0),
-        order=_aligned(sets, 0),
-        dirty=_aligned(sets, 0),
+        order=_aligned(first_set, 0),
+        dirty=_aligned(first_set, 0),
         shape=shape,
         clock=np.zeros(1, np.int64),
     )
@@ -225,12 +227,13 @@ def is_lean(host: HostPlan) -> bool:
     """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
     shapes = [store.shape for store in host.stores if store.shape]
     has_l1i = host.stores[L1I].shape is not None
-    return not has_l1i and all(is_plain(shape.entries // shape.ways, shape.ways) for shape in shapes)
+    return not has_l1i and all(is_plain(shape) for shape in shapes)
 
 
-def is_plain(sets: int, ways: int) -> bool:
-    """Tell whether a store is lean: a power of two of sets, ways that one order word holds."""
-    return sets & (sets - 1) == 0 and ways <= assoc.NIBBLE_WAYS
+def is_plain(shape: CacheShape) -> bool:
+    """Tell whether a store is lean: a power of two of sets, under LRU in an order word."""
+    rows = shape.entries // shape.ways
+    return rows & (rows - 1) == 0 and policy_of(shape.policy, shape.ways) == sets.LRU_ORDER
 
 
 def _vcpus(host: HostPlan) -> np.ndarray:

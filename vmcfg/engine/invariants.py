@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware import assoc
+from vmcfg.hardware import sets
 from vmcfg.hardware.core import L2, STORES
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
@@ -58,12 +58,12 @@ def _check_owners(host: HostPlan, machine: at.Machine) -> None:
 
 def _check_tlb(host: HostPlan, machine: at.Machine, cache: int) -> None:
     stores = machine.stores
-    base, first, sets, _, _, shift = (int(field) for field in stores.shape[cache])
-    for slot in range(base + (first << shift), base + ((first + sets) << shift)):
+    base, first, rows, _, _, shift, _ = (int(field) for field in stores.shape[cache])
+    for slot in range(base + (first << shift), base + ((first + rows) << shift)):
         tag = int(stores.tags[slot])
-        if tag in (assoc.EMPTY, assoc.PADDING):
+        if tag in (sets.EMPTY, sets.PADDING):
             continue
-        vpn = (tag & ((1 << assoc.SPACE_SHIFT) - 1)) >> assoc.KEY_SHIFT
-        found = translate(host, machine, tag >> assoc.SPACE_SHIFT, vpn)
+        vpn = (tag & ((1 << sets.SPACE_SHIFT) - 1)) >> sets.KEY_SHIFT
+        found = translate(host, machine, tag >> sets.SPACE_SHIFT, vpn)
         assert found is not None, f"a TLB holds page {vpn:#x}, which is not mapped"
         assert found[0] == stores.payload[slot], f"a TLB leads page {vpn:#x} to a frame that is not its own"

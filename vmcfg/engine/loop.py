@@ -28,7 +28,8 @@ from vmcfg.vmm.verbs import violation_cycles, vm_exit
 def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
     """Return the compiled loop for one MMU mode, and for hosts whose translation caches are all lean, or any.
 
-    Lean caches have a power of two of sets and at most sixteen ways, and one first level serves fetches and data.
+    Lean caches have a power of two of sets and at most sixteen ways under LRU, and one first level serves fetches and
+    data.
     What is closed over are constants: the compiler leaves out all that is there for the other cases.
     """
 

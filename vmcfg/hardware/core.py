@@ -7,7 +7,8 @@ manual names its flush sets in just these words; so do the functions here.
 
 from __future__ import annotations
 
-from vmcfg.hardware.assoc import drop, flush, flush_space, tag_of
+from vmcfg.hardware.assoc import drop, flush, flush_space
+from vmcfg.hardware.sets import tag_of
 from vmcfg.jit import kernel, part
 
 # Stores of one core, in this order: store `kind` of core c is c * STORES + kind. Walk caches by level of entry.

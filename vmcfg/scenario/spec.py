@@ -52,7 +52,7 @@ class Run:
 
 @frozen
 class CacheShape:
-    """A translation cache of `entries` in `ways`: `entries // ways` sets, replaced by `policy` (`lru`)."""
+    """A translation cache of `entries` in `ways`: `entries // ways` sets, replaced by `policy` (`lru`, `plru`)."""
 
     entries: int
     ways: int

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmcfg.hardware.assoc import Stores
+from vmcfg.hardware.sets import Stores
 from vmcfg.workload.zipf import ZipfTable
 
 # --- bits of a guest page-table entry -------------------------------------------------------------------------
