@@ -1,0 +1,136 @@
+"""What is shown is what is counted: over a whole run, the steps of all accesses add up to the counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import vmcfg
+from vmcfg.metrics.events import EXIT_COUNT, Event, Exit
+from vmcfg.trace import Access, Tracer, steps
+from vmcfg.vmm import machine as at
+
+SMALL = Path(__file__).with_name("small.yaml")
+ROOMY = ("hosts.h.cpu.tlb.l1.entries=8", "hosts.h.cpu.tlb.l2=none")
+MACHINES = {
+    "nested": (),
+    "nested without VPID": ("mmu.vpid=false",),
+    "nested without walk caches": ("cpu.walk_caches=none", "cpu.nested_tlb=none"),
+    "nested, pages zeroed by nobody": ("vms.web.zero_on_fault=false",),
+    "nested, everything there": ("vms.web.populate=at_start", "vms.web.backing=at_start"),
+    "native": ("mmu.mode=native",),
+    "native, one TLB": ("mmu.mode=native", *ROOMY),
+    "paced": ("workloads.mixed.phases=[{pattern: {kind: uniform, size: 256KiB}, write: 50%, rate: 1M/s}]",),
+}
+
+
+class Watched(NamedTuple):
+    """All accesses of a run, its machine's counters and free frames, and the free frames that it began with."""
+
+    accesses: list[Access]
+    counters: list[int]
+    free_frames: int
+    free_at_start: int
+
+
+def watched(sets: tuple[str, ...]) -> Watched:
+    tracer = Tracer(vmcfg.load(SMALL, sets).plan())
+    free = free_frames(tracer)
+    accesses = []
+    while (access := tracer.access(len(accesses) + 1)) is not None:
+        accesses.append(access)
+    return Watched(accesses, counters(tracer), free_frames(tracer), free)
+
+
+@pytest.fixture(scope="module", params=MACHINES.values(), ids=MACHINES.keys())
+def run(request: pytest.FixtureRequest) -> Watched:
+    return watched(request.param)
+
+
+def counters(tracer: Tracer) -> list[int]:
+    return [int(count) for count in tracer.machine.counters.sum(axis=0)]
+
+
+def free_frames(tracer: Tracer) -> int:
+    return int(tracer.machine.host.counts[at.FRAME_FREE])
+
+
+def of(accesses: list[Access], kind: type) -> list:
+    return [step for access in accesses for step in access.all(kind)]
+
+
+def references(walks: list[steps.Walk]) -> int:
+    return sum(len([step for step in flat(walk.steps) if isinstance(step, steps.Reference)]) for walk in walks)
+
+
+def flat(some: tuple[steps.Step, ...]) -> list[steps.Step]:
+    return [inner for step in some for inner in (step, *flat(getattr(step, "steps", ())))]
+
+
+def test_every_reference_is_shown(run: Watched) -> None:
+    """References of complete walks, of walks that fault and of dirty walks, as the counters have them."""
+    accesses, count = run.accesses, run.counters
+    walks = of(accesses, steps.Walk)
+    dirty = [walk for walk in walks if walk.is_dirty_walk]
+    complete = [walk for walk in walks if walk.end == "complete" and not walk.is_dirty_walk]
+    faulting = [walk for walk in walks if walk.end != "complete"]
+    assert count[Event.WALK_REFS] == references(complete)
+    assert count[Event.FAULT_REFS] == references(faulting)
+    assert count[Event.DIRTY_REFS] == references(dirty)
+    assert (count[Event.WALKS], count[Event.DIRTY_WALKS]) == (len(complete), len(dirty))
+    assert count[Event.WALK_CYCLES] == sum(walk.cycles for walk in walks)
+
+
+def test_references_are_numbered_within_a_walk(run: Watched) -> None:
+    """1, 2, 3 …, and each in the dimension that its walk counts it in."""
+    for walk in of(run.accesses, steps.Walk):
+        seen = [step for step in flat(walk.steps) if isinstance(step, steps.Reference)]
+        by_dimension = Counter(step.dimension for step in seen)
+        assert list(range(1, len(seen) + 1)) == [step.number for step in seen]
+        assert (walk.guest_refs, walk.host_refs) == (by_dimension["guest"], by_dimension["host"])
+
+
+def test_every_hit_is_shown(run: Watched) -> None:
+    """Hits of both TLBs, of the walk caches of both dimensions and of the nested TLB."""
+    accesses, count = run.accesses, run.counters
+    hits = Counter(
+        "nested" if probe.cache == "nested TLB" else probe.dimension if probe.dimension != "tlb" else probe.cache
+        for probe in of(accesses, steps.Probe)
+        if probe.way is not None
+    )
+    expected = (Event.L1_HITS, Event.STLB_HITS, Event.GUEST_WALK_CACHE_HITS, Event.HOST_WALK_CACHE_HITS)
+    assert [count[event] for event in expected] == [hits[name] for name in ("L1 TLB", "L2 TLB", "guest", "host")]
+    assert count[Event.NESTED_TLB_HITS] == hits["nested"]
+
+
+def test_every_fault_exit_and_frame_is_shown(run: Watched) -> None:
+    """Guest faults, entries written, exits by reason, and the frames that the run has taken."""
+    accesses, count = run.accesses, run.counters
+    exits = Counter(step.reason for step in of(accesses, steps.Exit))
+    # The root's violation, which comes before the run, is charged when vCPU 0 is first given a core.
+    assert count[EXIT_COUNT + Exit.EPT_VIOLATION_TABLE] - exits["ept_violation_table"] in (0, 1)
+    assert count[EXIT_COUNT + Exit.EPT_VIOLATION_DATA] == exits["ept_violation_data"]
+    assert count[Event.GUEST_FAULTS] == len(of(accesses, steps.GuestFault))
+    assert count[Event.GPT_WRITES] == len(of(accesses, steps.WriteEntry))
+    assert run.free_at_start - run.free_frames == len(of(accesses, steps.TakeFrame))
+
+
+def test_the_parts_are_the_time(run: Watched) -> None:
+    """Each access ends when its parts say, and the next begins there unless something lies between."""
+    accesses = run.accesses
+    for access in accesses:
+        assert access.end_clock - access.start_clock == sum(access.parts.values())
+    for before, access in pairwise(accesses):
+        assert access.start_clock - before.end_clock == access.idle_cycles
+
+
+def test_all_kinds_of_steps_happen_somewhere() -> None:
+    """The machines above would prove little if they did not walk, hit, fault, exit, drop, flush and set D."""
+    seen = {
+        type(step) for sets in MACHINES.values() for access in watched(sets).accesses for step in flat(access.steps)
+    }
+    assert set(steps.Step.__args__) == seen

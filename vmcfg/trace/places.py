@@ -1,0 +1,191 @@
+"""Where things lie: the machine addresses of table entries, and what an entry of a cache stands for.
+
+Nothing here is stored anywhere for this purpose. A guest table's page is found by walking down from the root, the frame
+of an EPT table in the entry above it; and the EPT's root is that overhead frame of the VM to which no entry leads.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from vmcfg.hardware import assoc
+from vmcfg.hardware.core import GUEST_WALK, HIGHEST_WALK, HOST_WALK, L2, NESTED_TLB, STORES, TABLE_BITS
+from vmcfg.plan.model import HostPlan
+from vmcfg.trace.steps import Held
+from vmcfg.vmm import machine as at
+
+PAGE_BYTES = 4096
+ENTRY_BYTES = 8
+INDEX_MASK = at.TABLE_ENTRIES - 1
+HOST_PRESENT = "RWX"  # an EPT entry that is present allows everything
+
+
+class Places:
+    """The places of one host's machine, seen from one process and page at a time."""
+
+    def __init__(self, host: HostPlan, machine: at.Machine, vcpu: int) -> None:
+        self._spaces = [vm.vm.name for vm in host.vms]  # a VM's only process has the VM's number
+        self._caches = [store.name for store in host.stores]
+        self._machine = machine
+        self.vm = int(machine.vcpu[vcpu, at.VM])
+        self.process = int(machine.vcpu[vcpu, at.PROCESS])
+        self._base = int(machine.guests.vm[self.vm, at.BASE])
+        self.levels = int(machine.guests.process[self.process, at.GUEST_LEVELS])
+
+    def frame_of(self, ppn: int) -> int:
+        """Return the frame of a backed guest page."""
+        return int(self._machine.host.pmap[self._base + ppn])
+
+    def gpid(self, ppn: int) -> int:
+        return self._base + ppn
+
+    def ppn_of(self, gpid: int) -> int:
+        return gpid - self._base
+
+    def guest_path(self, vpn: int) -> dict[int, tuple[int, int]]:
+        """Return level → (table, its PPN) of the tables that exist on the way to a page, from the root down."""
+        process = self._machine.guests.process[self.process]
+        table, ppn = int(process[at.ROOT_TABLE]), int(process[at.ROOT_PPN])
+        path = {self.levels: (table, ppn)}
+        for level in range(self.levels, 1, -1):
+            entry = int(self._machine.guests.tables[table * at.TABLE_ENTRIES + index_of(vpn, level)])
+            if not entry & at.PRESENT:
+                break
+            table, ppn = entry >> at.CHILD_SHIFT, (entry >> at.PPN_SHIFT) & at.PPN_MASK
+            path[level - 1] = table, ppn
+        return path
+
+    def guest_address(self, vpn: int, level: int) -> int:
+        """Return the machine address of the guest's entry of `level` for a page."""
+        _, ppn = self.guest_path(vpn)[level]
+        return _address(self.frame_of(ppn), index_of(vpn, level))
+
+    def host_address(self, ppn: int, level: int) -> int:
+        """Return the machine address of the EPT's entry of `level` for a guest page."""
+        frame = self.ept_root if level == at.HOST_LEVELS else self.ept_entry(ppn, level + 1) - 1
+        return _address(frame, index_of(ppn, level))
+
+    def ept_entry(self, ppn: int, level: int) -> int:
+        """Return the frame of the table that an EPT entry of `level` leads to, + 1; 0 where it is absent."""
+        first = int(self._machine.guests.vm[self.vm, at.EPT + level])
+        return int(self._machine.host.ept[first + _key(ppn, level)])
+
+    def ept_level(self, place: int) -> int:
+        """Return the level of an entry by its place in `host.ept`."""
+        vm = self._machine.guests.vm[self.vm]
+        begins = {int(vm[at.EPT + level]): level for level in range(at.HOST_LEVELS, 1, -1)}
+        return begins[max(begin for begin in begins if begin <= place)]
+
+    @cached_property
+    def ept_root(self) -> int:
+        host = self._machine.host
+        own = np.flatnonzero((host.kind == at.FRAME_OVERHEAD) & (host.owner == self.vm))
+        (root,) = set(own.tolist()) - set((host.ept[host.ept > 0] - 1).tolist())
+        return int(root)
+
+    def cache_of(self, index: int) -> int:
+        """Return the cache (of any core) to which a set belongs."""
+        firsts = self._machine.stores.shape[:, assoc.FIRST_SET]
+        sets = self._machine.stores.shape[:, assoc.SETS]
+        (cache,) = np.flatnonzero((firsts <= index) & (index < firsts + sets))
+        return int(cache)
+
+    def cache_name(self, cache: int) -> str:
+        return self._caches[cache % STORES]
+
+    def tags_of(self, cache: int, index: int) -> list[int]:
+        """Return the tags in a set (counted over all caches), by way."""
+        shape = self._machine.stores.shape[cache]
+        first = int(shape[assoc.SLOT_BASE]) + (index << int(shape[assoc.SHIFT]))
+        return [int(tag) for tag in self._machine.stores.tags[first : first + int(shape[assoc.WAYS])]]
+
+    def payload(self, cache: int, index: int, way: int) -> int:
+        shape = self._machine.stores.shape[cache]
+        return int(self._machine.stores.payload[int(shape[assoc.SLOT_BASE]) + (index << int(shape[assoc.SHIFT])) + way])
+
+    def is_dirty(self, index: int, way: int) -> bool:
+        return bool(int(self._machine.stores.dirty[index]) >> way & 1)
+
+    def first_set(self, cache: int) -> int:
+        return int(self._machine.stores.shape[cache, assoc.FIRST_SET])
+
+    def sets(self, cache: int) -> int:
+        return int(self._machine.stores.shape[cache, assoc.SETS])
+
+    def held(self, cache: int, tag: int) -> Held:
+        """Say what a tag stands for."""
+        key = (tag & ((1 << assoc.SPACE_SHIFT) - 1)) >> assoc.KEY_SHIFT
+        shift = TABLE_BITS * (_level_of(cache) - 1)
+        return Held(self._spaces[tag >> assoc.SPACE_SHIFT], key << shift, 1 << shift)
+
+    def leads_to(self, cache: int, payload: int) -> str:
+        """Say what an entry of a cache leads to."""
+        kind, level = cache % STORES, _level_of(cache)
+        if kind <= NESTED_TLB:
+            return f"mpn {payload:#x}"
+        if kind > GUEST_WALK + HIGHEST_WALK:
+            return f"host L{level - 1} table, mpn {payload - 1:#x}"
+        return f"guest L{level - 1} table"
+
+
+def dimension_of(cache: int) -> str:
+    """Return to which part of a translation a cache belongs: tlb, guest or host."""
+    kind = cache % STORES
+    if kind <= L2:
+        return "tlb"
+    return "host" if kind == NESTED_TLB or kind > GUEST_WALK + HIGHEST_WALK else "guest"
+
+
+def index_of(page: int, level: int) -> int:
+    """Return the index of a page's entry in its table of `level`."""
+    return _key(page, level) & INDEX_MASK
+
+
+def guest_bits(entry: int) -> str:
+    """Return the bits of a guest entry as letters: P present, W writable, A accessed, D dirty."""
+    named = (("P", at.PRESENT), ("W", at.WRITABLE), ("A", at.ACCESSED), ("D", at.DIRTY))
+    return "".join(letter for letter, bit in named if entry & bit)
+
+
+def guest_value(entry: int) -> int:
+    """Return an entry as memory holds it: the machine's own note of where the next table lies is left out."""
+    return entry & ((1 << at.CHILD_SHIFT) - 1)
+
+
+def host_bits(state: int) -> str:
+    """Return the bits of the EPT's leaf entry, as the state of a guest page has them: R, W, X, then A and D."""
+    if state & at.KIND_MASK == at.UNBACKED:
+        return ""
+    return HOST_PRESENT + "A" * bool(state & at.HOST_ACCESSED) + "D" * bool(state & at.HOST_DIRTY)
+
+
+def host_value(frame: int, bits: str) -> int:
+    """Return an EPT entry as memory holds it: R, W, X are its lowest bits, A and D bits 8 and 9."""
+    if not bits:
+        return 0
+    return frame * PAGE_BYTES | 7 | ("A" in bits) << 8 | ("D" in bits) << 9
+
+
+def guest_target(entry: int, level: int) -> str:
+    """Say what a guest entry leads to."""
+    if not entry & at.PRESENT:
+        return ""
+    ppn = (entry >> at.PPN_SHIFT) & at.PPN_MASK
+    return f"ppn {ppn:#x}, " + ("the page" if level == 1 else f"guest L{level - 1}")
+
+
+def _level_of(cache: int) -> int:
+    kind = cache % STORES
+    if kind <= NESTED_TLB:
+        return 1
+    return kind - (HOST_WALK if kind > GUEST_WALK + HIGHEST_WALK else GUEST_WALK)
+
+
+def _key(page: int, level: int) -> int:
+    return page >> (TABLE_BITS * (level - 1))
+
+
+def _address(frame: int, index: int) -> int:
+    return frame * PAGE_BYTES + index * ENTRY_BYTES

@@ -1,0 +1,244 @@
+"""An access as text for people: one line per step, in order, in columns that run through the whole access.
+
+Indentation says whose table is read: the guest's entries stand at the margin, the host's, which are only read to find
+them, further in. Numbers count references. Colour says the same once more, and is never the only one to say it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from vmcfg.trace import steps
+from vmcfg.trace.steps import Access, Step
+
+PAGE_BITS = 12
+GAP = "  "
+INDENT = "  "
+RIGHT = (0, 2, 3, 7)  # columns that are aligned to the right
+HEADS = ("#", "table or cache", "place", "address", "bits", "found", "leads to", "cycles", "")
+ENDS = {"complete": "", "guest_fault": ", ends in a guest fault", "violation": ", ends in an EPT violation"}
+ALL_BITS = {"guest": "PWAD", "host": "RWXAD"}
+
+Paint = Callable[[str, str], str]
+"""(text, style) → text; a style is title, guest, host, hit, quiet, event or plain."""
+
+
+class Row(NamedTuple):
+    """A line: its cells, in the order of HEADS, and how it is painted."""
+
+    number: str = ""
+    what: str = ""
+    place: str = ""
+    address: str = ""
+    bits: str = ""
+    found: str = ""
+    leads_to: str = ""
+    cycles: str = ""
+    note: str = ""
+    style: str = "plain"
+
+
+def unpainted(text: str, style: str) -> str:
+    """Return the text as it is."""
+    return text
+
+
+def render(access: Access, paint: Paint = unpainted) -> str:
+    """Return an access as text, with a line's end after each line."""
+    lines = [paint(_title(access), "title"), *_before(access), "", *_table(access, paint), "", *_sum(access, paint)]
+    return "\n".join(lines) + "\n"
+
+
+def in_colour(text: str, style: str) -> str:
+    """Paint for a terminal."""
+    code = {"title": "1", "guest": "36", "host": "33", "hit": "32", "quiet": "2", "event": "35"}.get(style)
+    return f"\x1b[{code}m{text}\x1b[0m" if code and text else text
+
+
+def _title(access: Access) -> str:
+    page = f"page {access.vpn:#x} (address {access.vpn << PAGE_BITS:#x})"
+    return f"access {access.number} of {access.vcpu}: {access.kind} of {page}"
+
+
+def _before(access: Access) -> Iterator[str]:
+    yield f"{access.mode}; {access.phase}; core {access.core}, cycle {access.start_clock:,}"
+    if access.idle_cycles:
+        what = "since the access before" if access.number > 1 else "before it"
+        yield f"{access.idle_cycles:,} cycles passed on the core {what}: waiting, other vCPUs, or the VMM"
+
+
+def _sum(access: Access, paint: Paint) -> Iterator[str]:
+    parts = " + ".join(f"{name} {cycles:,}" for name, cycles in access.parts.items() if cycles)
+    clocks = f" (cycle {access.start_clock:,} → {access.end_clock:,})"
+    yield paint(f"{parts} = {access.cycles:,} cycles", "title") + clocks
+    if access.walkers > 1 and access.raw_walk_cycles:
+        walk = access.parts["walk"]
+        yield f"{access.raw_walk_cycles:,} cycles of walks over {access.walkers} walkers: {walk:,} are charged here"
+    if access.per_touch > 1:
+        yield f"base: this touch stands for {access.per_touch:,} accesses, of which the others hit the first-level TLB"
+
+
+def _table(access: Access, paint: Paint) -> Iterator[str]:
+    rows = [Row(*HEADS, style="quiet"), *_rows(access.steps, 0)]
+    aligned = [row for row in rows if any(row[2:9])]  # a line that is only words widens no column
+    widths = [max(len(row[column]) for row in aligned) for column in range(len(HEADS))]
+    for row in rows:
+        cells = [
+            row[column].rjust(width) if column in RIGHT else row[column].ljust(width)
+            for column, width in enumerate(widths)
+            if width
+        ]
+        yield paint(GAP.join(cells).rstrip(), row.style)
+
+
+def _rows(all_steps: tuple[Step, ...], depth: int) -> Iterator[Row]:
+    for step in all_steps:
+        yield from _SHOWN[type(step)](step, depth)
+
+
+def _probe(step: steps.Probe, depth: int) -> Iterator[Row]:
+    is_hit = step.way is not None
+    yield Row(
+        what=_indented(step.cache, depth),
+        place=f"set {step.set}",
+        bits="D" if step.is_dirty else "",
+        found="hit" if is_hit else "miss",
+        leads_to=step.leads_to,
+        cycles=_cycles(step.cycles),
+        note=f"way {step.way}" if is_hit else "",
+        style="hit" if is_hit else "quiet",
+    )
+
+
+def _reference(step: steps.Reference, depth: int) -> Iterator[Row]:
+    yield Row(
+        number=str(step.number),
+        what=_indented(f"{step.dimension} L{step.level}", depth),
+        place=f"[{step.index}]",
+        address=f"{step.address:#x}",
+        bits=_bits(step.bits, step.dimension),
+        found="memory" if step.bits else "absent",
+        leads_to=step.leads_to,
+        cycles=_cycles(step.cycles),
+        note=f"sets {' and '.join(step.newly_set)}" if step.newly_set else "",
+        style=step.dimension,
+    )
+
+
+def _host_walk(step: steps.HostWalk, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented(f"where is {step.of}, ppn {step.ppn:#x}?", depth + 1), style="quiet")
+    yield from _rows(step.steps, depth + 2)
+
+
+def _walk(step: steps.Walk, depth: int) -> Iterator[Row]:
+    refs = step.guest_refs + step.host_refs
+    what = "dirty walk, which only sets D" if step.is_dirty_walk else "walk"
+    title = f"{what}: {_some(refs, 'reference')}{ENDS[step.end]}"
+    yield Row(what=_indented(title, depth), style="title")
+    yield from _rows(step.steps, depth + 1)
+
+
+def _fill(step: steps.Fill, depth: int) -> Iterator[Row]:
+    yield Row(
+        what=_indented(f"→ {step.cache}", depth),
+        place=f"set {step.set}",
+        bits="D" if step.is_dirty else "",
+        found="filled",
+        leads_to=step.leads_to,
+        note=f"way {step.way}" + (f", evicts {_held(step.evicted)}" if step.evicted else ""),
+        style="quiet",
+    )
+
+
+def _drop(step: steps.Drop, depth: int) -> Iterator[Row]:
+    note = f"way {step.way}: {_held(step.held)}"
+    yield Row(what=_indented(step.cache, depth), place=f"set {step.set}", found="dropped", note=note)
+
+
+def _flush(step: steps.Flush, depth: int) -> Iterator[Row]:
+    note = f"{step.entries:,} entries" if step.entries != 1 else "1 entry"
+    yield Row(what=_indented(step.cache, depth), found="flushed", note=note)
+
+
+def _set_dirty(step: steps.SetDirty, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented(step.cache, depth), place=f"set {step.set}", bits="D", note=f"way {step.way}, sets D")
+
+
+def _guest_fault(step: steps.GuestFault, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented("guest fault, handled by the guest", depth), style="event")
+    note = "exception and handler, without what follows"
+    yield Row(what=_indented("handler", depth + 1), cycles=_cycles(step.entry_cycles), note=note)
+    yield from _rows(step.steps, depth + 1)
+
+
+def _take_page(step: steps.TakePage, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented(f"take ppn {step.ppn:#x}", depth), leads_to=f"for {step.purpose}")
+
+
+def _zero(step: steps.Zero, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented(f"zero ppn {step.ppn:#x}", depth), cycles=_cycles(step.cycles))
+    yield from _rows(step.steps, depth + 1)
+
+
+def _write_entry(step: steps.WriteEntry, depth: int) -> Iterator[Row]:
+    yield Row(
+        what=_indented(f"write guest L{step.level}", depth),
+        place=f"[{step.index}]",
+        address=f"{step.address:#x}",
+        bits=_bits(step.bits, "guest"),
+        leads_to=step.leads_to,
+        cycles=_cycles(step.cycles),
+        style="guest",
+    )
+
+
+def _exit(step: steps.Exit, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented(f"exit: {step.reason}", depth), style="event")
+    yield Row(what=_indented("out and in", depth + 1), cycles=_cycles(step.transition_cycles))
+    yield Row(what=_indented("handler", depth + 1), cycles=_cycles(step.handler_cycles), note="of the VMM")
+    yield from _rows(step.steps, depth + 1)
+
+
+def _take_frame(step: steps.TakeFrame, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented(f"take mpn {step.mpn:#x}", depth), leads_to=f"for {step.purpose}", style="host")
+
+
+_SHOWN: dict[type, Callable[[Any, int], Iterator[Row]]] = {
+    steps.Probe: _probe,
+    steps.Fill: _fill,
+    steps.Drop: _drop,
+    steps.Flush: _flush,
+    steps.SetDirty: _set_dirty,
+    steps.Reference: _reference,
+    steps.HostWalk: _host_walk,
+    steps.Walk: _walk,
+    steps.GuestFault: _guest_fault,
+    steps.TakePage: _take_page,
+    steps.Zero: _zero,
+    steps.WriteEntry: _write_entry,
+    steps.Exit: _exit,
+    steps.TakeFrame: _take_frame,
+}
+
+
+def _held(held: steps.Held) -> str:
+    if held.pages == 1:
+        return f"page {held.page:#x} of {held.space}"
+    return f"pages {held.page:#x} … {held.page + held.pages - 1:#x} of {held.space}"
+
+
+def _bits(bits: str, dimension: str) -> str:
+    return "".join(bit if bit in bits else "-" for bit in ALL_BITS[dimension])
+
+
+def _indented(text: str, depth: int) -> str:
+    return INDENT * depth + text
+
+
+def _cycles(cycles: int) -> str:
+    return f"{cycles:,}" if cycles else ""
+
+
+def _some(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
