@@ -17,7 +17,8 @@ COMMAND_PROTOCOL = {"add_arguments", "execute"}
 # Written before this test was. The list must get shorter: a name that has its docstring now fails until it is out.
 OWED = {
     "jit/pieces.py define_pipelines", "metrics/result.py HostResult", "metrics/result.py VmResult",
-    "plan/model.py HostPlan", "plan/model.py Plan", "plan/model.py VcpuPlan", "plan/model.py reserved_bytes", "scenario/document.py place",
+    "plan/model.py HostPlan", "plan/model.py Plan", "plan/model.py VcpuPlan", "plan/model.py reserved_bytes",
+    "scenario/document.py place",
     "scenario/spec.py Host", "scenario/spec.py Mmu", "scenario/spec.py Scenario", "scenario/spec.py Workload",
     "tables/formats.py as_markdown", "tables/memory.py VmMemory", "unit_hints.py count", "unit_hints.py duration",
     "unit_hints.py rate", "unit_hints.py share", "unit_hints.py size", "units.py format_share",

@@ -42,7 +42,7 @@ WAYS = (1, 1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 33, 64)
 SETS = (1, 1, 2, 3, 4, 5, 7, 16)
 LEAN_WAYS = (1, 1, 2, 3, 4, 7, 12, 16)
 LEAN_SETS = (1, 1, 2, 4, 8)
-# Where regions begin: at 0, where a compiler would put it, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and all.
+# Where regions begin: at 0, at the usual place, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and of all.
 BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
 CHEAP = (0, 1, 2, 3, 10)
 DEAR = (0, 7, 50, 200, 1009, 5000)

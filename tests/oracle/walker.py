@@ -11,11 +11,11 @@ from .core import UPPER_LEVELS, Core
 from .memory import LEVELS, Entry, Memory, key, prefix
 
 
-class GuestFault(Exception):  # noqa: N818 - the field's word, and no error
+class GuestFault(Exception):  # the field's word, and no error
     """The guest's own tables have no entry: the guest handles it."""
 
 
-class EptViolation(Exception):  # noqa: N818 - likewise
+class EptViolation(Exception):  # likewise
     """A guest-physical page has no frame; `kind` is what the guest keeps there, `data` or `table`."""
 
     def __init__(self, ppn: int, kind: str) -> None:
