@@ -10,10 +10,26 @@ from types import ModuleType
 from typing import NoReturn
 
 import vmcfg
-from vmcfg.cli import accept, bench, check, explain, plan, run, scenarios, validate
+from vmcfg.cli import (
+    accept,
+    bench,
+    check,
+    completion,
+    docs,
+    explain,
+    new,
+    plan,
+    run,
+    scenarios,
+    schema,
+    trace,
+    validate,
+)
 from vmcfg.errors import RunFailed, VmcfgError
 
-COMMANDS: tuple[ModuleType, ...] = (validate, plan, run, check, accept, scenarios, explain, bench)
+COMMANDS: tuple[ModuleType, ...] = (
+    new, validate, plan, run, check, accept, scenarios, explain, trace, schema, docs, completion, bench,
+)  # fmt: skip
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 BROKEN_PIPE = 141  # as a shell reports SIGPIPE

@@ -20,6 +20,7 @@ NAME = "claims"
 HOLDS, FAILED, CALIBRATED = "holds", "failed", "calibrated"
 RATIO_DECIMALS = 3
 MOST_DECIMALS = 40  # of a figure that is shown beside a bound it nearly meets
+NONE = "0"
 NO_ERROR = "no error"
 
 
@@ -36,7 +37,7 @@ class Judged:
     place: str  # file:line of the claim
 
     def __str__(self) -> str:
-        by_how_much = f", {self.deviation}" if self.deviation != NOTHING else ""
+        by_how_much = f", {self.deviation}" if self.deviation not in (NOTHING, NONE) else ""
         return f"{self.claim}: expected {self.expected}, found {self.found}{by_how_much}"
 
 
@@ -139,6 +140,8 @@ def _shown(claim: Claim, figure: _Figure, is_met: bool) -> tuple[str, str]:
     tried = range(least, MOST_DECIMALS)
     places = next((n for n in tried if _is_met(claim, _rounded(exact, n), n) == is_met), MOST_DECIMALS)
     found = _rounded(exact, places)
+    if found == bound:
+        return _text(found, places), NONE
     percent = f" ({_text((found - bound) * 100 / bound, 2, '+')} %)" if bound else ""
     return _text(found, places), _text(found - bound, places, "+") + percent
 
