@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from vmcfg.hardware import assoc
+from vmcfg.hardware import sets as layout
 from vmcfg.hardware.core import GUEST_WALK, HIGHEST_WALK, HOST_WALK, L2, NESTED_TLB, STORES, TABLE_BITS
 from vmcfg.plan.model import HostPlan
 from vmcfg.trace.steps import Held
@@ -87,8 +87,8 @@ class Places:
 
     def cache_of(self, index: int) -> int:
         """Return the cache (of any core) to which a set belongs."""
-        firsts = self._machine.stores.shape[:, assoc.FIRST_SET]
-        sets = self._machine.stores.shape[:, assoc.SETS]
+        firsts = self._machine.stores.shape[:, layout.FIRST_SET]
+        sets = self._machine.stores.shape[:, layout.SETS]
         (cache,) = np.flatnonzero((firsts <= index) & (index < firsts + sets))
         return int(cache)
 
@@ -98,27 +98,29 @@ class Places:
     def tags_of(self, cache: int, index: int) -> list[int]:
         """Return the tags in a set (counted over all caches), by way."""
         shape = self._machine.stores.shape[cache]
-        first = int(shape[assoc.SLOT_BASE]) + (index << int(shape[assoc.SHIFT]))
-        return [int(tag) for tag in self._machine.stores.tags[first : first + int(shape[assoc.WAYS])]]
+        first = int(shape[layout.SLOT_BASE]) + (index << int(shape[layout.SHIFT]))
+        return [int(tag) for tag in self._machine.stores.tags[first : first + int(shape[layout.WAYS])]]
 
     def payload(self, cache: int, index: int, way: int) -> int:
         shape = self._machine.stores.shape[cache]
-        return int(self._machine.stores.payload[int(shape[assoc.SLOT_BASE]) + (index << int(shape[assoc.SHIFT])) + way])
+        return int(
+            self._machine.stores.payload[int(shape[layout.SLOT_BASE]) + (index << int(shape[layout.SHIFT])) + way]
+        )
 
     def is_dirty(self, index: int, way: int) -> bool:
         return bool(int(self._machine.stores.dirty[index]) >> way & 1)
 
     def first_set(self, cache: int) -> int:
-        return int(self._machine.stores.shape[cache, assoc.FIRST_SET])
+        return int(self._machine.stores.shape[cache, layout.FIRST_SET])
 
     def sets(self, cache: int) -> int:
-        return int(self._machine.stores.shape[cache, assoc.SETS])
+        return int(self._machine.stores.shape[cache, layout.SETS])
 
     def held(self, cache: int, tag: int) -> Held:
         """Say what a tag stands for."""
-        key = (tag & ((1 << assoc.SPACE_SHIFT) - 1)) >> assoc.KEY_SHIFT
+        key = (tag & ((1 << layout.SPACE_SHIFT) - 1)) >> layout.KEY_SHIFT
         shift = TABLE_BITS * (_level_of(cache) - 1)
-        return Held(self._spaces[tag >> assoc.SPACE_SHIFT], key << shift, 1 << shift)
+        return Held(self._spaces[tag >> layout.SPACE_SHIFT], key << shift, 1 << shift)
 
     def leads_to(self, cache: int, payload: int) -> str:
         """Say what an entry of a cache leads to."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from vmcfg.hardware import assoc
+from vmcfg.hardware import sets as layout
 from vmcfg.hardware.core import L2, NESTED_TLB, STORES
 from vmcfg.metrics.events import Event
 from vmcfg.metrics.events import Exit as Reason
@@ -52,7 +52,7 @@ class Watch:
     def watchers(self) -> dict[str, Watcher]:
         """Return what stands before which kernel."""
         return {
-            "vmcfg.hardware.assoc.find": self._find,
+            "vmcfg.hardware.sets.find": self._find,
             "vmcfg.hardware.assoc.fill": self._fill,
             "vmcfg.hardware.assoc.drop": self._drop,
             "vmcfg.hardware.assoc.flush": self._flush,
@@ -139,7 +139,7 @@ class Watch:
                 held=self._places.held(cache, tag),
                 leads_to=self._places.leads_to(cache, int(given["payload"])),
                 is_dirty=bool(given["dirty"]),
-                evicted=None if evicted in (assoc.EMPTY, tag) else self._places.held(cache, evicted),
+                evicted=None if evicted in (layout.EMPTY, tag) else self._places.held(cache, evicted),
             )
         )
 
@@ -160,7 +160,7 @@ class Watch:
         tags = [tag for index in range(first, first + sets) for tag in self._places.tags_of(cache, index)]
         run()
         if sets:
-            entries = sum(tag != assoc.EMPTY for tag in tags)
+            entries = sum(tag != layout.EMPTY for tag in tags)
             self._steps.append(steps.Flush(self._places.cache_name(cache), entries))
 
     def _set_dirty(self, run: Run, given: Arguments) -> Any:
