@@ -1,11 +1,11 @@
 """Trace: single accesses, shown step by step: lookups, every table entry read, exits, faults, fills, costs.
 
-twin      a second copy of the kernels, as plain Python, whose functions can be watched
-steps     what can happen during an access, as values
-places    where entries and tables lie, and how caches are called
-watch     which functions are watched, and what each says
-tracer    compiled up to an access, watched through it
-show      accesses as text
+* twin: a second copy of the kernels, as plain Python, whose functions can be watched
+* steps: what can happen during an access, as values
+* places: where entries and tables lie, and how caches are called
+* watch: who watches, in caches, walks and handlers; recorder: what these share
+* tracer: compiled up to an access, watched through it
+* show: accesses as text
 """
 
 from vmcfg.trace.steps import Access, as_data

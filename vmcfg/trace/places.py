@@ -80,6 +80,7 @@ class Places:
 
     @cached_property
     def ept_root(self) -> int:
+        """The frame of the VM's EPT root."""
         host = self._machine.host
         own = np.flatnonzero((host.kind == at.FRAME_OVERHEAD) & (host.owner == self.vm))
         (root,) = set(own.tolist()) - set((host.ept[host.ept > 0] - 1).tolist())
@@ -102,6 +103,7 @@ class Places:
         return [int(tag) for tag in self._machine.stores.tags[first : first + int(shape[layout.WAYS])]]
 
     def payload(self, cache: int, index: int, way: int) -> int:
+        """Return what a way of a set (counted over all caches) leads to."""
         shape = self._machine.stores.shape[cache]
         return int(
             self._machine.stores.payload[int(shape[layout.SLOT_BASE]) + (index << int(shape[layout.SHIFT])) + way]

@@ -1,0 +1,106 @@
+"""Watches what answers a walk that could not finish: the guest's page-fault handler, and the VMM's verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vmcfg.metrics.events import Event, Exit
+from vmcfg.trace import places, steps
+from vmcfg.trace.recorder import Recorder
+from vmcfg.trace.twin import Arguments, Run, Watcher
+from vmcfg.vmm import machine as at
+
+
+class HandlerWatch:
+    """Stands before the handlers and what they do."""
+
+    def __init__(self, told: Recorder) -> None:
+        self._told = told
+        self._tables_to_make: list[int] = []  # levels of EPT tables that the page being backed still lacks
+        self._backing = 0
+        self._exit = (0, 0)  # reason of the exit just made, and cycles of leaving and entering
+
+    def watchers(self) -> dict[str, Watcher]:
+        """Return what stands before which kernel."""
+        return {
+            "vmcfg.guest.fault.demand_fault": self._demand_fault,
+            "vmcfg.guest.pages.page_take": self._page_take,
+            "vmcfg.mmu.tables.gpt_write": self._gpt_write,
+            "vmcfg.vmm.verbs.gpa_access": self._gpa_access,
+            "vmcfg.vmm.verbs.violation": self._violation,
+            "vmcfg.vmm.verbs.vm_exit": self._vm_exit,
+            "vmcfg.vmm.verbs.back": self._back,
+            "vmcfg.vmm.frames.frame_take": self._frame_take,
+        }
+
+    def _demand_fault(self, run: Run, given: Arguments) -> Any:
+        self._told.vpn = int(given["vpn"])
+        row = int(self._told.machine.vcpu[self._told.vcpu, at.ROW])
+        before = int(self._told.machine.counters[row, Event.GUEST_FAULT_CYCLES])
+        with self._told.inside() as inner:
+            cycles = run()
+        own = int(self._told.machine.counters[row, Event.GUEST_FAULT_CYCLES]) - before
+        entry_cycles = int(self._told.machine.cost[at.GUEST_FAULT])
+        self._told.say(steps.GuestFault(entry_cycles, own, int(cycles) - own, tuple(inner)))
+        return cycles
+
+    def _page_take(self, run: Run, given: Arguments) -> Any:
+        lowest = min(self._told.places.guest_path(self._told.vpn))
+        ppn = run()
+        purpose = "the page" if lowest == 1 else f"guest L{lowest - 1} table"
+        self._told.say(steps.TakePage(int(ppn), purpose))
+        return ppn
+
+    def _gpa_access(self, run: Run, given: Arguments) -> Any:
+        with self._told.inside() as inner:
+            cycles = run()
+        self._told.say(steps.Zero(int(given["ppn"]), int(self._told.machine.cost[at.ZERO_PAGE]), tuple(inner)))
+        return cycles
+
+    def _gpt_write(self, run: Run, given: Arguments) -> Any:
+        level = min(self._told.places.guest_path(self._told.vpn))
+        address = self._told.places.guest_address(self._told.vpn, level)
+        entry = int(given["entry"])
+        cycles = run()
+        self._told.say(
+            steps.WriteEntry(
+                level=level,
+                index=places.index_of(self._told.vpn, level),
+                address=address,
+                entry=places.guest_value(entry),
+                bits=places.guest_bits(entry),
+                leads_to=places.guest_target(entry, level),
+                cycles=int(self._told.machine.cost[at.GPT_WRITE]),
+            )
+        )
+        return cycles
+
+    def _violation(self, run: Run, given: Arguments) -> Any:
+        with self._told.inside() as inner:
+            cycles = run()
+        reason, transition = self._exit
+        self._told.say(steps.Exit(Exit(reason).name.lower(), transition, int(cycles) - transition, tuple(inner)))
+        return cycles
+
+    def _vm_exit(self, run: Run, given: Arguments) -> Any:
+        cycles = run()
+        self._exit = int(given["reason"]), int(cycles) - int(given["handler_cycles"])
+        return cycles
+
+    def _back(self, run: Run, given: Arguments) -> Any:
+        self._backing = int(given["ppn"])
+        self._tables_to_make = []
+        if self._told.machine.guests.vm[self._told.places.vm, at.EPT + at.HOST_LEVELS] >= 0:
+            levels = range(at.HOST_LEVELS, 1, -1)
+            self._tables_to_make = [
+                level - 1 for level in levels if not self._told.places.ept_entry(self._backing, level)
+            ]
+        return run()
+
+    def _frame_take(self, run: Run, given: Arguments) -> Any:
+        mpn = run()
+        purpose = f"ppn {self._backing:#x}"
+        if given["kind"] == at.FRAME_OVERHEAD:
+            purpose = f"host L{self._tables_to_make.pop(0)} table"
+        self._told.say(steps.TakeFrame(int(mpn), purpose))
+        return mpn

@@ -1,0 +1,145 @@
+"""Watches page walks: every table entry that is read, in which dimension, and how the walk ends.
+
+The guest's entries are read by one kernel, the host's leaf is marked by another. The host's entries above it have no
+kernel of their own; there the EPT itself tells, as an array that says what is read from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION
+from vmcfg.trace import places, steps
+from vmcfg.trace.recorder import Recorder
+from vmcfg.trace.twin import Arguments, Run, Watcher
+from vmcfg.vmm import machine as at
+
+ENDS = {COMPLETE: "complete", GUEST_PAGE_FAULT: "guest_fault", HOST_VIOLATION: "violation"}
+
+
+class WalkWatch:
+    """Stands before the walkers."""
+
+    def __init__(self, told: Recorder) -> None:
+        self._told = told
+        self._references = 0
+        self._is_walking = False
+
+    def watchers(self) -> dict[str, Watcher]:
+        """Return what stands before which kernel."""
+        return {
+            "vmcfg.engine.access.walk": self._walk,
+            "vmcfg.engine.access.dirty_walk": self._dirty_walk,
+            "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
+            "vmcfg.mmu.nested._translate": self._translate,
+            "vmcfg.mmu.nested._mark": self._mark,
+        }
+
+    def watched_machine(self) -> at.Machine:
+        """Return the same machine, whose EPT tells when it is read."""
+        machine = self._told.machine
+        ept = _WatchedEpt(machine.host.ept, self._read_ept)
+        return machine._replace(host=machine.host._replace(ept=ept))  # type: ignore[arg-type]
+
+    def _walk(self, run: Run, given: Arguments) -> Any:
+        self._told.vpn = int(given["vpn"])
+        self._references = 0
+        outer, self._told.is_looking_up, self._is_walking = self._told.is_looking_up, True, True
+        with self._told.inside() as inner:
+            result = run()
+        self._told.is_looking_up, self._is_walking = outer, False
+        end, _, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits = (int(field) for field in result)
+        assert self._references == guest_refs + host_refs, "a reference was not seen"
+        cost = self._told.machine.cost
+        cycles = (guest_refs + host_refs) * int(cost[at.WALK_REFERENCE])
+        cycles += (guest_hits + host_hits) * int(cost[at.WALK_CACHE_HIT]) + nested_hits * int(cost[at.NESTED_TLB_HIT])
+        is_dirty_walk = bool(given["is_quiet"])
+        self._told.say(steps.Walk(is_dirty_walk, ENDS[end], guest_refs, host_refs, cycles, tuple(inner)))
+        return result
+
+    def _dirty_walk(self, run: Run, given: Arguments) -> Any:
+        with self._told.no_lookups():  # it searches the TLBs only to set D
+            return run()
+
+    def _read_guest_entry(self, run: Run, given: Arguments) -> Any:
+        level, slot = int(given["level"]), int(given["slot"])
+        before = places.guest_bits(int(self._told.machine.guests.tables[slot]))
+        entry = run()
+        bits = places.guest_bits(int(entry))
+        target = places.guest_target(int(entry), level)
+        address = self._told.places.guest_address(self._told.vpn, level)
+        index = places.index_of(self._told.vpn, level)
+        self._refer("guest", level, index, address, places.guest_value(int(entry)), bits, _new(before, bits), target)
+        return entry
+
+    def _translate(self, run: Run, given: Arguments) -> Any:
+        ppn = int(given["ppn"])
+        tables = {table_ppn: level for level, (_, table_ppn) in self._told.places.guest_path(self._told.vpn).items()}
+        of = f"guest L{tables[ppn]} table" if given["is_table"] else "the page"
+        seen = self._references
+        with self._told.inside() as inner:
+            result = run()
+            is_present, references = bool(result[0]), int(result[1])
+            if self._references - seen < references:  # the leaf was absent: nothing was marked
+                self._refer_to_host_leaf(ppn, "", "")
+        self._told.say(steps.HostWalk(ppn, of, is_present, tuple(inner)))
+        return result
+
+    def _read_ept(self, place: int, entry: int) -> None:
+        """Hear of an entry above the leaf that a walker, or a handler, has read."""
+        if not self._is_walking:
+            return
+        level = self._told.places.ept_level(place)
+        first = int(self._told.machine.guests.vm[self._told.places.vm, at.EPT + level])
+        index = (place - first) & places.INDEX_MASK
+        ppn = (place - first) << 9 * (level - 1)
+        address = self._told.places.host_address(ppn, level)
+        target = f"mpn {entry - 1:#x}, host L{level - 1}" if entry else ""
+        bits = places.HOST_PRESENT if entry else ""
+        self._refer("host", level, index, address, places.host_value(entry - 1, bits), bits, "", target)
+
+    def _mark(self, run: Run, given: Arguments) -> Any:
+        gpid = int(given["gpid"])
+        before = places.host_bits(int(self._told.machine.host.state[gpid]))
+        run()
+        after = places.host_bits(int(self._told.machine.host.state[gpid]))
+        self._refer_to_host_leaf(self._told.places.ppn_of(gpid), before, after)
+
+    def _refer_to_host_leaf(self, ppn: int, before: str, bits: str) -> None:
+        frame = self._told.places.frame_of(ppn)
+        target = f"mpn {frame:#x}" if bits else ""
+        address = self._told.places.host_address(ppn, 1)
+        value = places.host_value(frame, bits)
+        self._refer("host", 1, places.index_of(ppn, 1), address, value, bits, _new(before, bits), target)
+
+    def _refer(
+        self, dimension: str, level: int, index: int, address: int, entry: int, bits: str, newly_set: str, leads_to: str
+    ) -> None:
+        self._references += 1
+        cycles = int(self._told.machine.cost[at.WALK_REFERENCE])
+        self._told.say(
+            steps.Reference(
+                self._references, dimension, level, index, address, entry, bits, newly_set, leads_to, cycles
+            )
+        )
+
+
+class _WatchedEpt:
+    """An array that tells what is read from it."""
+
+    def __init__(self, array: Any, told: Callable[[int, int], None]) -> None:
+        self._array = array
+        self._told = told
+
+    def __getitem__(self, place: Any) -> Any:
+        value = self._array[place]
+        self._told(int(place), int(value))
+        return value
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        self._array[place] = value
+
+
+def _new(before: str, after: str) -> str:
+    return "".join(bit for bit in after if bit not in before)
