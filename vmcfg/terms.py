@@ -15,11 +15,11 @@ TERMS: Mapping[str, str] = {
     "PPN": "Guest physical page number; each VM counts its own from 0.",
     "hPA": "Host physical or machine address: where memory really is; its page number is an MPN.",
     "MPN": "Machine page number: a frame of the host.",
-    "guest page table": "VPN to PPN, one per process, kept by the guest's kernel; its pages are guest pages themselves.",
+    "guest page table": "VPN to PPN, one per process, kept by the guest's kernel, in guest pages.",
     "pmap": "PPN to MPN, one per VM, kept by the VMM.",
     "EPT": "Extended page table: PPN to MPN, walked by the processor (AMD: NPT).",
     "page walk": "Reading page tables, from the root down, after a TLB miss; each entry read is one reference.",
-    "nested walk": "A page walk in which each guest table's address is itself translated: 24 references for 4 on 4 levels.",
+    "nested walk": "A page walk in which each guest table's address is translated too: 24 references for 4 on 4.",
     "native": "MMU mode without virtualization, as on bare metal: the reference for every slowdown.",
     "nested": "MMU mode in which the processor walks the guest's page table and the EPT.",
     # caches of translations
@@ -32,7 +32,7 @@ TERMS: Mapping[str, str] = {
     "touch": "One simulated lookup of a page; with accesses_per_touch it stands for several accesses that stay there.",
     "access": "One load, store or instruction fetch.",
     "VM exit": "The processor leaves guest mode and gives control to the VMM, for a reason.",
-    "EPT violation": "VM exit because a guest page has no frame, by cause: a data page or a page-table page was touched.",
+    "EPT violation": "VM exit because a guest page has no frame, by cause: a data page or a page-table page.",
     "guest fault": "A page fault that the guest's own kernel handles; not an exit.",
     "dirty walk": "A walk made only to set the dirty bit, for a store that hit a TLB entry without it.",
     "first touch": "The first access to a page; it costs a guest fault, and an EPT violation where no frame backs it.",
@@ -53,8 +53,8 @@ TERMS: Mapping[str, str] = {
     "digest": "A number that changes when what it stands for changes: of a scenario, or of a subsystem's events.",
     "checkpoint": "A moment at which the digests of all subsystems are kept; at most 64 per run.",
     # what operators' tools call it
-    "free (Linux)": "`total` there is configured_pages here, less what the guest's kernel takes; `free` is guest_free_pages.",
-    "virsh dommemstat": "`actual` is configured_pages, `rss` is private_pages, `unused` is guest_free_pages; in KiB there.",
+    "free (Linux)": "`total` there is configured_pages here, less the guest's kernel; `free` is guest_free_pages.",
+    "virsh dommemstat": "`actual` is configured_pages, `rss` private_pages, `unused` guest_free_pages; in KiB.",
     "esxtop": "MEMSZ is configured_pages, GRANT is private_pages; in MB there.",
 }
 """Word to meaning, one sentence each."""

@@ -9,7 +9,7 @@ only cost, so it is switched on by the share of walks in the stretch before.
 from __future__ import annotations
 
 from vmcfg.jit import kernel, prefetch
-from vmcfg.mmu.walks import page_of, slot_in_table
+from vmcfg.mmu.walks import NATIVE, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 
 FAR = 24
@@ -17,12 +17,14 @@ NEAR = 12
 
 
 @kernel
-def look_ahead(m, walker, vcpu, position, end):
+def look_ahead(m, walker, vcpu, position, end, mode):
     """Prefetch for the accesses FAR and NEAR behind `position` in the vCPU's buffer."""
     if position + FAR < end:
         slot = _leaf_slot(m, walker, m.work.buffer[vcpu, position + FAR] & at.VPN_MASK)
         m.work.ahead[(position + FAR) & (at.AHEAD - 1)] = slot
         prefetch(m.guests.tables, slot)
+    if mode == NATIVE:
+        return
     entry = m.guests.tables[m.work.ahead[(position + NEAR) & (at.AHEAD - 1)]]
     gpid = walker.base + page_of(entry)
     prefetch(m.host.pmap, gpid)
@@ -32,8 +34,8 @@ def look_ahead(m, walker, vcpu, position, end):
 @kernel
 def _leaf_slot(m, walker, vpn):
     """Return the leaf slot of a page, or that of the first absent entry on the way."""
-    slot = slot_in_table(walker.root_table, vpn, walker.levels)
-    for level in range(walker.levels - 1, 0, -1):
+    slot = slot_in_table(walker.root_table, vpn, at.GUEST_LEVELS)
+    for level in range(at.GUEST_LEVELS - 1, 0, -1):
         entry = m.guests.tables[slot]
         if entry & at.PRESENT == 0:
             return slot

@@ -13,7 +13,6 @@ from vmcfg.hardware.assoc import policy_of
 from vmcfg.hardware.core import L1I, STORES
 from vmcfg.metrics.events import COLUMNS, Event
 from vmcfg.mmu.walks import MODES
-from vmcfg.plan.compile import GUEST_LEVELS
 from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VmPlan
 from vmcfg.rng import mixed_key
 from vmcfg.scenario.spec import CacheShape, Trace
@@ -132,7 +131,6 @@ def _guests(host: HostPlan) -> at.Guests:
         for level, offset in plan.ept_offsets.items():
             vm[number, at.EPT + level] = offset
         process[number, at.PROCESS_VM] = number
-        process[number, at.GUEST_LEVELS] = GUEST_LEVELS
     return at.Guests(
         tables=_zeros(host, "guests.tables"),
         pool=np.zeros(1, np.int64),

@@ -81,7 +81,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
             if clock >= halt:
                 break
         if looks_ahead:
-            look_ahead(m, walker, vcpu, position, end)
+            look_ahead(m, walker, vcpu, position, end, mode)
         access = buffer[vcpu, position]
         vpn = access & at.VPN_MASK
         kind = (access >> at.KIND_SHIFT) & 3

@@ -42,8 +42,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.process, vpn, is_quiet, is_lean)
-    has_frame = level <= walker.levels  # a combined entry leads to the next table's frame
+    level, table = probe_walk_caches(m.stores, caches, at.GUEST_LEVELS, walker.process, vpn, is_quiet, is_lean)
+    has_frame = level <= at.GUEST_LEVELS  # a combined entry leads to the next table's frame
     guest_hits = np.int64(has_frame)
     host_hits = np.int64(0)
     nested_hits = np.int64(0)

@@ -29,10 +29,10 @@ class Walker(NamedTuple):
     core: int
     process: int  # also the tag of its linear and combined mappings
     vm: int  # also the tag of its guest-physical mappings
-    levels: int  # of the guest's table
     root_table: int
     root_ppn: int
     base: int  # gpid of the VM's page 0
+    first_frame: int  # of page 0: in `native` the others follow
 
 
 # MMU modes, as the loop knows them.
@@ -50,10 +50,10 @@ def walker_of(m, core, vcpu):
         core,
         process,
         vm,
-        tables[process, at.GUEST_LEVELS],
         tables[process, at.ROOT_TABLE],
         tables[process, at.ROOT_PPN],
         m.guests.vm[vm, at.BASE],
+        np.int64(m.host.pmap[m.guests.vm[vm, at.BASE]]),
     )
 
 

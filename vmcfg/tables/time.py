@@ -26,7 +26,7 @@ TIME = TableKind(
         PHASE,
         event(Event.BASE_CYCLES, CYCLES, "Charged for accesses as if each hit everywhere."),
         event(Event.TLB_CYCLES, CYCLES, "Charged for hits of the second-level TLB."),
-        event(Event.WALK_CHARGED_CYCLES, CYCLES, "Charged for page walks, divided by the walkers.", "walk_charged_cycles"),
+        event(Event.WALK_CHARGED_CYCLES, CYCLES, "Charged for walks, divided by the walkers.", "walk_charged_cycles"),
         event(Event.EXIT_CYCLES, CYCLES, "Charged for VM exits and what the VMM did meanwhile."),
         event(Event.GUEST_FAULT_CYCLES, CYCLES, "Charged for the guest's own page-fault handler."),
         event(Event.FLUSH_CYCLES, CYCLES, "Charged for invalidations that had to be executed."),

@@ -32,7 +32,7 @@ class Places:
         self.vm = int(machine.vcpu[vcpu, at.VM])
         self.process = int(machine.vcpu[vcpu, at.PROCESS])
         self._base = int(machine.guests.vm[self.vm, at.BASE])
-        self.levels = int(machine.guests.process[self.process, at.GUEST_LEVELS])
+        self.levels = at.GUEST_LEVELS
 
     def frame_of(self, ppn: int) -> int:
         """Return the frame of a backed guest page."""

@@ -63,8 +63,8 @@ BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, EPT = rang
 VM_FIELDS = EPT + 6
 
 # guests.process[process, field]
-PROCESS_VM, ROOT_TABLE, ROOT_PPN, GUEST_LEVELS = range(4)
-PROCESS_FIELDS = 4
+PROCESS_VM, ROOT_TABLE, ROOT_PPN = range(3)
+PROCESS_FIELDS = 3
 
 # vcpu[vcpu, field]; `retired` counts touches, and is the index of the next touch in the vCPU's stream.
 (
@@ -133,6 +133,8 @@ COSTS = (
 WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN = range(12, 18)
 COST_FIELDS = 18
 
+# Levels are constants: the compiler unrolls every walk.
+GUEST_LEVELS = 4
 HOST_LEVELS = 4
 
 
