@@ -42,14 +42,14 @@ def prefetch(array: Any, index: int) -> None:
     """Do nothing: a prefetch has no result."""
 
 
-def match4(tags: Any, first: int, tag: int) -> int:
+def match4(tags: Any, first: int, tag: int) -> np.int64:
     """Return a mask of four bits: which of tags[first : first + 4] equal `tag`."""
-    return sum(1 << lane for lane in range(4) if tags[first + lane] == tag)
+    return np.int64(sum(1 << lane for lane in range(4) if tags[first + lane] == tag))
 
 
-def match16(tags: Any, first: int, tag: int) -> int:
+def match16(tags: Any, first: int, tag: int) -> np.int64:
     """Return a mask of sixteen bits: which of tags[first : first + 16] equal `tag`."""
-    return sum(1 << lane for lane in range(16) if tags[first + lane] == tag)
+    return np.int64(sum(1 << lane for lane in range(16) if tags[first + lane] == tag))
 
 
 def lowest_bit(mask: int) -> int:
