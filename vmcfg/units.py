@@ -138,11 +138,11 @@ def parse_decimal(value: Any) -> str:
 
 def parse_tolerance(value: Any) -> tuple[str, str]:
     """`("share", "0.03")` from `3%`, of the value itself; `("amount", "0.5")` from `0.5`, in its unit."""
-    if isinstance(value, str) and value.endswith("%"):
+    try:
+        if not isinstance(value, str) or not value.endswith("%"):
+            return "amount", parse_decimal(value)
         millionths = parse_share(value)
         return "share", parse_decimal(f"{millionths // MILLION}.{millionths % MILLION:06d}")
-    try:
-        return "amount", parse_decimal(value)
     except QuantityError:
         raise QuantityError("a decimal such as 0.5 or a percentage such as 3%") from None
 

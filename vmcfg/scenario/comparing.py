@@ -30,6 +30,7 @@ class Variant:
     edited: Edited
     diagnostics: list[Diagnostic]
     mark: Mark
+    key: Mark  # of the path
 
 
 def from_command_line(root: Node, text: str) -> Node:
@@ -53,29 +54,35 @@ def variants(edited: Edited) -> Iterator[Variant]:
     node = find(edited.root, [KEY])
     assert node is not None
     ((path, values),) = node.value.items()
+    key = node.keys[path]
+    if path.split(".")[0] in _NO_SETTINGS:
+        message = f"found {path}, expected a setting that changes the run"
+        yield Variant("", edited, [Diagnostic(key.place(), KEY, "compare", message, "for instance mmu.mode")], key, key)
+        return
     bare = evolve(edited, root=_without(edited.root, (KEY, "expect")))
     names: set[str] = set()
     for value in values.value:
         name = value.value if isinstance(value.value, str) else describe(value.value)
-        fault = _fault(path, name, names)
+        fault = _fault(name, names)
         if fault:
-            yield Variant(name, bare, [Diagnostic(value.mark.place(), f"{KEY}.{path}", "compare", *fault)], value.mark)
+            diagnostic = Diagnostic(value.mark.place(), f"{KEY}.{path}", "compare", *fault)
+            yield Variant(name, bare, [diagnostic], value.mark, key)
         else:
-            yield Variant(name, *put(bare, path, value, node.keys[path]), value.mark)
+            yield Variant(name, *put(bare, path, value, key), value.mark, key)
         names.add(name)
 
 
-def in_variant(diagnostics: Iterable[Diagnostic], mark: Mark) -> Iterator[Diagnostic]:
+def in_variant(diagnostics: Iterable[Diagnostic], variant: Variant) -> Iterator[Diagnostic]:
     """Says of faults elsewhere in which variant they are."""
-    place = mark.place()
+    place = variant.mark.place()
+    line = variant.key.place()._replace(column=0, width=0)
     for diagnostic in diagnostics:
-        notes = () if diagnostic.place == place else (Note(place, "in the variant with this value"),)
+        is_here = diagnostic.place._replace(column=0, width=0) == line
+        notes = () if is_here else (Note(place, "in the variant with this value"),)
         yield diagnostic._replace(notes=diagnostic.notes + notes)
 
 
-def _fault(path: str, name: str, names: set[str]) -> tuple[str, str] | None:
-    if path.split(".")[0] in _NO_SETTINGS:
-        return f"found values of {path}, expected values of a setting that changes the run", "for instance mmu.mode"
+def _fault(name: str, names: set[str]) -> tuple[str, str] | None:
     if name in RESERVED or name in names:
         return f"found a second column '{name}', expected each name once", "values name the columns of comparison"
     if not name or any(letter.isspace() for letter in name):

@@ -80,7 +80,7 @@ def _variants(findings: Findings, base: _Judged, folder: Path) -> dict[str, _Jud
         own = Findings(variant.edited.root)
         own.extend(variant.diagnostics)
         judged[variant.name] = _judge(own, variant.edited, folder)
-        findings.extend(comparing.in_variant(own.diagnostics, variant.mark))
+        findings.extend(comparing.in_variant(own.diagnostics, variant))
     return judged
 
 

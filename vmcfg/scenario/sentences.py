@@ -120,6 +120,8 @@ def _pattern(fault: Fault) -> Words:
 
 
 def _too_few(fault: Fault) -> Words:
+    if fault.wanted > 1:
+        return f"found {len(fault.value)}, expected at least {fault.wanted} {_ENTRY[fault.keyword]}s", ""
     return f"found {describe(fault.value)}, expected at least one " + _ENTRY[fault.keyword], ""
 
 
