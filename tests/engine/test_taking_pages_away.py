@@ -16,7 +16,7 @@ from running import machines_of
 
 from vmcfg.engine import loop
 from vmcfg.engine.invariants import check_machine
-from vmcfg.hardware import assoc
+from vmcfg.hardware.sets import SPACE_SHIFT
 from vmcfg.jit import by_reference, entry
 from vmcfg.metrics.events import EXIT_COUNT, Exit
 from vmcfg.plan.model import HostPlan
@@ -149,9 +149,9 @@ def path_to(machine: at.Machine, process: int, vpn: int) -> dict[int, str]:
 
 
 def held(machine: at.Machine) -> Counter[int]:
-    """The tags that all caches of all cores hold."""
-    return Counter(tag for tag in machine.stores.tags.tolist() if tag not in (assoc.EMPTY, assoc.PADDING))
+    """The tags that all caches of all cores hold; what is empty is 0, and padding is negative."""
+    return Counter(tag for tag in machine.stores.tags.tolist() if tag > 0)
 
 
 def held_of(machine: at.Machine, space: int) -> Counter[int]:
-    return Counter({tag: count for tag, count in held(machine).items() if tag >> assoc.SPACE_SHIFT == space})
+    return Counter({tag: count for tag, count in held(machine).items() if tag >> SPACE_SHIFT == space})
