@@ -6,8 +6,12 @@ for each due time:  while (why := run(machine, due)) is not done: decide
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from functools import partial
+
+from attrs import frozen
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine import loop
@@ -16,6 +20,7 @@ from vmcfg.engine.build import build, is_lean
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
 from vmcfg.engine.invariants import check_machine
+from vmcfg.engine.parallel import run_all
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
 from vmcfg.jit import is_compiled
 from vmcfg.metrics.result import HostResult, RunResult, VmResult
@@ -29,29 +34,56 @@ Progress = Callable[[float, str], None]
 """Called with the share of the whole run that is done, 0 … 1, and the name of the host at work."""
 
 
+@frozen
+class HostRun:
+    """What one host leaves behind."""
+
+    host: HostResult
+    vms: tuple[VmResult, ...]
+
+
 def simulate(
-    plan: Plan, *, progress: Progress | None = None, check_invariants: bool = False, limit_bytes: int | None = None
+    plan: Plan,
+    *,
+    progress: Progress | None = None,
+    check_invariants: bool = False,
+    limit_bytes: int | None = None,
+    jobs: int | None = None,
 ) -> RunResult:
     """Run a plan to its end, with traces that fit into what the plan's bound leaves of `limit_bytes`.
+
+    Several hosts run in `jobs` processes at a time (default: as many as there are cores), with the same result.
 
     Raises RunFailed: `out_of_frames`, `out_of_guest_pages`, `bad_trace`, `over_limit`; and AssertionError if
     `check_invariants` finds the machine broken at an epoch's end.
     """
     for_traces = None if limit_bytes is None else limit_bytes - plan.max_bytes
     started = time.perf_counter()
-    hosts: list[HostResult] = []
-    vms: dict[str, VmResult] = {}
-    for number, host in enumerate(plan.hosts):
+    shares = [0.0] * len(plan.hosts)
 
-        def report(share: float, number: int = number, host: HostPlan = host) -> None:
-            if progress:
-                progress((number + share) / len(plan.hosts), host.name)
+    def report(number: int, share: float) -> None:
+        shares[number] = share
+        if progress:
+            progress(sum(shares) / len(shares), plan.hosts[number].name)
 
-        machine, checkpoints = _simulate_host(plan, host, report, check_invariants, for_traces)
-        hosts.append(collect_host(host, machine, checkpoints.kept()))
-        vms |= {vm.name: vm for vm in collect_vms(host, machine)}
+    numbers = range(len(plan.hosts))
+    if min(jobs or os.cpu_count() or 1, len(plan.hosts)) > 1:
+        tasks = [(plan, number, check_invariants, for_traces) for number in numbers]
+        runs: list[HostRun] = run_all(tasks, jobs or os.cpu_count() or 1, report)
+    else:
+        runs = [simulate_host(plan, n, partial(report, n), check_invariants, for_traces) for n in numbers]
+    vms = {vm.name: vm for run in runs for vm in run.vms}
     seconds = time.perf_counter() - started
-    return RunResult(tuple(hosts), tuple(vms[vm.name] for vm in plan.scenario.vms), seconds)
+    return RunResult(tuple(run.host for run in runs), tuple(vms[vm.name] for vm in plan.scenario.vms), seconds)
+
+
+def simulate_host(
+    plan: Plan, number: int, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
+) -> HostRun:
+    """Run one host of a plan to its end; the hosts share nothing."""
+    host = plan.hosts[number]
+    machine, checkpoints = _simulate_machine(plan, host, report, check_invariants, for_traces)
+    return HostRun(collect_host(host, machine, checkpoints.kept()), tuple(collect_vms(host, machine)))
 
 
 def needs_compiling(plan: Plan) -> bool:
@@ -60,7 +92,7 @@ def needs_compiling(plan: Plan) -> bool:
     return not all(is_compiled(loop.LOOPS[key]) for key in needed)
 
 
-def _simulate_host(
+def _simulate_machine(
     plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
 ) -> tuple[at.Machine, Checkpoints]:
     inputs = load_inputs((phase.trace for phase in host.phases if phase.trace), for_traces)

@@ -52,7 +52,7 @@ def match16(tags: Any, first: int, tag: int) -> np.int64:
     return np.int64(sum(1 << lane for lane in range(16) if tags[first + lane] == tag))
 
 
-def lowest_bit(mask: int) -> int:
+def lowest_bit(mask: Any) -> int:
     """Return the index of the lowest set bit of a mask that is not zero."""
     mask = int(mask)
     return (mask & -mask).bit_length() - 1

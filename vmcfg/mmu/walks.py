@@ -32,7 +32,7 @@ class Walker(NamedTuple):
     root_table: int
     root_ppn: int
     base: int  # gpid of the VM's page 0
-    first_frame: int  # of page 0: in `native` the others follow
+    first_frame: np.int64  # of page 0: in `native` the others follow
 
 
 # MMU modes, as the loop knows them.
