@@ -32,7 +32,8 @@ def execute(arguments: argparse.Namespace) -> int:
     for golden in orphans:
         tell(project.name(golden), Verdict("orphan", ("there is no such scenario; `vmcfg accept` removes the file",)))
     wrong = sum(not verdict.is_good for _, verdict in verdicts)
-    print(f"{len(verdicts) - wrong} of {len(verdicts)} scenarios are as accepted" + _hint(wrong))
+    differing = sum(verdict.state in ("differs", "missing") for _, verdict in verdicts)
+    print(f"{len(verdicts) - wrong} of {len(verdicts)} scenarios are as accepted" + _hint(differing))
     return max(worst, DIFFERS if wrong or orphans else 0)
 
 
