@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
 
     is_equal()
-    if seen.total() > 10_000:  # fewer examples need not show everything
+    if "VMCFG_EXAMPLES" not in os.environ:  # fewer examples than the gate's need not show everything
         assert [] == [event.name for event in Event if not seen[event.name.lower()] and event != Event.FLUSH_CYCLES]
 
 
