@@ -41,7 +41,32 @@ def execute(arguments: argparse.Namespace) -> int:
     print(tabulate(rows, HEADERS, tablefmt=style, disable_numparse=True, colalign=align))
     print()
     print(tabulate(_sizes_and_starts(), ("measure", "here", "to reach"), tablefmt=style, disable_numparse=True))
+    print()
+    _print_peers(style)
     return 0
+
+
+def _print_peers(style: str) -> None:
+    from tabulate import tabulate
+
+    from vmcfg.bench.peers import races
+
+    rows = [
+        (
+            f"{race.name}, against {race.peer}",
+            f"{race.misses}",
+            f"{race.peer_misses}",
+            f"{race.peer_seconds / race.seconds:.1f}",
+            "5",
+            f"{race.load_seconds / race.seconds:.1f}",
+        )
+        for race in races()
+    ]
+    if not rows:
+        print("no peers installed: pip install 'vmcfg[bench]'")
+        return
+    headers = ("replay", "misses", "peer's misses", "times faster", "to reach", "loading ÷ replay")
+    print(tabulate(rows, headers, tablefmt=style, disable_numparse=True))
 
 
 def _sizes_and_starts() -> list[tuple[str, str, str]]:

@@ -72,9 +72,10 @@ def _draw_pages(m, vcpu, phase, kind, first, count):
             page = mulhi(word(key, np.uint64(first + j) * _FOUR), np.uint64(pages))
             buffer[vcpu, j] = base + np.int64(page)
     elif kind == SEQUENTIAL:
-        since = first - m.vcpu[vcpu, at.PHASE_FIRST]
+        page = (first - m.vcpu[vcpu, at.PHASE_FIRST]) % pages
         for j in range(count):
-            buffer[vcpu, j] = base + (since + j) % pages
+            buffer[vcpu, j] = base + page
+            page = page + 1 if page + 1 < pages else np.int64(0)
     elif kind == HOT_COLD:
         for j in range(count):
             buffer[vcpu, j] = _hot_cold_rank(m, phase, key, np.uint64(first + j) * _FOUR)
@@ -160,10 +161,12 @@ def _draw_stores(m, vcpu, phase, first, count):
 
 @kernel
 def _copy_records(m, vcpu, phase, count):
-    position = m.vcpu[vcpu, at.RETIRED] - m.vcpu[vcpu, at.PHASE_FIRST]
     first = m.work.phases[phase, FIRST_RECORD]
     length = m.work.phases[phase, RECORDS]
     pages = m.work.phases[phase, FIRST_INDEX]
+    position = (m.vcpu[vcpu, at.RETIRED] - m.vcpu[vcpu, at.PHASE_FIRST]) % length
+    buffer, records, vpns = m.work.buffer, m.work.records, m.work.vpns
     for j in range(count):
-        record = np.int64(m.work.records[first + (position + j) % length])
-        m.work.buffer[vcpu, j] = m.work.vpns[pages + (record >> 2)] | ((record & 3) << at.KIND_SHIFT)
+        record = np.int64(records[first + position])
+        buffer[vcpu, j] = vpns[pages + (record >> 2)] | ((record & 3) << at.KIND_SHIFT)
+        position = position + 1 if position + 1 < length else np.int64(0)
