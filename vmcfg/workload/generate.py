@@ -72,10 +72,10 @@ def _draw_pages(m, vcpu, phase, kind, first, count):
             page = mulhi(word(key, np.uint64(first + j) * _FOUR), np.uint64(pages))
             buffer[vcpu, j] = base + np.int64(page)
     elif kind == SEQUENTIAL:
-        page = (first - m.vcpu[vcpu, at.PHASE_FIRST]) % pages
+        place = (first - m.vcpu[vcpu, at.PHASE_FIRST]) % pages
         for j in range(count):
-            buffer[vcpu, j] = base + page
-            page = page + 1 if page + 1 < pages else np.int64(0)
+            buffer[vcpu, j] = base + place
+            place = place + 1 if place + 1 < pages else np.int64(0)
     elif kind == HOT_COLD:
         for j in range(count):
             buffer[vcpu, j] = _hot_cold_rank(m, phase, key, np.uint64(first + j) * _FOUR)
