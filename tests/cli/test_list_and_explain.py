@@ -33,7 +33,7 @@ def test_list_shows_what_is_shipped_elsewhere(vmcfg: Command, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("nested walk", "nested walk: A page walk in which each guest table's address is itself translated"),
+        ("nested walk", "nested walk: A page walk in which each guest table's address is translated too"),
         ("tlb", "TLB: Translation lookaside buffer"),
         ("exits", "table exits: Why the VMM got control"),
         ("walk_refs", "column walk_refs of table translation (references): References of those walks"),
