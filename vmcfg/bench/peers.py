@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
+from vmcfg.bench.yardsticks import places
 from vmcfg.engine import loop
 from vmcfg.engine.access import ALL_FINISHED
 from vmcfg.engine.build import build
@@ -62,10 +63,8 @@ def races() -> Iterator[Race]:
     """Race against every peer that is installed; yields nothing where none is."""
     if importlib.util.find_spec("cachesim") is None:
         return
-    generator = np.random.Generator(np.random.PCG64(1))
-    hot = generator.integers(0, 400, ACCESSES)
-    cold = generator.integers(0, 60_000, ACCESSES)
-    pages = np.where(generator.integers(0, 100, ACCESSES) < 95, hot, cold).astype("<u8")
+    hot, cold, hundredths = places(400, ACCESSES, 1), places(60_000, ACCESSES, 2), places(100, ACCESSES, 3)
+    pages = np.where(hundredths < 95, hot, cold).astype("<u8")
     for sets, ways in ((64, 8), (16, 4), (1024, 16)):
         yield _race(pages, sets, ways)
 

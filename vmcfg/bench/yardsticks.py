@@ -36,7 +36,12 @@ def draw_pass(key, count, bound):
 def gather_inputs(table_bytes: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a table of so many bytes and `count` random places in it."""
     table = np.ones(table_bytes // 8, np.int64)
-    return table, np.random.Generator(np.random.PCG64(1)).integers(0, len(table), count)
+    return table, places(len(table), count)
+
+
+def places(end: int, count: int, seed: int = 1) -> np.ndarray:
+    """Return `count` random integers below `end`."""
+    return np.random.Generator(np.random.PCG64(seed)).integers(0, end, count)
 
 
 def stream() -> np.uint64:

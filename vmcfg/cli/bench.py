@@ -20,9 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from tabulate import tabulate
-
     from vmcfg.bench.measure import measure_rows
+    from vmcfg.tables.layout import texts
 
     rows = [
         (
@@ -36,20 +35,18 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         for measured in measure_rows(max(1, arguments.rounds), _say)
     ]
-    style = "github" if arguments.format == "markdown" else "simple"
-    align = ("left", *["right"] * (len(HEADERS) - 1))
-    print(tabulate(rows, HEADERS, tablefmt=style, disable_numparse=True, colalign=align))
+    is_markdown = arguments.format == "markdown"
+    print(texts(HEADERS, rows, is_markdown))
     print()
-    print(tabulate(_sizes_and_starts(), ("measure", "here", "to reach"), tablefmt=style, disable_numparse=True))
+    print(texts(("measure", "here", "to reach"), _sizes_and_starts(), is_markdown))
     print()
-    _print_peers(style)
+    _print_peers(is_markdown)
     return 0
 
 
-def _print_peers(style: str) -> None:
-    from tabulate import tabulate
-
+def _print_peers(is_markdown: bool) -> None:
     from vmcfg.bench.peers import races
+    from vmcfg.tables.layout import texts
 
     rows = [
         (
@@ -66,7 +63,7 @@ def _print_peers(style: str) -> None:
         print("no peers installed: pip install 'vmcfg[bench]'")
         return
     headers = ("replay", "misses", "peer's misses", "times faster", "to reach", "loading ÷ replay")
-    print(tabulate(rows, headers, tablefmt=style, disable_numparse=True))
+    print(texts(headers, rows, is_markdown))
 
 
 def _sizes_and_starts() -> list[tuple[str, str, str]]:

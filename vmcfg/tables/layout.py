@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tabulate import tabulate
 
 from vmcfg.tables.table import Table
@@ -22,6 +24,13 @@ def markdown(table: Table) -> str:
     """Lay a table out as GitHub's Markdown."""
     align = _align(table) if len(table) else None
     return tabulate(table.texts(), headers=table.columns, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def texts(headers: Sequence[str], rows: Sequence[Sequence[str]], is_markdown: bool = False) -> str:
+    """Lay out rows of texts that are no table of a run: the first column to the left, the others to the right."""
+    style = "pipe" if is_markdown else "simple"
+    align = ["left", *["right"] * (len(headers) - 1)]
+    return tabulate(rows, headers=headers, tablefmt=style, disable_numparse=True, colalign=align)
 
 
 def _upright(table: Table) -> str:
