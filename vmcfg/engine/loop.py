@@ -75,8 +75,9 @@ def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_reti
 @kernel
 def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean):
     c = m.core
-    while c[core, at.CLOCK] < stop:
-        if not c[core, at.IS_STOPPED]:  # a turn that goes on is still the same turn: nobody joins
+    while c[core, at.CLOCK] < stop or c[core, at.IS_STOPPED]:
+        # A turn that goes on is still the same turn: nobody joins, and where it ends, it ends in its own slice.
+        if not c[core, at.IS_STOPPED]:
             _join_woken(m, core)
         c[core, at.IS_STOPPED] = 0
         if c[core, at.QUEUED] == 0:
