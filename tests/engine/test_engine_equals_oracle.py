@@ -48,7 +48,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
     @given(cases(folder))
     @examples(200)
     def is_equal(case: Case) -> None:
-        engine = figures_of_engine(simulate(compile_plan(case.scenario), check_invariants=True))
+        engine = figures_of_engine(simulate(compile_plan(case.scenario), check_invariants=True, jobs=1))
         oracle = figures_of_oracle(case, of_oracle(case))
         assert {} == differences(oracle, engine)
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
