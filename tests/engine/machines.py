@@ -20,16 +20,20 @@ from hypothesis import strategies as st
 from oracle import tiny
 
 from vmcfg.scenario.spec import (
+    PAGE_BYTES,
     CacheShape,
     Cpu,
     Host,
+    Mixture,
     Mmu,
+    Part,
     Pattern,
     Phase,
     Rate,
     Region,
     Run,
     Scenario,
+    Stride,
     Trace,
     Vm,
     Workload,
@@ -205,7 +209,6 @@ def _phase(draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace],
         limits["accesses"] = draw(st.integers(1, 150))
     if ends in ("duration", "both"):
         limits["duration_ns"] = nanoseconds(draw(st.integers(1, 3000)), hz)
-    number = draw(st.integers(0, len(regions) - 1))
     plain = tiny.phase(
         accesses_per_touch=draw(st.sampled_from((1, 1, 2, 5))),
         write_ppm=0 if trace else draw(st.sampled_from((0, 1, 50_000, 300_000, 1_000_000))),
@@ -213,22 +216,38 @@ def _phase(draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace],
     )
     return evolve(
         plain,
-        pattern=None if trace else draw(_patterns(number, regions[number].pages)),
+        pattern=None if trace else draw(_patterns(regions)),
         trace=evolve(trace, repeat=repeat) if trace else None,
         rate=draw(st.none() | _rates(hz)),
     )
 
 
 @st.composite
-def _patterns(draw: Any, region: int, pages: int) -> Pattern:
-    kind = draw(st.sampled_from(("uniform", "sequential", "zipf", "hot_cold" if pages > 1 else "uniform")))
-    order = draw(st.sampled_from(("contiguous", "scattered"))) if kind in ("zipf", "hot_cold") else "contiguous"
+def _patterns(draw: Any, regions: tuple[Region, ...]) -> Pattern:
+    """Any pattern, in any of the regions; a mixture's parts may share them."""
+    if draw(st.integers(0, 3)):
+        return draw(_drawn(regions))
+    parts = draw(st.lists(st.builds(Part, st.sampled_from((1, 1, 2, 1000)), _drawn(regions)), min_size=1, max_size=4))
+    return Mixture("mixture", -1, parts=tuple(parts))
+
+
+@st.composite
+def _drawn(draw: Any, regions: tuple[Region, ...]) -> Pattern:
+    region = draw(st.integers(0, len(regions) - 1))
+    pages = regions[region].pages
+    kind = draw(st.sampled_from(("uniform", "sequential", "zipf", "stride", "pointer_chase", "hot_cold")))
+    order = draw(st.sampled_from(("contiguous", "scattered")))
     if kind == "zipf":
         return Pattern(kind, region, order, alpha=draw(st.sampled_from(("0.5", "0.99", "1.2"))))
-    if kind == "hot_cold":
+    if kind == "stride":
+        longest = pages * PAGE_BYTES - 1
+        stride = draw(st.sampled_from((1, 64, longest)) | st.integers(1, longest))
+        return Stride(kind, region, order, stride_bytes=stride)
+    if kind == "hot_cold" and pages > 1:
         hot = draw(st.integers(1, pages - 1))
-        return Pattern(kind, region, order, hot_pages=hot, hot_share_ppm=draw(st.sampled_from((0, 900_000, 1_000_000))))
-    return Pattern(kind, region)
+        share = draw(st.sampled_from((0, 900_000, 1_000_000)))
+        return Pattern(kind, region, order, hot_pages=hot, hot_share_ppm=share)
+    return Pattern("uniform" if kind == "hot_cold" else kind, region)
 
 
 @st.composite

@@ -44,7 +44,7 @@ def scatter_with(seed: int):  # type: ignore[no-untyped-def]
         bits = (pages - 1).bit_length()
         if bits == 0:
             return rank
-        salts = [mix(mix(stream_key(seed, f"order/{name}")) ^ mix(turn)) for turn in range(3)]
+        salts = [mix(mix(stream_key(seed, name)) ^ mix(turn)) for turn in range(3)]
         page = _three_rounds(rank, bits, salts)
         while page >= pages:
             page = _three_rounds(page, bits, salts)

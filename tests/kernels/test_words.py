@@ -10,7 +10,7 @@ from oracle import streams
 
 from vmcfg.jit import entry
 from vmcfg.rng import mix, mulhi, stream_key, word
-from vmcfg.workload.generate import scatter
+from vmcfg.workload.patterns.order import scatter
 
 words = st.one_of(st.integers(0, streams.MASK), st.sampled_from((0, 1, 1 << 31, 1 << 32, 1 << 63, streams.MASK)))
 SIZES = [*range(2, 70), 127, 128, 129, 1000, 1023, 1025, 4097, 65_536, 100_003]

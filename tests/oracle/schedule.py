@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from vmcfg.scenario.spec import Mixture
+
 from .access import take_exit, touch
 from .core import Core
-from .streams import Scatter, Zipf, kind_of_touch, stream_key, vpn_of_touch
+from .streams import Scatter, Zipf, kind_of_touch, part_of_touch, stream_key, vpn_of_touch
 from .vcpu import Vcpu
 
 
@@ -80,8 +82,13 @@ class Schedule:
             records = vcpu.traces[phase.trace.file]
             return records[nth % len(records)]
         assert phase.pattern is not None
-        key = stream_key(self.seed, f"{vcpu.vm.name}/{vcpu.number}")
-        vpn = vpn_of_touch(key, vcpu.touches, nth, vcpu.workload, phase.pattern, self.zipf, self.scatter)
+        stream = f"{vcpu.vm.name}/{vcpu.number}"
+        key = stream_key(self.seed, stream)
+        pattern = phase.pattern
+        if isinstance(pattern, Mixture):
+            number = part_of_touch(stream_key(self.seed, f"{stream}/mixture"), vcpu.touches, pattern)
+            pattern, nth = pattern.parts[number].pattern, vcpu.next_of_part(number)
+        vpn = vpn_of_touch(key, vcpu.touches, nth, vcpu.workload, pattern, self.zipf, self.scatter)
         return vpn, kind_of_touch(key, vcpu.touches, phase.write_ppm)
 
 

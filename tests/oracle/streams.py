@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from siphash24 import siphash24
 
-from vmcfg.scenario.spec import MILLION, Pattern, Workload
+from vmcfg.scenario.spec import MILLION, PAGE_BYTES, Mixture, Pattern, Stride, Workload
 
 from .core import LOAD, STORE
 
@@ -18,7 +18,7 @@ WORDS_PER_TOUCH = 4
 MASK = (1 << 64) - 1
 
 Zipf = Callable[[int, str, int, int, int, int], int]  # (pages, alpha, page word, spare word, i, key) -> rank
-Scatter = Callable[[str, int, int], int]  # (workload/region, pages, rank) -> page
+Scatter = Callable[[str, int, int], int]  # (stream, pages, rank) -> page
 
 
 def stream_key(seed: int, name: str) -> int:
@@ -59,15 +59,26 @@ def kind_of_touch(key: int, touch: int, write_ppm: int) -> int:
     return STORE if is_chosen(touch_word(key, touch, KIND_WORD), write_ppm) else LOAD
 
 
+def part_of_touch(key: int, touch: int, mixture: Mixture) -> int:
+    """Which part of a mixture a touch falls to: a draw from a bag that holds each part as often as it weighs."""
+    bag = draw(word(key, touch), sum(part.weight for part in mixture.parts))
+    for number, part in enumerate(mixture.parts):
+        bag -= part.weight
+        if bag < 0:
+            return number
+    raise AssertionError("a draw is below the sum of weights")
+
+
 def vpn_of_touch(
     key: int, touch: int, nth: int, workload: Workload, pattern: Pattern, zipf: Zipf | None, scatter: Scatter | None
 ) -> int:
     """The page of touch `touch` of the stream, the `nth` (from 0) that the vCPU makes with this pattern."""
     region = workload.regions[pattern.region]
     page = _rank(key, touch, nth, pattern, region.pages, zipf)
-    if pattern.order == "scattered":
+    use = {"pointer_chase": "chase"}.get(pattern.kind, "order" if pattern.order == "scattered" else "")
+    if use:
         assert scatter is not None
-        page = scatter(f"{workload.name}/{region.name}", region.pages, page)
+        page = scatter(f"{use}/{workload.name}/{region.name}", region.pages, page)
     assert 0 <= page < region.pages
     return region.base_vpn + page
 
@@ -75,8 +86,10 @@ def vpn_of_touch(
 def _rank(key: int, touch: int, nth: int, pattern: Pattern, pages: int, zipf: Zipf | None) -> int:
     page_word = touch_word(key, touch, PAGE_WORD)
     spare_word = touch_word(key, touch, SPARE_WORD)
-    if pattern.kind == "sequential":
+    if pattern.kind in ("sequential", "pointer_chase"):
         return nth % pages
+    if isinstance(pattern, Stride):
+        return nth * pattern.stride_bytes % (pages * PAGE_BYTES) // PAGE_BYTES
     if pattern.kind == "hot_cold":
         if is_chosen(spare_word, pattern.hot_share_ppm):
             return draw(page_word, pattern.hot_pages)

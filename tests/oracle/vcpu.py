@@ -6,6 +6,7 @@ A stretch ends at a boundary between touches: right after a touch, when pacing s
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from vmcfg.scenario.spec import Host, Phase, Run, Vm, Workload
@@ -76,6 +77,7 @@ class Vcpu:
         self.dropped = 0  # by how much its schedule has moved
         self.touches_in_stretch = 0
         self.touches_in_phase = [0] * len(workload.phases)  # also the position in its trace
+        self.touches_of_part: Counter[tuple[int, int]] = Counter()  # (phase, part of its mixture)
         self.touches = 0  # the index in the vCPU's stream
         self.touches_after_warmup = 0
         self.carried_walk_cycles = 0
@@ -117,6 +119,12 @@ class Vcpu:
         raw_cycles += self.carried_walk_cycles
         self.charge("walk_charged_cycles", raw_cycles // self.host.cpu.walkers)
         self.carried_walk_cycles = raw_cycles % self.host.cpu.walkers
+
+    def next_of_part(self, number: int) -> int:
+        """How many touches of this phase have fallen to a part of its mixture, before this one."""
+        part = self.stretch.nth_phase, number
+        self.touches_of_part[part] += 1
+        return self.touches_of_part[part] - 1
 
     def settle(self) -> None:
         """At a boundary between touches: ends every stretch that is over and begins the next one."""

@@ -86,7 +86,7 @@ def test_planned_words_are_refused_by_name() -> None:
     places = {"scenario": "", "host": "hosts.esx.", "mmu": "mmu.", "vm": "vms.web.",
               "workload": "workloads.scan.phases.0."}  # fmt: skip
     planned = [place + key for name, place in places.items() for key in _planned(f"{name}.schema.json")]
-    assert len(planned) > 20
+    assert planned
     for path in planned:
         with pytest.raises(InvalidScenario, match=f"'{path.split('.')[-1]}' is not built yet in this version of vmcfg"):
             loads(smallest, sets=[f"{path}=1"])

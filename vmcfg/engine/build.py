@@ -8,26 +8,17 @@ import numpy as np
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import back_range, empty_stores, start_process
+from vmcfg.engine.work import work_of
 from vmcfg.hardware import sets
 from vmcfg.hardware.assoc import policy_of
 from vmcfg.hardware.core import L1I, STORES
 from vmcfg.metrics.events import COLUMNS, Event
 from vmcfg.mmu.walks import MODES
-from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VmPlan
+from vmcfg.plan.model import UNLIMITED, HostPlan, VmPlan
 from vmcfg.rng import mixed_key
 from vmcfg.scenario.spec import CacheShape, Trace
 from vmcfg.vmm import machine as at
-from vmcfg.workload import generate as work
 from vmcfg.workload.inputs import Inputs
-from vmcfg.workload.zipf import ZipfTable, join
-from vmcfg.workload.zipf import build as build_zipf
-
-KINDS = {
-    "uniform": work.UNIFORM,
-    "sequential": work.SEQUENTIAL,
-    "zipf": work.ZIPF,
-    "hot_cold": work.HOT_COLD,
-}
 
 
 def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
@@ -36,7 +27,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
         stores=_stores(host),
         guests=_guests(host),
         host=_host(host),
-        work=_work(host, seed, inputs),
+        work=work_of(host, seed, inputs, _zeros(host, "work.buffer")),
         vcpu=_vcpus(host),
         core=_cores(host),
         queue=np.zeros((host.cores, max(1, len(host.vcpus))), np.int32),
@@ -147,78 +138,6 @@ def _host(host: HostPlan) -> at.Host:
     names = ("pmap", "state", "owner", "refs", "kind", "free_list", "ept")
     arrays = {name: _zeros(host, f"host.{name}") for name in names}
     return at.Host(counts=counts, **arrays)
-
-
-def _work(host: HostPlan, seed: int, inputs: Inputs) -> at.Work:
-    zipf, places, rows = _zipf_tables(host)
-    phases = np.zeros((len(host.phases), work.PHASE_FIELDS), np.int64)
-    scatter = np.zeros(len(host.phases), np.uint64)
-    for number, plan in enumerate(host.phases):
-        fields = _timing(plan) | (_trace(plan.trace, inputs) if plan.trace else _pattern(plan))
-        phases[number, list(fields)] = list(fields.values())
-        phases[number, work.ZIPF_TABLE] = rows.get(number, 0)
-        if plan.region:
-            scatter[number] = mixed_key(seed, f"order/{plan.workload}/{plan.region.name}")
-    return at.Work(
-        phases=phases,
-        stream=np.array([mixed_key(seed, vcpu.name) for vcpu in host.vcpus], np.uint64),
-        scatter=scatter,
-        buffer=_zeros(host, "work.buffer"),
-        ahead=np.zeros(at.AHEAD, np.int64),
-        records=inputs.records,
-        vpns=inputs.vpns,
-        zipf=zipf,
-        zipf_places=places,
-    )
-
-
-def _zipf_tables(host: HostPlan) -> tuple[ZipfTable, np.ndarray, dict[int, int]]:
-    """Build each distinct zipf table once; return them joined, their places, and which one a phase uses."""
-    wanted = {
-        number: (plan.region.pages, plan.pattern.alpha)
-        for number, plan in enumerate(host.phases)
-        if plan.region and plan.pattern and plan.pattern.kind == "zipf"
-    }
-    distinct = list(dict.fromkeys(wanted.values()))
-    joined, places = join([build_zipf(pages, alpha) for pages, alpha in distinct])
-    return joined, places, {number: distinct.index(key) for number, key in wanted.items()}
-
-
-def _timing(plan: PhasePlan) -> dict[int, int]:
-    return {
-        work.PER_TOUCH: plan.per_touch,
-        work.TOUCHES: plan.touches,
-        work.CYCLES: plan.cycles,
-        work.STEP: plan.step,
-        work.STEP_REMAINDER: plan.step_remainder,
-        work.STEP_DIVISOR: plan.step_divisor,
-    }
-
-
-def _trace(trace: Trace, inputs: Inputs) -> dict[int, int]:
-    place = inputs.place(trace)
-    return {
-        work.KIND: work.TRACE,
-        work.FIRST_RECORD: place.first,
-        work.RECORDS: place.records,
-        work.FIRST_INDEX: place.first_index,
-        work.TRACE_TOUCHES: UNLIMITED if trace.repeat is None else place.records * trace.repeat,
-    }
-
-
-def _pattern(plan: PhasePlan) -> dict[int, int]:
-    assert plan.pattern
-    assert plan.region
-    is_scattered = plan.pattern.order == "scattered"
-    return {
-        work.KIND: KINDS[plan.pattern.kind],
-        work.FIRST_VPN: plan.region.base_vpn,
-        work.PAGES: plan.region.pages,
-        work.WRITE_PPM: plan.write_ppm,
-        work.HOT_PAGES: plan.pattern.hot_pages,
-        work.HOT_SHARE_PPM: plan.pattern.hot_share_ppm,
-        work.SCATTER_BITS: (plan.region.pages - 1).bit_length() if is_scattered else 0,
-    }
 
 
 def is_lean(host: HostPlan) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.vmm import machine as at
-from vmcfg.workload import generate as work
+from vmcfg.workload import fields as work
 
 
 @part

@@ -30,7 +30,7 @@ from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.walks import COMPLETE, walker_of
 from vmcfg.vmm import machine as at
-from vmcfg.workload import generate as work
+from vmcfg.workload import fields as work
 from vmcfg.workload.generate import generate
 
 WORK_ENDED = 100  # the vCPU has nothing left to do

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from attrs import evolve
 
 from vmcfg.plan.arrays import array_plans
 from vmcfg.plan.bounds import max_tables, max_touches, touched_pages
 from vmcfg.plan.fingerprint import scenario_digest
-from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan
-from vmcfg.scenario.spec import Cpu, Host, Phase, Run, Scenario, Vm, Workload
+from vmcfg.plan.model import UNLIMITED, HostPlan, PartPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan
+from vmcfg.scenario.spec import Cpu, Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
 
 GUEST_LEVELS = 4
 HOST_LEVELS = 4
@@ -80,7 +82,7 @@ def _phase(workload: Workload, number: int, phase: Phase, hz: int) -> PhasePlan:
         workload=workload.name,
         number=number,
         pattern=phase.pattern,
-        region=workload.regions[phase.pattern.region] if phase.pattern else None,
+        region=_region(workload, phase.pattern),
         trace=phase.trace,
         write_ppm=phase.write_ppm,
         per_touch=phase.accesses_per_touch,
@@ -89,6 +91,19 @@ def _phase(workload: Workload, number: int, phase: Phase, hz: int) -> PhasePlan:
         step=step,
         step_remainder=remainder,
         step_divisor=divisor,
+        parts=_parts(workload, phase.pattern) if isinstance(phase.pattern, Mixture) else (),
+    )
+
+
+def _region(workload: Workload, pattern: Pattern | None) -> Region | None:
+    return None if pattern is None or isinstance(pattern, Mixture) else workload.regions[pattern.region]
+
+
+def _parts(workload: Workload, mixture: Mixture) -> tuple[PartPlan, ...]:
+    weights = accumulate(part.weight for part in mixture.parts)
+    return tuple(
+        PartPlan(workload.name, reached, part.pattern, workload.regions[part.pattern.region])
+        for part, reached in zip(mixture.parts, weights, strict=True)
     )
 
 

@@ -36,6 +36,17 @@ class PhasePlan:
     step: int  # paced: cycles between touches = step + remainder / divisor
     step_remainder: int
     step_divisor: int  # 0: back to back
+    parts: tuple[PartPlan, ...] = ()  # of a mixture, which has no region itself
+
+
+@frozen
+class PartPlan:
+    """One part of a mixture; `weights` sums its weight and those of the parts before it."""
+
+    workload: str
+    weights: int
+    pattern: Pattern
+    region: Region
 
 
 @frozen
@@ -116,6 +127,11 @@ class HostPlan:
         """Guest pages of the host, counted in gpids."""
         last = self.vms[-1]
         return last.base + last.vm.memory_pages
+
+    @property
+    def parts(self) -> tuple[PartPlan, ...]:
+        """Parts of all mixtures, phase after phase: the rows behind those of the phases."""
+        return tuple(part for phase in self.phases for part in phase.parts)
 
     @property
     def max_tables(self) -> int:

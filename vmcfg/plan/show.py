@@ -12,7 +12,7 @@ from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.limits import rounded_size
 from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan, PhasePlan, Plan, VcpuPlan, VmPlan
 from vmcfg.plan.parameters import Parameter, parameters
-from vmcfg.scenario.spec import PAGE_BYTES, Pattern, Rate, Run, Scenario
+from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Pattern, Rate, Region, Run, Scenario, Stride
 from vmcfg.units import format_duration, format_rate, format_share, format_size
 
 GAP = "  "
@@ -137,23 +137,32 @@ def _phases(scenario: Scenario, host: HostPlan) -> Iterator[str]:
     workloads = {workload.name: workload for workload in scenario.workloads}
     head = ("workload", "phase", "what", "pages", "from page", "pace", "write", "per touch", "until")
     rates = [workloads[phase.workload].phases[phase.number - 1].rate for phase in host.phases]
-    rows = [_phase(phase, rate, host.hz) for phase, rate in zip(host.phases, rates, strict=True)]
+    rows = [row for phase, rate in zip(host.phases, rates, strict=True) for row in _phase(phase, rate, host.hz)]
     yield from _aligned([head, *rows], right=(1, 3, 4, 6, 7))
 
 
-def _phase(phase: PhasePlan, rate: Rate | None, hz: int) -> tuple[str, ...]:
+def _phase(phase: PhasePlan, rate: Rate | None, hz: int) -> Iterator[tuple[str, ...]]:
     what, pages, first = _source(phase)
     pace = "back to back" if rate is None else _rate(rate)
     write = "-" if phase.trace else format_share(phase.write_ppm)
-    return phase.workload, str(phase.number), what, pages, first, pace, write, str(phase.per_touch), _until(phase, hz)
+    yield phase.workload, str(phase.number), what, pages, first, pace, write, str(phase.per_touch), _until(phase, hz)
+    before = 0
+    for part in phase.parts:
+        weight = f"{part.weights - before} in {phase.parts[-1].weights}: "
+        yield "", "", weight + _pattern(part.pattern), *_place(part.region), "", "", "", ""
+        before = part.weights
 
 
 def _source(phase: PhasePlan) -> tuple[str, str, str]:
     if phase.trace:
         repeat = "for ever" if phase.trace.repeat is None else _some(phase.trace.repeat, "time")
         return f"trace {phase.trace.file} ({phase.trace.format}), {repeat}", "-", "-"
-    assert phase.pattern is not None and phase.region is not None
-    return _pattern(phase.pattern), str(phase.region.pages), f"0x{phase.region.base_vpn:x}"
+    assert phase.pattern is not None
+    return _pattern(phase.pattern), *(_place(phase.region) if phase.region else ("-", "-"))
+
+
+def _place(region: Region) -> tuple[str, str]:
+    return str(region.pages), f"0x{region.base_vpn:x}"
 
 
 def _pattern(pattern: Pattern) -> str:
@@ -161,6 +170,10 @@ def _pattern(pattern: Pattern) -> str:
         "zipf": f" alpha {pattern.alpha}, {pattern.order}",
         "hot_cold": f" {format_share(pattern.hot_share_ppm)} to {pattern.hot_pages} pages, {pattern.order}",
     }
+    if isinstance(pattern, Stride):
+        return f"stride of {format_size(pattern.stride_bytes)}, {pattern.order}"
+    if isinstance(pattern, Mixture):
+        return f"mixture of {_some(len(pattern.parts), 'part')}"
     return pattern.kind + details.get(pattern.kind, "")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vmcfg.scenario import spec
 from vmcfg.scenario.claims import claims
-from vmcfg.scenario.layout import Instance, instances, own_region, regions
+from vmcfg.scenario.layout import Instance, drawing, instances, regions
 from vmcfg.scenario.settings import Settings
 
 LEVELS = {"pde": 2, "pdpte": 3, "pml4e": 4}
@@ -115,14 +115,14 @@ def _workload(name: str, given: Settings, directory: Path) -> spec.Workload:
     return spec.Workload(
         name=name,
         regions=tuple(spec.Region(region.name, region.base_vpn, region.pages) for region in placed),
-        phases=tuple(_phase(number, phase, names, directory) for number, phase in enumerate(given["phases"], 1)),
+        phases=tuple(_phase(index, phase, names, directory) for index, phase in enumerate(given["phases"])),
     )
 
 
-def _phase(number: int, given: Settings, names: list[str], directory: Path) -> spec.Phase:
+def _phase(index: int, given: Settings, names: list[str], directory: Path) -> spec.Phase:
     pattern, trace = given["pattern"], given["trace"]
     return spec.Phase(
-        pattern=_pattern(pattern, names.index(pattern["region"] or own_region(number))) if pattern else None,
+        pattern=_pattern(index, pattern, names) if pattern else None,
         trace=_trace(trace, directory) if trace else None,
         rate=None if given["rate"] == "back_to_back" else spec.Rate(*given["rate"]),
         write_ppm=given["write"],
@@ -132,13 +132,29 @@ def _phase(number: int, given: Settings, names: list[str], directory: Path) -> s
     )
 
 
-def _pattern(given: Settings, region: int) -> spec.Pattern:
+def _pattern(index: int, given: Settings, names: list[str]) -> spec.Pattern:
+    """The pattern of the phase at `index`; `names` are those of the workload's regions."""
+    drawn = [
+        _drawn(each, names.index(each["region"] or own)) for _, own, each in drawing(index, given)
+    ]
+    if given["kind"] != "mixture":
+        return drawn[0]
+    weights = [part["weight"] for part in given["parts"]]
+    parts = tuple(spec.Part(weight, pattern) for weight, pattern in zip(weights, drawn, strict=True))
+    return spec.Mixture("mixture", -1, parts=parts)
+
+
+def _drawn(given: Settings, region: int) -> spec.Pattern:
     kind = given["kind"]
-    if kind == "zipf" and given["alpha"] != "0":
-        return spec.Pattern(kind, region, given["order"], alpha=given["alpha"])
+    if kind == "zipf":
+        is_uniform = given["alpha"] == "0"
+        zipf = spec.Pattern(kind, region, given["order"], alpha=given["alpha"])
+        return spec.Pattern("uniform", region) if is_uniform else zipf
     if kind == "hot_cold":
         return spec.Pattern(kind, region, given["order"], hot_pages=given["hot"], hot_share_ppm=given["hot_share"])
-    return spec.Pattern("sequential" if kind == "sequential" else "uniform", region)
+    if kind == "stride":
+        return spec.Stride(kind, region, given["order"], stride_bytes=given["stride"])
+    return spec.Pattern(kind, region)
 
 
 def _trace(given: Settings, directory: Path) -> spec.Trace:

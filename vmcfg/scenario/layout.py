@@ -1,7 +1,8 @@
 """Where a workload's regions lie in its address space, and how many VMs `count` makes.
 
 Regions lie in written order from 0x400000, each at the next 1 GiB boundary after the one before unless it has a base;
-a phase whose pattern has a size of its own adds a region named after the phase, behind the named ones.
+a phase whose pattern has a size of its own adds a region named after the phase, behind the named ones. So does each
+part of a mixture.
 """
 
 from __future__ import annotations
@@ -54,9 +55,16 @@ def regions(name: str, workload: Settings) -> list[Placed]:
     return placed
 
 
-def own_region(number: int) -> str:
-    """The name of the region that the n-th phase (from 1) makes for itself."""
-    return f"phase-{number}"
+def drawing(index: int, pattern: Settings) -> Iterator[tuple[tuple[Step, ...], str, Settings]]:
+    """The patterns that pick pages in the phase at `index`: it alone, or the parts of a mixture.
+
+    Each with its place in the phase, and the name of the region that it makes if it has a size of its own.
+    """
+    if pattern["kind"] != "mixture":
+        yield ("pattern",), f"phase-{index + 1}", pattern
+        return
+    for number, part in enumerate(pattern["parts"]):
+        yield ("pattern", "parts", number, "pattern"), f"phase-{index + 1}-part-{number + 1}", part["pattern"]
 
 
 def instances(vms: Settings, picked: dict[str, str]) -> Iterator[Instance]:
@@ -84,7 +92,6 @@ def _unplaced(name: str, workload: Settings) -> Iterator[tuple[str, int, int | N
     for region, settings in workload["regions"].items():
         yield region, settings["size"], settings["base"], ("workloads", name, "regions", region, "size")
     for index, phase in enumerate(workload["phases"]):
-        pattern = phase["pattern"]
-        if pattern is not None and pattern["size"] is not None:
-            path = ("workloads", name, "phases", index, "pattern", "size")
-            yield own_region(index + 1), pattern["size"], None, path
+        for place, own, pattern in drawing(index, phase["pattern"]) if phase["pattern"] is not None else ():
+            if pattern["size"] is not None:
+                yield own, pattern["size"], None, ("workloads", name, "phases", index, *place, "size")

@@ -105,14 +105,39 @@ class Region:
 
 @frozen
 class Pattern:
-    """How a phase picks pages inside a region. Fields that a kind does not use keep their neutral value."""
+    """How a phase picks pages inside a region. Fields that a kind does not use keep their neutral value.
 
-    kind: str  # uniform | sequential | zipf | hot_cold
+    A kind with parameters that no other has is a class of its own: so a new one changes no digest of another.
+    """
+
+    kind: str  # uniform | sequential | zipf | hot_cold | stride | pointer_chase | mixture
     region: int  # index into Workload.regions
     order: str = "contiguous"  # or scattered: ranks are spread over the region by a named permutation
     alpha: str = "0"  # exact decimal of zipf's exponent
     hot_pages: int = 0
     hot_share_ppm: int = 0
+
+
+@frozen
+class Stride(Pattern):
+    """The next page is so many bytes further, round the region."""
+
+    stride_bytes: int = PAGE_BYTES
+
+
+@frozen
+class Part:
+    """A part of a mixture gets touches in proportion to its weight."""
+
+    weight: int
+    pattern: Pattern
+
+
+@frozen
+class Mixture(Pattern):
+    """Several patterns at once. It has no region of its own: `region` is -1."""
+
+    parts: tuple[Part, ...] = ()
 
 
 @frozen

@@ -24,7 +24,7 @@ from vmcfg.trace.steps import Access
 from vmcfg.trace.twin import Twin
 from vmcfg.trace.watch import Watch
 from vmcfg.vmm import machine as at
-from vmcfg.workload import generate as work
+from vmcfg.workload import fields as work
 from vmcfg.workload.inputs import load_inputs
 
 KINDS = {at.FETCH: "fetch", at.LOAD: "load", at.STORE: "store"}

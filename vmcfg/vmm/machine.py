@@ -181,9 +181,11 @@ class Host(NamedTuple):
 class Work(NamedTuple):
     """What the vCPUs are to do.
 
-    phases   i64[phases, fields]   see workload.generate
+    phases   i64[rows, fields]     phases, then parts of mixtures: see workload.fields
     stream   u64[vcpus]            mixed keys of the vCPUs' streams
-    scatter  u64[phases]           mixed keys of the permutations of ranks
+    choices  u64[vcpus]            mixed keys of the streams that choose among a mixture's parts
+    steps    i64[vcpus, parts]     touches that the parts of the vCPU's mixture have had in its phase
+    scatter  u64[rows]             mixed keys of the permutations of ranks
     buffer   i64[vcpus, BATCH]     accesses generated ahead
     ahead    i64[AHEAD]            leaf slots that the look-ahead has found
     records  u32[records]          all traces, one after the other
@@ -194,6 +196,8 @@ class Work(NamedTuple):
 
     phases: np.ndarray
     stream: np.ndarray
+    choices: np.ndarray
+    steps: np.ndarray
     scatter: np.ndarray
     buffer: np.ndarray
     ahead: np.ndarray

@@ -12,7 +12,7 @@ from vmcfg.scenario.build import beside
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.document import find
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import END_VPN, Placed, own_region, regions
+from vmcfg.scenario.layout import END_VPN, Placed, drawing, regions
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES, format_size
 
@@ -75,7 +75,9 @@ def _phase(findings: Findings, name: str, workload: Settings, index: int, phase:
         _open_end(findings, path, workload, index, phase)
     with suppress(Broken):
         if phase["pattern"] is not None:
-            _pattern(findings, path, workload, phase["pattern"])
+            for place, own, pattern in drawing(index, phase["pattern"]):
+                with suppress(Broken):
+                    _pattern(findings, (*path, *place), own, workload, pattern)
     with suppress(Broken):
         if phase["trace"] is not None:
             _trace(findings, path, phase, directory)
@@ -87,26 +89,29 @@ def _open_end(findings: Findings, path: Path, workload: Settings, index: int, ph
                      "give it accesses or duration; only the last phase may run on")
 
 
-def _pattern(findings: Findings, path: Path, workload: Settings, pattern: Settings) -> None:
+def _pattern(findings: Findings, path: Path, own: str, workload: Settings, pattern: Settings) -> None:
     """A pattern picks from a region of the workload, or from one that it makes for itself."""
     named, region = workload["regions"], pattern["region"]
-    path, own = (*path, "pattern"), own_region(int(path[3]) + 1)
     if region is not None and region not in named:
         unknown_name(findings, (*path, "region"), "region of this workload", region, named)
     elif region is not None:
-        _hot_part(findings, path, pattern, named[region]["size"], (*path[:2], "regions", region, "size"))
+        _inside(findings, path, pattern, named[region]["size"], (*path[:2], "regions", region, "size"))
     else:
-        _hot_part(findings, path, pattern, pattern["size"], (*path, "size"))
+        _inside(findings, path, pattern, pattern["size"], (*path, "size"))
         if own in named:
             findings.add((*path[:2], "regions", own), "name-clash", f"found the region '{own}', expected another name",
                          "a phase makes a region of this name", [((*path, "size"), "it is made here")], at_key=True)
 
 
-def _hot_part(findings: Findings, path: Path, pattern: Settings, pages: int, size_path: Path) -> None:
-    if pattern["kind"] == "hot_cold" and pattern["hot"] >= pages:
-        message = f"found {_size(pattern['hot'])}, expected less than the region's {_size(pages)}"
-        findings.add((*path, "hot"), "too-large", message, "a part of the region must stay cold",
-                     [(size_path, "the region's size is here")])
+def _inside(findings: Findings, path: Path, pattern: Settings, pages: int, size_path: Path) -> None:
+    """What a pattern measures in its region must be less than the region."""
+    for kind, key, unit, why in (
+        ("hot_cold", "hot", PAGE_BYTES, "a part of the region must stay cold"),
+        ("stride", "stride", 1, "it wraps at the end of the region, so a longer one is a shorter one or none"),
+    ):
+        if pattern["kind"] == kind and pattern[key] * unit >= pages * PAGE_BYTES:
+            message = f"found {format_size(pattern[key] * unit)}, expected less than the region's {_size(pages)}"
+            findings.add((*path, key), "too-large", message, why, [(size_path, "the region's size is here")])
 
 
 def _trace(findings: Findings, path: Path, phase: Settings, directory: FilePath) -> None:

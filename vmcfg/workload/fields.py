@@ -1,0 +1,34 @@
+"""The fields of `work.phases`: what each phase does, and behind all phases the parts of their mixtures."""
+
+from __future__ import annotations
+
+# Values of KIND.
+UNIFORM, SEQUENTIAL, ZIPF, HOT_COLD, TRACE, STRIDE, POINTER_CHASE, MIXTURE = range(8)
+
+# Fields of work.phases[row, field]. A part of a mixture has those that say how pages are picked.
+(
+    KIND,
+    FIRST_VPN,
+    PAGES,
+    WRITE_PPM,
+    HOT_PAGES,
+    HOT_SHARE_PPM,
+    SCATTER_BITS,  # 0: ranks are pages
+    PER_TOUCH,
+    TOUCHES,  # per vCPU, UNLIMITED if open-ended
+    CYCLES,  # likewise
+    STEP,  # paced: cycles between touches, 0: back to back
+    STEP_REMAINDER,  # per STEP_DIVISOR of a cycle
+    STEP_DIVISOR,
+    FIRST_RECORD,
+    RECORDS,
+    FIRST_INDEX,  # of the trace's pages in work.vpns
+    TRACE_TOUCHES,  # records × repeats
+    ZIPF_TABLE,  # row of work.zipf_places
+    STRIDE_BYTES,
+    LEAP_BYTES,  # how far 2^20 strides lead
+    PARTS,  # of a mixture
+    FIRST_PART,  # row of the first of them
+    WEIGHTS,  # of a part: its weight and those of the parts before it; of a mixture: all
+) = range(23)
+PHASE_FIELDS = 23
