@@ -11,10 +11,12 @@ from typing import Any
 
 from attrs import frozen
 
+from vmcfg import units
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.settings import Broken, Settings
 
 MOST_WAYS = 64
+NANOSECONDS = 1_000_000_000
 
 
 @frozen
@@ -74,6 +76,8 @@ def check(findings: Findings, settings: Settings) -> None:
         with suppress(Broken):
             for key in ("tlb", "walk_caches", "nested_tlb"):
                 _caches(findings, ("hosts", name, "cpu", key), host["cpu"].get(key))
+        with suppress(Broken):
+            _quantum(findings, name, host)
 
 
 def _refuse(findings: Findings, settings: Settings, refusal: Refusal, name: str, given: Settings) -> None:
@@ -90,6 +94,16 @@ def _refuse(findings: Findings, settings: Settings, refusal: Refusal, name: str,
     also = [(because, ".".join(map(str, because)) + " is here")] if because != path else []
     findings.add(path, "refused", f"found {shown}, expected {refusal.expected}",
                  refusal.why.format(profile=host["cpu"]["profile"]), also)
+
+
+def _quantum(findings: Findings, name: str, host: Settings) -> None:
+    """A quantum that a switch uses up would let vCPUs take turns for ever, and nobody make an access."""
+    switch = host["cpu"]["costs"]["exit"]
+    if host["mmu"]["mode"] == "nested" and host["quantum"] * host["cpu"]["hz"] <= switch * NANOSECONDS:
+        path: Path = ("hosts", name, "quantum")
+        found = units.format_duration(host["quantum"])
+        findings.add(path, "quantum", f"found {found}, expected more than a switch of vCPUs costs",
+                     f"a switch is an exit of {switch} cycles, and a vCPU needs time left for its work")
 
 
 def _caches(findings: Findings, path: Path, given: Any) -> None:
