@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "golden": ("errors", "files", "api", "metrics", "tables"),
     "bench": ("scenario", "plan", "engine", "jit", "metrics.events", "rng", "vmm.machine", "workload"),
     "cli": (
-        *GROUND, "api", "bench", "engine", "golden", "plan", "scenario", "tables", "trace",
+        *GROUND, "api", "bench", "engine", "golden", "plan", "scenario", "tables", "trace", "workload.traces",
     ),
     "__init__": ("api",),
     "__main__": ("cli",),

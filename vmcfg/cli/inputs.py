@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vmcfg import resources
 from vmcfg.errors import UsageError
+from vmcfg.units import QuantityError, parse_count, parse_size
 
 if TYPE_CHECKING:
     from vmcfg.api import Experiment
@@ -55,6 +56,16 @@ def experiment(name: str, sets: Sequence[str] = (), compare: str | None = None) 
     return Experiment(scenario(name, sets, compare))
 
 
+def size(text: str) -> int:
+    """Read an option's size, such as 256MiB, for the argument parser."""
+    return _quantity(parse_size, text)
+
+
+def count(text: str) -> int:
+    """Read an option's count, such as 10M, for the argument parser."""
+    return _quantity(parse_count, text)
+
+
 def _shipped(name: str) -> Path | None:
     """A bare word that is no file here may name a scenario that comes with vmcfg."""
     if os.path.lexists(name) or os.sep in name or "." in name:
@@ -69,3 +80,11 @@ def _standard_input() -> str:
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise UsageError(f"standard input: found the byte 0x{byte:02X}, expected UTF-8 text") from None
+
+
+def _quantity(parse, text: str) -> int:  # type: ignore[no-untyped-def]
+    try:
+        return int(parse(text))
+    except QuantityError as error:
+        hint = f"; {error.hint}" if error.hint else ""
+        raise argparse.ArgumentTypeError(f"found '{text}', {error}{hint}") from None

@@ -23,12 +23,13 @@ from vmcfg.cli import (
     scenarios,
     schema,
     trace,
+    trace_info,
     validate,
 )
 from vmcfg.errors import RunFailed, VmcfgError
 
 COMMANDS: tuple[ModuleType, ...] = (
-    new, validate, plan, run, check, accept, scenarios, explain, trace, schema, docs, completion, bench,
+    new, validate, plan, run, check, accept, scenarios, explain, trace, trace_info, schema, docs, completion, bench,
 )  # fmt: skip
 
 INTERRUPTED = 130  # as a shell reports SIGINT

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from vmcfg.cli import inputs
 from vmcfg.errors import UsageError
-from vmcfg.units import QuantityError, parse_count, parse_size
 
 if TYPE_CHECKING:
     from vmcfg.api import Outcome
@@ -45,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check-invariants", action="store_true", help="check the machine's invariants at the end of each epoch; slow"
     )
-    parser.add_argument("--limit", metavar="SIZE", type=_size, help="most memory; default: 75%% of the machine's")
-    parser.add_argument("--limit-accesses", metavar="COUNT", type=_count, help="most touches; default: 100G")
+    parser.add_argument("--limit", metavar="SIZE", type=inputs.size, help="most memory; default: 75%% of the machine's")
+    parser.add_argument("--limit-accesses", metavar="COUNT", type=inputs.count, help="most touches; default: 100G")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -109,19 +108,3 @@ def _terminal_width() -> int | None:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
-
-
-def _size(text: str) -> int:
-    return _quantity(parse_size, text)
-
-
-def _count(text: str) -> int:
-    return _quantity(parse_count, text)
-
-
-def _quantity(parse, text: str) -> int:  # type: ignore[no-untyped-def]
-    try:
-        return int(parse(text))
-    except QuantityError as error:
-        hint = f"; {error.hint}" if error.hint else ""
-        raise argparse.ArgumentTypeError(f"found '{text}', {error}{hint}") from None
