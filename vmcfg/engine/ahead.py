@@ -20,9 +20,12 @@ NEAR = 12
 def look_ahead(m, walker, vcpu, position, end, mode):
     """Prefetch for the accesses FAR and NEAR behind `position` in the vCPU's buffer."""
     if position + FAR < end:
-        slot = _leaf_slot(m, walker, m.work.buffer[vcpu, position + FAR] & at.VPN_MASK)
+        slot, table_ppn = _leaf_slot(m, walker, m.work.buffer[vcpu, position + FAR] & at.VPN_MASK)
         m.work.ahead[(position + FAR) & (at.AHEAD - 1)] = slot
         prefetch(m.guests.tables, slot)
+        if mode != NATIVE:
+            prefetch(m.host.pmap, walker.base + table_ppn)
+            prefetch(m.host.state, walker.base + table_ppn)
     if mode == NATIVE:
         return
     entry = m.guests.tables[m.work.ahead[(position + NEAR) & (at.AHEAD - 1)]]
@@ -33,11 +36,13 @@ def look_ahead(m, walker, vcpu, position, end, mode):
 
 @kernel
 def _leaf_slot(m, walker, vpn):
-    """Return the leaf slot of a page, or that of the first absent entry on the way."""
+    """Return (the leaf slot of a page, its table's PPN), or those of the first absent entry on the way."""
+    ppn = walker.root_ppn
     slot = slot_in_table(walker.root_table, vpn, at.GUEST_LEVELS)
     for level in range(at.GUEST_LEVELS - 1, 0, -1):
         entry = m.guests.tables[slot]
         if entry & at.PRESENT == 0:
-            return slot
+            return slot, ppn
+        ppn = page_of(entry)
         slot = slot_in_table(entry >> at.CHILD_SHIFT, vpn, level)
-    return slot
+    return slot, ppn
