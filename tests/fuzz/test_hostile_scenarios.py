@@ -12,7 +12,7 @@ from pathlib import Path
 
 import mutate
 import pytest
-from hypothesis import Phase, event, given, settings
+from hypothesis import Phase, currently_in_test_context, event, given, settings
 from hypothesis import strategies as st
 from verdicts import FAILED, FINE, INVALID, SCENARIOS, Server, whatever_happens_is_explained
 
@@ -42,7 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judge(server: Server, folder: Path, text: str) -> list[int]:
     (folder / "mutant.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
     codes = whatever_happens_is_explained(server, folder, "mutant.yaml")
-    event(f"run ends with exit code {codes[-1]}")  # pytest --hypothesis-show-statistics tells how many of each
+    if currently_in_test_context():
+        event(f"run ends with exit code {codes[-1]}")  # pytest --hypothesis-show-statistics tells how many of each
     return codes
 
 
