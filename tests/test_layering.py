@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "tables": ("metrics", "scenario.spec"),
     "api": ("errors", "scenario", "plan", "engine", "metrics", "tables"),
     "golden": ("errors", "files", "api", "metrics", "tables"),
-    "bench": ("scenario", "plan", "engine", "jit", "metrics.events", "rng", "vmm.machine", "workload"),
+    "bench": ("scenario", "plan", "engine", "hardware", "jit", "metrics.events", "rng", "vmm.machine", "workload"),
     "cli": (
         *GROUND, "api", "bench", "engine", "golden", "plan", "scenario", "tables", "trace", "workload.traces",
     ),

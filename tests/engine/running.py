@@ -42,7 +42,7 @@ def state_of(machine: at.Machine) -> dict[str, np.ndarray]:
     """Return a copy of every array of a machine by its dotted name, hints left out."""
     arrays = dict(_arrays("", machine))
     arrays["vcpu"][:, sorted(HINTS)] = 0
-    del arrays["work.ahead"]
+    del arrays["work.ahead"], arrays["work.hints"]
     return arrays
 
 

@@ -16,6 +16,7 @@ from running import machines_of
 
 from vmcfg.engine import loop
 from vmcfg.engine.invariants import check_machine
+from vmcfg.hardware import stores
 from vmcfg.hardware.sets import SPACE_SHIFT
 from vmcfg.jit import by_reference, entry
 from vmcfg.metrics.events import EXIT_COUNT, Exit
@@ -149,8 +150,9 @@ def path_to(machine: at.Machine, process: int, vpn: int) -> dict[int, str]:
 
 
 def held(machine: at.Machine) -> Counter[int]:
-    """The tags that all caches of all cores hold; what is empty is 0, and padding is negative."""
-    return Counter(tag for tag in machine.stores.tags.tolist() if tag > 0)
+    """The tags that all caches of all cores hold."""
+    caches = range(len(machine.stores.shape))
+    return Counter(entry.tag for cache in caches for entry in stores.held(machine.stores, cache))
 
 
 def held_of(machine: at.Machine, space: int) -> Counter[int]:

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import tiny
 
-from vmcfg.engine.build import build
 from vmcfg.hardware import assoc
-from vmcfg.hardware.core import L1, L2
+from vmcfg.hardware.sets import MIDDLE, NARROW
+from vmcfg.hardware.stores import Built, new_stores
 from vmcfg.jit import by_reference, entry
-from vmcfg.plan import compile_plan
-from vmcfg.scenario.spec import CacheShape
-from vmcfg.workload.inputs import load_inputs
 
 ACCESS, PROBE, LOAD_PAYLOAD, LOAD_DIRTY, SET_DIRTY, DROP, FLUSH, FLUSH_SPACE = range(8)
 WEIGHTS = (60, 10, 10, 10, 10, 12, 0.3, 0.7)
@@ -30,7 +27,7 @@ SPACES = (0, 1, 2, 65_535)
 LARGEST_KEY = (1 << 45) - 1
 
 
-def specialise(is_lean: bool) -> Callable[..., None]:
+def specialise(lean_room: int) -> Callable[..., None]:
     """Return the entry that carries out a program: i64[steps, (operation, cache, space, key, payload, dirty)]."""
 
     @entry
@@ -38,7 +35,7 @@ def specialise(is_lean: bool) -> Callable[..., None]:
         stores = by_reference(all_stores)
         for step in range(program.shape[0]):
             operation, cache, space, key = program[step, 0], program[step, 1], program[step, 2], program[step, 3]
-            built = assoc.geometry(stores, cache, is_lean)
+            built = assoc.geometry(stores, cache, lean_room > 0, lean_room)
             index = assoc.set_of(built, key)
             tag = assoc.tag_of(space, key)
             way = assoc.find(stores, built, index, tag)
@@ -49,11 +46,11 @@ def specialise(is_lean: bool) -> Callable[..., None]:
                 else:
                     assoc.fill(stores, built, index, tag, program[step, 4], program[step, 5])
             elif operation == LOAD_PAYLOAD and way >= 0:
-                results[step] = stores.payload[assoc.slot_of(built, index, way)]
+                results[step] = assoc.payload_of(stores, built, index, way)
             elif operation == LOAD_DIRTY and way >= 0:
-                results[step] = assoc.is_dirty(stores, index, way)
+                results[step] = assoc.is_dirty(stores, built, index, way)
             elif operation == SET_DIRTY and way >= 0:
-                assoc.set_dirty(stores, index, way)
+                assoc.set_dirty(stores, built, index, way)
             elif operation == DROP:
                 assoc.drop(stores, cache, key, tag)
             elif operation == FLUSH:
@@ -64,7 +61,7 @@ def specialise(is_lean: bool) -> Callable[..., None]:
     return operate
 
 
-OPERATE = {is_lean: specialise(is_lean) for is_lean in (False, True)}
+OPERATE = {room: specialise(room) for room in (0, NARROW, MIDDLE)}
 
 
 @dataclass
@@ -132,13 +129,9 @@ class NaiveStore:
                 row.drop(way)
 
 
-def stores_of(first: tuple[int, int], second: tuple[int, int]) -> assoc.Stores:
-    """Build the stores of a processor with these two TLBs, given as (sets, ways)."""
-    cpu = tiny.processor(
-        l1_tlb=CacheShape(first[0] * first[1], first[1]), l2_tlb=CacheShape(second[0] * second[1], second[1])
-    )
-    [host] = compile_plan(tiny.scenario(on=tiny.host(cpu=cpu))).hosts
-    return build(host, 0, load_inputs([])).stores
+def stores_of(*shapes: tuple[int, int], room: int = 0) -> assoc.Stores:
+    """Build stores, given as (sets, ways)."""
+    return new_stores([Built(*shape, "lru", room) for shape in shapes])
 
 
 def program_of(length: int, seed: int, capacity: int) -> np.ndarray:
@@ -148,7 +141,7 @@ def program_of(length: int, seed: int, capacity: int) -> np.ndarray:
     return np.array(
         [
             (
-                dice.choices(range(8), WEIGHTS)[0], dice.choice((L1, L1, L1, L2)), dice.choice(SPACES[: 1 + seed % 4]),
+                dice.choices(range(8), WEIGHTS)[0], dice.choice((0, 0, 0, 1)), dice.choice(SPACES[: 1 + seed % 4]),
                 dice.choice(keys), dice.getrandbits(40), dice.getrandbits(1),
             )
             for _ in range(length)
@@ -157,36 +150,40 @@ def program_of(length: int, seed: int, capacity: int) -> np.ndarray:
     )  # fmt: skip
 
 
-def ways_agree(first: tuple[int, int], second: tuple[int, int], is_lean: bool, length: int, seed: int) -> None:
-    """The engine's store and the naive one answer every step alike, with the number of the way."""
-    program = program_of(length, seed, 2 * first[0] * first[1])
+def ways_agree(shapes: tuple[tuple[int, int], tuple[int, int]], lean_room: int, length: int, seed: int) -> None:
+    """The engine's stores and the naive ones answer every step alike, with the number of the way."""
+    program = program_of(length, seed, 2 * shapes[0][0] * shapes[0][1])
     found = np.full(length, -9, np.int64)
-    OPERATE[is_lean](stores_of(first, second), program, found)
-    naive = {L1: NaiveStore(*first), L2: NaiveStore(*second)}
+    OPERATE[lean_room](stores_of(*shapes, room=lean_room), program, found)
+    naive = [NaiveStore(*shape) for shape in shapes]
     expected = [naive[int(cache)].step(int(operation), *map(int, rest)) for operation, cache, *rest in program]
     assert expected == found.tolist()
 
 
-@given(st.sampled_from(LEAN), st.sampled_from(LEAN), st.booleans(), st.integers(1, 700), st.integers(0, 1 << 32))
-def test_a_lean_store_answers_as_lists_do(
-    first: tuple[int, int], second: tuple[int, int], is_lean: bool, length: int, seed: int
-) -> None:
-    """Powers of two of sets and up to 16 ways: code made for just these, and code made for any."""
-    ways_agree(first, second, is_lean, length, seed)
+def lean(room: int) -> Any:
+    return st.sampled_from([shape for shape in LEAN if shape[1] <= room])
+
+
+@pytest.mark.parametrize("room", [NARROW, MIDDLE])
+@given(st.data(), st.booleans(), st.integers(1, 700), st.integers(0, 1 << 32))
+def test_a_lean_store_answers_as_lists_do(room: int, data: Any, is_lean: bool, length: int, seed: int) -> None:
+    """Powers of two of sets and up to 8 or 16 ways: code made for just these, and code made for any."""
+    shapes = data.draw(lean(room)), data.draw(lean(room))
+    ways_agree(shapes, room if is_lean else 0, length, seed)
 
 
 @given(st.sampled_from(OTHERS), st.sampled_from(OTHERS + LEAN), st.integers(1, 900), st.integers(0, 1 << 32))
 def test_any_store_answers_as_lists_do(first: tuple[int, int], second: tuple[int, int], length: int, seed: int) -> None:
     """Any number of sets, and up to 64 ways kept by time stamps."""
-    ways_agree(first, second, False, length, seed)
+    ways_agree((first, second), 0, length, seed)
 
 
 @pytest.mark.parametrize("shape", LEAN + OTHERS)
 def test_a_new_store_fills_its_ways_in_order(shape: tuple[int, int]) -> None:
     """The first keys of a set take the ways 0, 1, 2 … and the next one evicts way 0."""
     sets, ways = shape
-    fills = [(ACCESS, L1, 0, key * sets, 0, 0) for key in range(ways + 1)]
-    probes = [(PROBE, L1, 0, key * sets, 0, 0) for key in range(ways + 1)]
+    fills = [(ACCESS, 0, 0, key * sets, 0, 0) for key in range(ways + 1)]
+    probes = [(PROBE, 0, 0, key * sets, 0, 0) for key in range(ways + 1)]
     found = np.zeros(2 * ways + 2, np.int64)
-    OPERATE[False](stores_of(shape, (1, 1)), np.array(fills + probes, np.int64), found)
+    OPERATE[0](stores_of(shape), np.array(fills + probes, np.int64), found)
     assert [NOTHING, *range(1, ways), 0] == found[ways + 1 :].tolist()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.caches import cache_of
 
 from vmcfg.hardware import assoc, sets
+from vmcfg.hardware.stores import Built, held, new_stores
 from vmcfg.jit import by_reference, entry
 from vmcfg.scenario.spec import CacheShape
 
@@ -24,7 +24,7 @@ def step(all_stores, what, space, key):
     stores = by_reference(all_stores)
     tag = assoc.tag_of(space, key)
     if what == LOOK:
-        built = assoc.geometry(stores, 0, False)
+        built = assoc.geometry(stores, 0, False, assoc.NARROW)
         index = assoc.set_of(built, key)
         way = assoc.find(stores, built, index, tag)
         if way >= 0:
@@ -43,16 +43,7 @@ def step(all_stores, what, space, key):
 
 def stores_of(shape: CacheShape) -> sets.Stores:
     """One empty store."""
-    rows = shape.entries // shape.ways
-    shift = next(shift for shift in (sets.NARROW, sets.MIDDLE, sets.WIDE) if shape.ways <= 1 << shift)
-    mask = rows - 1 if rows & (rows - 1) == 0 else -1
-    slots = rows << shift
-    built = [0, 0, rows, mask, shape.ways, shift, assoc.policy_of(shape.policy, shape.ways)]
-    per_way = [np.full(slots, sets.PADDING), *(np.zeros(slots, np.int64) for _ in range(2))]
-    per_set = [np.zeros(rows, np.int64) for _ in range(2)]
-    stores = sets.Stores(*per_way, *per_set, np.array([built]), np.zeros(1, np.int64))
-    step(stores, FLUSH, 0, 0)
-    return stores
+    return new_stores([Built(shape.entries // shape.ways, shape.ways, shape.policy)])
 
 
 ways = st.sampled_from((1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 16, 17, 24, 33, 48, 64))
@@ -99,7 +90,7 @@ def evicted(ways: int, touches: list[int], policy: str = "plru") -> int:
     stores = stores_of(CacheShape(ways, ways, policy))
     for key in [*range(ways), *touches, 99]:
         step(stores, LOOK, 0, key)
-    left = {int(tag) >> sets.KEY_SHIFT for tag in stores.tags if tag != sets.PADDING}
+    left = {entry.tag >> sets.KEY_SHIFT for entry in held(stores, 0)}
     (gone,) = set(range(ways)) - left
     return gone
 

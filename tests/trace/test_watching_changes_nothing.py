@@ -32,7 +32,7 @@ def arrays(machine: Any, name: str = "machine") -> Iterator[tuple[str, np.ndarra
             yield from arrays(value, f"{name}.{field}")
         elif field == "vcpu":
             yield f"{name}.{field}", np.delete(value, at.IS_WALK_HEAVY, axis=1)
-        elif field != "ahead":
+        elif field not in ("ahead", "hints"):
             yield f"{name}.{field}", value
 
 

@@ -34,7 +34,7 @@ def touched(pattern: Pattern, count: int, pages: tuple[int, ...] = (8,), vcpus: 
     plan = compile_plan(scenario)
     machine = build(plan.hosts[0], scenario.seed, load_inputs([]))
     loop.run(machine, at.UNLIMITED)
-    return [(row[:count] & at.VPN_MASK).tolist() for row in machine.work.buffer]
+    return [((row[:count] >> at.VPN_SHIFT) & at.VPN_MASK).tolist() for row in machine.work.buffer]
 
 
 def _scenario(phase: Phase, pages: tuple[int, ...], vcpus: int) -> Scenario:

@@ -13,12 +13,24 @@ import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
 from vmcfg.guest.fault import demand_fault, needs
-from vmcfg.hardware.assoc import SETS, fill, find, geometry, is_dirty, set_dirty, set_of, slot_of, tag_of, touch
+from vmcfg.hardware.assoc import (
+    NARROW,
+    SETS,
+    fill,
+    find,
+    geometry,
+    is_dirty,
+    payload_of,
+    set_dirty,
+    set_of,
+    tag_of,
+    touch,
+)
 from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import native, nested
-from vmcfg.mmu.walks import GUEST_PAGE_FAULT, NESTED, walker_of
+from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, NESTED, walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.vmm.verbs import violation
@@ -37,8 +49,8 @@ def second_lookup(stores, first, second, vpn, tag):
     if way < 0:
         return False, np.int64(0)
     touch(stores, second, index, way)
-    has_dirty = is_dirty(stores, index, way)
-    frame = stores.payload[slot_of(second, index, way)]
+    has_dirty = is_dirty(stores, second, index, way)
+    frame = payload_of(stores, second, index, way)
     fill(stores, first, set_of(first, vpn), tag, frame, has_dirty)
     return True, has_dirty
 
@@ -55,17 +67,38 @@ def dirty_walk(m, core, vcpu, vpn, mode):
     count_hits(m, row, guest_hits, host_hits, nested_hits)
     tag = tag_of(m.vcpu[vcpu, at.PROCESS], vpn)
     for kind in range(L1, L2 + 1):
-        built = geometry(m.stores, core * STORES + kind, False)
+        built = geometry(m.stores, core * STORES + kind, False, NARROW)
         if built[SETS]:
             index = set_of(built, vpn)
             way = find(m.stores, built, index, tag)
             if way >= 0:
-                set_dirty(m.stores, index, way)
+                set_dirty(m.stores, built, index, way)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
     return walk_cycles(m, guest_refs + host_refs, guest_hits + host_hits, nested_hits)
 
 
 @part
+def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs):
+    """Handle what stopped a walk, and walk again, until it is complete.
+
+    Returns (cycles of the handlers, raw cycles of the further walks, frame, D, guest and host references of the last).
+    Kept out of the loop over accesses: with it there, all that the first walk uses would wait in memory for the next.
+    """
+    row = m.vcpu[vcpu, at.ROW]
+    handling = cycles = np.int64(0)
+    while True:
+        handling += fault(m, core, vcpu, vpn, end, ppn, refs)
+        end, ppn, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits = walk(
+            m, walker_of(m, core, vcpu), vpn, mode, is_store, False, False
+        )
+        refs = guest_refs + host_refs
+        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits)
+        count_hits(m, row, guest_hits, host_hits, nested_hits)
+        if end == COMPLETE:
+            return handling, cycles, ppn, has_dirty, guest_refs, host_refs
+
+
+@kernel
 def fault(m, core, vcpu, vpn, end, ppn, refs):
     """Handle a walk that could not finish: the guest's fault, or the VMM's. Returns the handlers' cycles."""
     row = m.vcpu[vcpu, at.ROW]

@@ -1,48 +1,67 @@
 """Looking ahead: ask for memory before the walk needs it. It changes nothing, and nothing depends on it.
 
 On a stream of TLB misses each walk waits for two cache lines far away: the guest's leaf entry and, nested, the
-pmap. Both addresses can be known early because the batch is there. Far ahead the leaf entry is found and asked
-for; nearer, it has arrived, and the pmap entry that it leads to is asked for. On a stream of hits this would
-only cost, so it is switched on by the share of walks in the stretch before.
+pmap. Both addresses can be known early because the batch is there. Two blocks ahead the leaf entry is asked for;
+one block ahead it has arrived, and the pmap entry that it leads to is asked for. The table above the leaf is read
+as the walk will read it; which one that is for a GiB of a process is remembered from the last time, in a few hints.
+A wrong hint asks for the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it is
+switched on by the share of walks in the stretch before.
 """
 
 from __future__ import annotations
 
-from vmcfg.jit import kernel, prefetch
+from vmcfg.hardware.core import walk_key
+from vmcfg.jit import kernel, part, prefetch
 from vmcfg.mmu.walks import NATIVE, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 
-FAR = 24
-NEAR = 12
+BLOCK = 16  # accesses for which memory is asked at once: only a short loop keeps many requests in flight
+KEY, TABLE = range(2)  # of a hint: which GiB of which process, and its table of level 2
 
 
 @kernel
 def look_ahead(m, walker, vcpu, position, end, mode):
-    """Prefetch for the accesses FAR and NEAR behind `position` in the vCPU's buffer."""
-    if position + FAR < end:
-        slot, table_ppn = _leaf_slot(m, walker, m.work.buffer[vcpu, position + FAR] & at.VPN_MASK)
-        m.work.ahead[(position + FAR) & (at.AHEAD - 1)] = slot
+    """Prefetch the leaf entries of the block after the next, and the pmap entries of the next one."""
+    for place in range(position + 2 * BLOCK, min(position + 3 * BLOCK, end)):
+        vpn = (m.work.buffer[vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
+        entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]
+        slot = slot_in_table(entry >> at.CHILD_SHIFT, vpn, 1)
+        m.work.ahead[place & (at.AHEAD - 1)] = slot
         prefetch(m.guests.tables, slot)
         if mode != NATIVE:
-            prefetch(m.host.pmap, walker.base + table_ppn)
-            prefetch(m.host.state, walker.base + table_ppn)
-    if mode == NATIVE:
-        return
-    entry = m.guests.tables[m.work.ahead[(position + NEAR) & (at.AHEAD - 1)]]
-    gpid = walker.base + page_of(entry)
+            _prefetch_page(m, walker.base + page_of(entry))
+    if mode != NATIVE:
+        for place in range(position + BLOCK, position + 2 * BLOCK):
+            slot = m.work.ahead[place & (at.AHEAD - 1)]
+            _prefetch_page(m, walker.base + page_of(m.guests.tables[slot]))
+
+
+@kernel
+def _prefetch_page(m, gpid):
     prefetch(m.host.pmap, gpid)
     prefetch(m.host.state, gpid)
 
 
 @kernel
-def _leaf_slot(m, walker, vpn):
-    """Return (the leaf slot of a page, its table's PPN), or those of the first absent entry on the way."""
-    ppn = walker.root_ppn
-    slot = slot_in_table(walker.root_table, vpn, at.GUEST_LEVELS)
-    for level in range(at.GUEST_LEVELS - 1, 0, -1):
-        entry = m.guests.tables[slot]
+def _table_above_leaf(m, walker, vpn):
+    """Return the table that holds the entry of level 2 for a page, as far as is known."""
+    gib = walk_key(vpn, 3)
+    key = (walker.process << at.HINT_PROCESS_SHIFT) | gib
+    hint = (gib ^ (walker.process << 3)) & (at.HINTS - 1)
+    if m.work.hints[hint, KEY] != key:
+        _find_out(m, walker, vpn, hint, key)
+    return m.work.hints[hint, TABLE]
+
+
+@part
+def _find_out(m, walker, vpn, hint, key):
+    """Walk to the table of level 2 for a page, or to the first absent entry on the way, and remember it."""
+    table = walker.root_table
+    for level in range(at.GUEST_LEVELS, 2, -1):
+        entry = m.guests.tables[slot_in_table(table, vpn, level)]
         if entry & at.PRESENT == 0:
-            return slot, ppn
-        ppn = page_of(entry)
-        slot = slot_in_table(entry >> at.CHILD_SHIFT, vpn, level)
-    return slot, ppn
+            key = -1  # it may be there next time
+            break
+        table = entry >> at.CHILD_SHIFT
+    m.work.hints[hint, KEY] = key
+    m.work.hints[hint, TABLE] = table

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from vmcfg.guest.fault import back_if_needed, make_root, populate
-from vmcfg.hardware import assoc
 from vmcfg.jit import by_reference, entry
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_take
-
-
-@entry
-def empty_stores(all_stores, count):
-    """Empty the `count` translation caches of a host."""
-    stores = by_reference(all_stores)
-    for cache in range(count):
-        assoc.flush(stores, cache)
 
 
 @entry

@@ -11,6 +11,7 @@ import numpy as np
 
 from vmcfg.hardware import sets
 from vmcfg.hardware.core import L2, STORES
+from vmcfg.hardware.stores import held
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
 
@@ -57,13 +58,8 @@ def _check_owners(host: HostPlan, machine: at.Machine) -> None:
 
 
 def _check_tlb(host: HostPlan, machine: at.Machine, cache: int) -> None:
-    stores = machine.stores
-    base, first, rows, _, _, shift, _ = (int(field) for field in stores.shape[cache])
-    for slot in range(base + (first << shift), base + ((first + rows) << shift)):
-        tag = int(stores.tags[slot])
-        if tag in (sets.EMPTY, sets.PADDING):
-            continue
-        vpn = (tag & ((1 << sets.SPACE_SHIFT) - 1)) >> sets.KEY_SHIFT
-        found = translate(host, machine, tag >> sets.SPACE_SHIFT, vpn)
+    for entry in held(machine.stores, cache):
+        vpn = (entry.tag & ((1 << sets.SPACE_SHIFT) - 1)) >> sets.KEY_SHIFT
+        found = translate(host, machine, entry.tag >> sets.SPACE_SHIFT, vpn)
         assert found is not None, f"a TLB holds page {vpn:#x}, which is not mapped"
-        assert found[0] == stores.payload[slot], f"a TLB leads page {vpn:#x} to a frame that is not its own"
+        assert found[0] == entry.payload, f"a TLB leads page {vpn:#x} to a frame that is not its own"

@@ -14,17 +14,17 @@ from vmcfg.engine.access import (
     UNTIL,
     count_hits,
     dirty_walk,
-    fault,
     fill_tlbs,
     may_run_short,
     second_lookup,
     shortage,
     walk,
+    walk_again,
     walk_cycles,
 )
-from vmcfg.engine.ahead import look_ahead
+from vmcfg.engine.ahead import BLOCK, look_ahead
 from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
-from vmcfg.hardware.assoc import SETS, find, geometry, is_dirty, set_of, tag_of, touch
+from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
@@ -34,6 +34,7 @@ from vmcfg.workload import fields as work
 from vmcfg.workload.generate import generate
 
 WORK_ENDED = 100  # the vCPU has nothing left to do
+NOTHING, MISS, NO_DIRTY_BIT = range(3)  # what ends a row of hits in the L1 TLB
 HEAVY = 8  # a stretch in which more than one touch in eight walks is worth looking ahead for
 
 
@@ -64,37 +65,47 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     stores = m.stores
-    buffer = m.work.buffer
     data, fetches, second = tlbs(stores, core, is_lean)
     start = m.vcpu[vcpu, at.NEXT]
     end = start + left
     clock = m.core[core, at.CLOCK]
     ended = clock
     carry = m.vcpu[vcpu, at.CARRY]
-    l1_hits = l2_hits = raw = charged = np.int64(0)
+    walks = l2_hits = raw = charged = np.int64(0)
     guest_refs = host_refs = guest_hits = host_hits = nested_hits = np.int64(0)
     why = DONE
     position = start
+    block = start
     while position < end and clock < halt:
+        last = end
         if is_paced:
             clock = pace(m, vcpu, clock, halt)
             if clock >= halt:
                 break
+            last = position + 1
         if looks_ahead:
-            look_ahead(m, walker, vcpu, position, end, mode)
-        access = buffer[vcpu, position]
-        vpn = access & at.VPN_MASK
+            if position == block:
+                look_ahead(m, walker, vcpu, position, end, mode)
+                block += BLOCK
+            last = min(last, block)
+        before = position
+        position, clock, stopped_by = retire_hits(
+            stores, data, fetches, m.work.buffer, vcpu, walker.process, position, last, clock, halt, base
+        )
+        if position > before:
+            ended = clock
+            if is_paced:
+                schedule_next(m, vcpu, phase)
+        if stopped_by == NOTHING:
+            continue
+        access = m.work.buffer[vcpu, position]
+        vpn = (access >> at.VPN_SHIFT) & at.VPN_MASK
         kind = (access >> at.KIND_SHIFT) & 3
-        first = fetches if kind == at.FETCH else data
-        tag = tag_of(walker.process, vpn)
-        index = set_of(first, vpn)
-        way = find(stores, first, index, tag)
         cycles = np.int64(0)
-        if way >= 0:
-            touch(stores, first, index, way)
-            has_dirty = is_dirty(stores, index, way)
-            l1_hits += 1
-        else:
+        has_dirty = np.int64(0)
+        if stopped_by == MISS:
+            first = fetches if kind == at.FETCH else data
+            tag = tag_of(walker.process, vpn)
             is_hit, has_dirty = second_lookup(stores, first, second, vpn, tag)
             if is_hit:
                 l2_hits += 1
@@ -104,17 +115,20 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
                     why = shortage(m, vcpu, vpn)
                     if why != DONE:
                         break
-                while True:
-                    how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested = walk(
-                        m, walker, vpn, mode, kind == at.STORE, False, is_lean
+                how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested = walk(
+                    m, walker, vpn, mode, kind == at.STORE, False, is_lean
+                )
+                cycles = walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested)
+                guest_hits += by_guest
+                host_hits += by_host
+                nested_hits += by_nested
+                if how != COMPLETE:
+                    handling, again, frame, has_dirty, in_guest, in_host = walk_again(
+                        m, core, vcpu, vpn, mode, kind == at.STORE, how, frame, in_guest + in_host
                     )
-                    cycles += walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested)
-                    guest_hits += by_guest
-                    host_hits += by_host
-                    nested_hits += by_nested
-                    if how == COMPLETE:
-                        break
-                    clock += fault(m, core, vcpu, vpn, how, frame, in_guest + in_host)
+                    clock += handling
+                    cycles += again
+                walks += 1
                 guest_refs += in_guest
                 host_refs += in_host
                 fill_tlbs(stores, first, second, vpn, tag, frame, has_dirty)
@@ -135,7 +149,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
             schedule_next(m, vcpu, phase)
     row = m.vcpu[vcpu, at.ROW]
     count_hits(m, row, guest_hits, host_hits, nested_hits)
-    m.counters[row, Event.WALKS] += position - start - l1_hits - l2_hits
+    m.counters[row, Event.WALKS] += walks
     m.counters[row, Event.GUEST_REFS] += guest_refs
     m.counters[row, Event.HOST_REFS] += host_refs
     m.counters[row, Event.WALK_REFS] += guest_refs + host_refs
@@ -144,32 +158,59 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
     m.vcpu[vcpu, at.CARRY] = carry
     m.core[core, at.CLOCK] = clock
     if position > start:
-        _retire(m, vcpu, phase, position - start, l1_hits, l2_hits)
+        _retire(m, vcpu, phase, position - start, l2_hits, walks)
         m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = ended
     return why
 
 
 @kernel
-def tlbs(stores, core, is_lean):
-    """Return the geometry of a core's TLBs: for data, for fetches (the same if there is only one), second level."""
-    data = geometry(stores, core * STORES + L1, is_lean)
-    fetches = data
-    if not is_lean and stores.shape[core * STORES + L1I, SETS]:
-        fetches = geometry(stores, core * STORES + L1I, is_lean)
-    return data, fetches, geometry(stores, core * STORES + L2, is_lean)
+def retire_hits(stores, data, fetches, buffer, vcpu, process, position, last, clock, halt, base):
+    """Retire accesses for as long as each hits the L1 TLB and needs nothing else.
+
+    Returns (position, clock, what stopped it): NOTHING but `last` or `halt`, a MISS, or a store that has hit, and
+    touched, an entry without D.
+    """
+    stopped_by = NOTHING
+    while position < last and clock < halt:
+        access = buffer[vcpu, position]
+        vpn = (access >> at.VPN_SHIFT) & at.VPN_MASK
+        kind = (access >> at.KIND_SHIFT) & 3
+        first = fetches if kind == at.FETCH else data
+        index = set_of(first, vpn)
+        way = find(stores, first, index, tag_of(process, vpn))
+        if way < 0:
+            stopped_by = MISS
+            break
+        touch(stores, first, index, way)
+        if (kind >> 1) & ~is_dirty(stores, first, index, way):
+            stopped_by = NO_DIRTY_BIT
+            break
+        clock += base
+        position += 1
+    return position, clock, stopped_by
 
 
 @kernel
-def _retire(m, vcpu, phase, touches, l1_hits, l2_hits):
+def tlbs(stores, core, is_lean):
+    """Return the geometry of a core's TLBs: for data, for fetches (the same if there is only one), second level."""
+    data = geometry(stores, core * STORES + L1, is_lean, NARROW)
+    fetches = data
+    if not is_lean and stores.shape[core * STORES + L1I, SETS]:
+        fetches = geometry(stores, core * STORES + L1I, is_lean, NARROW)
+    return data, fetches, geometry(stores, core * STORES + L2, is_lean, MIDDLE)
+
+
+@kernel
+def _retire(m, vcpu, phase, touches, l2_hits, walks):
     """Count what a stretch has done; the accesses behind a touch's first hit the first level by construction."""
     row = m.vcpu[vcpu, at.ROW]
     per_touch = m.work.phases[phase, work.PER_TOUCH]
     m.vcpu[vcpu, at.RETIRED] += touches
     m.vcpu[vcpu, at.NEXT] += touches
-    m.vcpu[vcpu, at.IS_WALK_HEAVY] = np.int64((touches - l1_hits - l2_hits) * HEAVY > touches)
+    m.vcpu[vcpu, at.IS_WALK_HEAVY] = np.int64(walks * HEAVY > touches)
     m.counters[row, Event.TOUCHES] += touches
     m.counters[row, Event.ACCESSES] += touches * per_touch
-    m.counters[row, Event.L1_HITS] += l1_hits + touches * (per_touch - 1)
+    m.counters[row, Event.L1_HITS] += touches * per_touch - l2_hits - walks
     m.counters[row, Event.STLB_HITS] += l2_hits
     m.counters[row, Event.TLB_CYCLES] += l2_hits * m.cost[at.L2_HIT]
     m.counters[row, Event.BASE_CYCLES] += touches * per_touch * m.cost[at.ACCESS]

@@ -44,6 +44,7 @@ def work_of(host: HostPlan, seed: int, inputs: Inputs, buffer: np.ndarray) -> at
         scatter=scatter,
         buffer=buffer,
         ahead=np.zeros(at.AHEAD, np.int64),
+        hints=np.full((at.HINTS, 2), -1, np.int64),
         records=inputs.records,
         vpns=inputs.vpns,
         zipf=zipf,

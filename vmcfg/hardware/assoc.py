@@ -14,29 +14,31 @@ A policy is a number in `hardware.sets`, a line in POLICIES, and a branch in eac
 
 from __future__ import annotations
 
-import numpy as np
-
 from vmcfg.hardware import lru_order, lru_stamps, tree_plru
 from vmcfg.hardware.sets import (
     EMPTY,
-    FIRST_SET,
     LRU_ORDER,
     LRU_STAMPS,
-    MAX_WAYS,
+    MIDDLE,
+    NARROW,
     POLICY,
     SETS,
     SPACE_SHIFT,
     TREE_PLRU,
     WAYS,
+    WIDE,
+    entry_of,
     find,
     geometry,
+    nth_set,
     set_of,
-    slot_of,
     tag_of,
 )
 from vmcfg.jit import kernel
 
 __all__ = [  # with what users of a store need of `hardware.sets`
+    "MIDDLE",
+    "NARROW",
     "POLICIES",
     "SETS",
     "drop",
@@ -46,17 +48,17 @@ __all__ = [  # with what users of a store need of `hardware.sets`
     "flush_space",
     "geometry",
     "is_dirty",
+    "payload_of",
     "policy_of",
     "set_dirty",
     "set_of",
-    "slot_of",
     "tag_of",
     "touch",
 ]
 
 POLICIES = {
-    "lru": ((lru_order.MOST_WAYS, LRU_ORDER), (MAX_WAYS, LRU_STAMPS)),
-    "plru": ((MAX_WAYS, TREE_PLRU),),
+    "lru": ((lru_order.MOST_WAYS, LRU_ORDER), (WIDE, LRU_STAMPS)),
+    "plru": ((WIDE, TREE_PLRU),),
 }
 """What serves a policy of the language: the first (up to so many ways, number) that fits."""
 
@@ -70,28 +72,32 @@ def policy_of(name: str, ways: int) -> int:
 def fill(stores, built, index, tag, payload, dirty):
     """Put `tag` into set `index` in place of the victim, and count it as used."""
     way = _replace(stores, built, index)
-    slot = slot_of(built, index, way)
-    stores.tags[slot] = tag
-    stores.payload[slot] = payload
-    stores.dirty[index] = (stores.dirty[index] & ~(np.int64(1) << way)) | (np.int64(dirty) << way)
+    stores.words[index + way] = tag
+    stores.words[entry_of(built, index, way)] = (payload << 1) | dirty
 
 
 @kernel
-def is_dirty(stores, index, way):
+def payload_of(stores, built, index, way):
+    """Return what an entry leads to."""
+    return stores.words[entry_of(built, index, way)] >> 1
+
+
+@kernel
+def is_dirty(stores, built, index, way):
     """Return 1 if the entry was filled from a dirty leaf or has been written through since, else 0."""
-    return (stores.dirty[index] >> way) & 1
+    return stores.words[entry_of(built, index, way)] & 1
 
 
 @kernel
-def set_dirty(stores, index, way):
+def set_dirty(stores, built, index, way):
     """Set the entry's D bit; recency does not change."""
-    stores.dirty[index] |= np.int64(1) << way
+    stores.words[entry_of(built, index, way)] |= 1
 
 
 @kernel
 def drop(stores, cache, key, tag):
     """Empty the way that holds `tag`, if any."""
-    built = geometry(stores, cache, False)
+    built = geometry(stores, cache, False, NARROW)
     if built[SETS] == 0:
         return
     index = set_of(built, key)
@@ -103,22 +109,22 @@ def drop(stores, cache, key, tag):
 @kernel
 def flush(stores, cache):
     """Empty the whole store."""
-    built = geometry(stores, cache, False)
-    for index in range(built[FIRST_SET], built[FIRST_SET] + built[SETS]):
-        first = slot_of(built, index, 0)
+    built = geometry(stores, cache, False, NARROW)
+    for number in range(built[SETS]):
+        index = nth_set(built, number)
         for way in range(built[WAYS]):
-            stores.tags[first + way] = EMPTY
-        stores.dirty[index] = 0
+            stores.words[index + way] = EMPTY
         _clear(stores, built, index)
 
 
 @kernel
 def flush_space(stores, cache, space):
     """Empty every way that holds a tag of one address space."""
-    built = geometry(stores, cache, False)
-    for index in range(built[FIRST_SET], built[FIRST_SET] + built[SETS]):
+    built = geometry(stores, cache, False, NARROW)
+    for number in range(built[SETS]):
+        index = nth_set(built, number)
         for way in range(built[WAYS]):
-            tag = stores.tags[slot_of(built, index, way)]
+            tag = stores.words[index + way]
             if tag != EMPTY and tag >> SPACE_SHIFT == space:
                 _empty(stores, built, index, way)
 
@@ -145,7 +151,7 @@ def _replace(stores, built, index):
 
 @kernel
 def _empty(stores, built, index, way):
-    stores.tags[slot_of(built, index, way)] = EMPTY
+    stores.words[index + way] = EMPTY
     if built[POLICY] == LRU_ORDER:
         lru_order.forget(stores, built, index, way)
     elif built[POLICY] == LRU_STAMPS:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.sets import EMPTY, WAYS, slot_of
-from vmcfg.jit import kernel, lowest_bit
+from vmcfg.hardware.sets import EMPTY, OLDEST, WAYS, order_of
+from vmcfg.jit import kernel
 
 MOST_WAYS = 16
 
@@ -20,30 +20,33 @@ _TOPS = np.int64(-0x7777777777777778)  # 0x8888888888888888
 @kernel
 def touch(stores, built, index, way):
     """Make `way` the most recently used of its set."""
-    stores.order[index] = _to_front(stores.order[index], way)
+    place = order_of(built, index)
+    stores.words[place] = _to_front(stores.words[place], way)
 
 
 @kernel
 def replace(stores, built, index):
     """Return the victim, which becomes the most recently used: nibbles beyond the old end do not count."""
-    order = stores.order[index]
-    way = (order >> (4 * (built[WAYS] - 1))) & 15
-    stores.order[index] = (order << 4) | way
+    place = order_of(built, index)
+    order = stores.words[place]
+    way = (order >> built[OLDEST]) & 15
+    stores.words[place] = (order << 4) | way
     return way
 
 
 @kernel
 def forget(stores, built, index, way):
     """Place a way that has been emptied among the empty ones at the old end, lowest last."""
-    order = _to_front(stores.order[index], way) >> 4  # now without it: ways - 1 nibbles count
+    word = order_of(built, index)
+    order = _to_front(stores.words[word], way) >> 4  # now without it: ways - 1 nibbles count
     place = built[WAYS] - 1
     while place > 0:
         older = (order >> (4 * (place - 1))) & 15
-        if older > way or stores.tags[slot_of(built, index, older)] != EMPTY:
+        if older > way or stores.words[index + older] != EMPTY:
             break
         place -= 1
     newer = (np.int64(1) << (4 * place)) - 1
-    stores.order[index] = (order & newer) | (way << (4 * place)) | ((order & ~newer) << 4)
+    stores.words[word] = (order & newer) | (way << (4 * place)) | ((order & ~newer) << 4)
 
 
 @kernel
@@ -52,7 +55,7 @@ def clear(stores, built, index):
     order = np.int64(0)
     for way in range(built[WAYS]):
         order |= (np.int64(way) & 15) << (4 * ((built[WAYS] - 1 - way) & 15))
-    stores.order[index] = order
+    stores.words[order_of(built, index)] = order
 
 
 @kernel
@@ -60,5 +63,5 @@ def _to_front(order, way):
     """Move the nibble that holds `way` to the low end: find it as the lowest zero nibble of a difference."""
     difference = order ^ (way * _ONES)
     zero = (difference - _ONES) & ~difference & _TOPS
-    newer = (np.int64(1) << (lowest_bit(zero) - 3)) - 1  # mask of the nibbles before it
-    return ((order & newer) << 4) | way | (order & ~((newer << 4) | 15))
+    upto = zero ^ (zero - 1)  # mask of the nibbles up to it, and with it
+    return ((order & (upto >> 4)) << 4) | way | (order & ~upto)

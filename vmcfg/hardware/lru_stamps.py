@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.sets import MAX_WAYS, WAYS, slot_of
+from vmcfg.hardware.sets import ORDER_WORDS, ROOM, WAYS, WIDE
 from vmcfg.jit import kernel, part
 
 
 @kernel
 def touch(stores, built, index, way):
     """Make `way` the most recently used of its set."""
-    _stamp(stores, slot_of(built, index, way))
+    _stamp(stores, _stamps(built, index) + way)
 
 
 @kernel
 def replace(stores, built, index):
     """Return the victim, which becomes the most recently used."""
-    way = _oldest(stores, slot_of(built, index, 0), built[WAYS])
-    _stamp(stores, slot_of(built, index, way))
+    first = _stamps(built, index)
+    way = _oldest(stores, first, built[WAYS])
+    _stamp(stores, first + way)
     return way
 
 
 @kernel
 def forget(stores, built, index, way):
     """Mark a way that has been emptied."""
-    stores.stamp[slot_of(built, index, way)] = way - MAX_WAYS
+    stores.words[_stamps(built, index) + way] = way - WIDE
 
 
 @kernel
@@ -39,16 +40,22 @@ def clear(stores, built, index):
         forget(stores, built, index, way)
 
 
+@kernel
+def _stamps(built, index):
+    """Return where the stamps of set `index` begin."""
+    return index + 2 * built[ROOM] + ORDER_WORDS
+
+
 @part
-def _stamp(stores, slot):
+def _stamp(stores, place):
     stores.clock[0] += 1
-    stores.stamp[slot] = stores.clock[0]
+    stores.words[place] = stores.clock[0]
 
 
 @part
 def _oldest(stores, first, ways):
     oldest = np.int64(0)
     for way in range(1, ways):
-        if stores.stamp[first + way] < stores.stamp[first + oldest]:
+        if stores.words[first + way] < stores.words[first + oldest]:
             oldest = np.int64(way)
     return oldest

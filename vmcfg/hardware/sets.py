@@ -1,16 +1,16 @@
 """Sets of tags: where the ways of every set-associative store lie, and how a tag is found among them.
 
-All stores of a host lie in the same flat arrays; `shape[cache]` says where one begins and how it is built.
+All stores of a host lie in one array of words; `shape[cache]` says where one begins and how it is built. A set is a
+record of words, and everywhere a set is named by the index of its first word:
 
-    tags     i64[slot]   what is held: a tag, EMPTY, or PADDING that can never match
-    payload  i64[slot]   what it leads to: a frame, or the index of the next table
-    stamp    i64[slot]   a replacement policy's word per way
-    order    i64[set]    a replacement policy's word per set
-    dirty    i64[set]    one bit per way: the entry was filled from a dirty leaf
-    shape    i64[cache, field]
-    clock    i64[1]      a replacement policy's count of touches
+    tags[room] · entries[room] · order · (7 words to the next cache line) · stamps[room], where ways may be many
 
-All ways of a set are compared at once, so a set has room for 4, 16 or 64 ways (SHIFT says which).
+    tag      what is held: a tag, EMPTY, or PADDING that can never match
+    entry    what it leads to (a frame, or the index of the next table), above one bit D: filled from a dirty leaf
+    order    a replacement policy's word for the set
+    stamp    a replacement policy's word for the way
+
+All ways of a set are compared at once, so a set has room for 8, 16 or 64 ways.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmcfg.jit import kernel, lowest_bit, match4, match16, part
+from vmcfg.jit import kernel, lowest_bit, match8, match16, part
 
 EMPTY = 0
 PADDING = -1
-MAX_WAYS = 64  # one dirty bit each
-NARROW, MIDDLE, WIDE = 2, 4, 6  # SHIFT: room for 4, 16, 64 ways in a set
+NARROW, MIDDLE, WIDE = 8, 16, 64  # ways that a set has room for
+ORDER_WORDS = 8
 
 # Replacement policies, as the kernels know them: a file each.
 LRU_ORDER, LRU_STAMPS, TREE_PLRU = range(3)
 
-# Fields of shape[cache].
-SLOT_BASE, FIRST_SET, SETS, MASK, WAYS, SHIFT, POLICY = range(7)
-SHAPE_FIELDS = 7  # MASK is SETS - 1 for powers of two, else -1; way w of set s is slot SLOT_BASE + (s << SHIFT) + w
+# Fields of shape[cache]. MASK is SETS - 1 for powers of two, else -1; OLDEST is where the last of WAYS nibbles lies.
+BASE, SETS, MASK, WAYS, OLDEST, ROOM, POLICY = range(7)
+SHAPE_FIELDS = 7
 
 # Tags: bit 0 valid, 45 bits of key, then the address space.
 KEY_SHIFT = 1
@@ -42,15 +42,32 @@ _NOT_NEGATIVE = (1 << 62) - 1
 
 
 class Stores(NamedTuple):
-    """The arrays described above."""
+    """All translation caches of a host.
 
-    tags: np.ndarray
-    payload: np.ndarray
-    stamp: np.ndarray
-    order: np.ndarray
-    dirty: np.ndarray
+    words  i64[words]         the sets, as described above
+    shape  i64[cache, field]
+    clock  i64[1]             a replacement policy's count of touches
+    """
+
+    words: np.ndarray
     shape: np.ndarray
     clock: np.ndarray
+
+
+def room_for(ways: int) -> int:
+    """Return the room that a set of so many ways gets."""
+    return next(room for room in (NARROW, MIDDLE, WIDE) if ways <= room)
+
+
+def words_of(room: int) -> int:
+    """Return the words of a set's record."""
+    return 2 * room + ORDER_WORDS + (room if room == WIDE else 0)
+
+
+def shape_of(base: int, sets: int, ways: int, room: int, policy: int) -> tuple[int, ...]:
+    """Return the row of `shape` for a store whose first set begins at `base`."""
+    mask = sets - 1 if sets & (sets - 1) == 0 else -1
+    return base, sets, mask, ways, 4 * (ways - 1), room, policy
 
 
 @kernel
@@ -60,46 +77,61 @@ def tag_of(space, key):
 
 
 @kernel
-def geometry(stores, cache, is_lean):
+def geometry(stores, cache, is_lean, lean_room):
     """Return how a store is built, to be kept in registers: its fields of `shape`, in their order.
 
-    With `is_lean`, a constant, the caller vouches that sets are a power of two, ways at most sixteen and the policy
-    LRU. Said in terms of the values, this lets the compiler leave out all that is only there for the others.
+    With `is_lean`, a constant, the caller vouches that sets are a power of two, that they have room for just
+    `lean_room` ways (NARROW or MIDDLE), and that the policy is LRU. Said in terms of the values, this lets the compiler
+    leave out all that is only there for the others.
     """
     shape = stores.shape
-    mask, ways, shift, policy = shape[cache, MASK], shape[cache, WAYS], shape[cache, SHIFT], shape[cache, POLICY]
+    mask, room, policy = shape[cache, MASK], shape[cache, ROOM], shape[cache, POLICY]
     if is_lean:
         mask &= _NOT_NEGATIVE
-        shift = NARROW if shift == NARROW else MIDDLE
+        room = np.int64(lean_room)
         policy = np.int64(LRU_ORDER)
-    return shape[cache, SLOT_BASE], shape[cache, FIRST_SET], shape[cache, SETS], mask, ways, shift, policy
+    return shape[cache, BASE], shape[cache, SETS], mask, shape[cache, WAYS], shape[cache, OLDEST], room, policy
 
 
 @kernel
 def set_of(built, key):
-    """Return the set, among all sets of all stores, in which `key` may be held."""
-    mask = built[MASK]
-    if mask >= 0:
-        return built[FIRST_SET] + (key & mask)
-    return built[FIRST_SET] + _remainder(key, built[SETS])
+    """Return the set in which `key` may be held."""
+    if built[MASK] >= 0:
+        return nth_set(built, key & built[MASK])
+    return nth_set(built, _remainder(key, built[SETS]))
 
 
 @kernel
-def slot_of(built, index, way):
-    """Return the slot of a way of set `index`."""
-    return built[SLOT_BASE] + (index << built[SHIFT]) + way
+def nth_set(built, number):
+    """Return a store's set by its number."""
+    if built[ROOM] == NARROW:
+        return built[BASE] + number * (2 * NARROW + ORDER_WORDS)
+    if built[ROOM] == MIDDLE:
+        return built[BASE] + number * (2 * MIDDLE + ORDER_WORDS)
+    return built[BASE] + number * (3 * WIDE + ORDER_WORDS)
+
+
+@kernel
+def entry_of(built, index, way):
+    """Return where the entry of a way of set `index` lies."""
+    return index + built[ROOM] + way
+
+
+@kernel
+def order_of(built, index):
+    """Return where the order word of set `index` lies."""
+    return index + 2 * built[ROOM]
 
 
 @kernel
 def find(stores, built, index, tag):
     """Return the lowest way of set `index` that holds `tag`, or -1."""
-    first = slot_of(built, index, 0)
-    if built[SHIFT] == NARROW:
-        found = match4(stores.tags, first, tag)
-    elif built[SHIFT] == MIDDLE:
-        found = match16(stores.tags, first, tag)
+    if built[ROOM] == NARROW:
+        found = match8(stores.words, index, tag)
+    elif built[ROOM] == MIDDLE:
+        found = match16(stores.words, index, tag)
     else:
-        found = _match64(stores, first, tag)
+        found = _match64(stores, index, tag)
     if found:
         return lowest_bit(found)
     return np.int64(-1)
@@ -113,8 +145,8 @@ def _remainder(key, sets):
 
 @part
 def _match64(stores, first, tag):
-    """Return a mask of 64 bits: which of tags[first : first + 64] equal `tag`."""
+    """Return a mask of 64 bits: which of words[first : first + 64] equal `tag`."""
     found = np.int64(0)
-    for way in range(0, MAX_WAYS, 16):
-        found |= match16(stores.tags, first + way, tag) << way
+    for way in range(0, WIDE, 16):
+        found |= match16(stores.words, first + way, tag) << way
     return found

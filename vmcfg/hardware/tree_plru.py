@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.sets import EMPTY, WAYS, find
+from vmcfg.hardware.sets import EMPTY, WAYS, find, order_of
 from vmcfg.jit import kernel, part
 
 
 @kernel
 def touch(stores, built, index, way):
     """Make the nodes above `way` point away from it."""
-    stores.order[index] = _pointing_away(stores.order[index], built[WAYS], way)
+    place = order_of(built, index)
+    stores.words[place] = _pointing_away(stores.words[place], built[WAYS], way)
 
 
 @kernel
@@ -32,7 +33,7 @@ def replace(stores, built, index):
     """Return the lowest empty way, else the victim; it counts as used."""
     way = find(stores, built, index, EMPTY)
     if way < 0:
-        way = _victim(stores.order[index], built[WAYS])
+        way = _victim(stores.words[order_of(built, index)], built[WAYS])
     touch(stores, built, index, way)
     return way
 
@@ -45,7 +46,7 @@ def forget(stores, built, index, way):
 @kernel
 def clear(stores, built, index):
     """Begin with a tree that leads to the left."""
-    stores.order[index] = 0
+    stores.words[order_of(built, index)] = 0
 
 
 @part

@@ -22,10 +22,10 @@ import os
 PLAIN = os.environ.get("VMCFG_KERNELS") == "plain"
 
 if PLAIN:
-    from vmcfg.jit.plain import by_reference, entry, is_compiled, kernel, lowest_bit, match4, match16, part, prefetch
+    from vmcfg.jit.plain import by_reference, entry, is_compiled, kernel, lowest_bit, match8, match16, part, prefetch
 else:
     from vmcfg.jit.compiled import entry, is_compiled, kernel, part
-    from vmcfg.jit.intrinsics import lowest_bit, match4, match16, prefetch
+    from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch
     from vmcfg.jit.reference import by_reference
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "is_compiled",
     "kernel",
     "lowest_bit",
-    "match4",
+    "match8",
     "match16",
     "part",
     "prefetch",

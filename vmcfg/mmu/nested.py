@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.assoc import SETS, fill, find, geometry, set_of, tag_of, touch
+from vmcfg.hardware.assoc import NARROW, SETS, fill, find, geometry, set_of, tag_of, touch
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, NESTED_TLB, STORES, walk_key
 from vmcfg.jit import kernel
 from vmcfg.mmu.walks import (
@@ -128,7 +128,7 @@ def _mark(m, gpid, is_table, is_store):
 
 @kernel
 def _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
-    built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean)
+    built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean, NARROW)
     if built[SETS] == 0:
         return False
     index = set_of(built, ppn)
@@ -140,6 +140,6 @@ def _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
 
 @kernel
 def _fill_nested_tlb(m, walker, ppn, mpn, is_lean):
-    built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean)
+    built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean, NARROW)
     if built[SETS]:
         fill(m.stores, built, set_of(built, ppn), tag_of(walker.vm, ppn), mpn, 0)

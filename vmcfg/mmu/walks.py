@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmcfg.hardware.assoc import SETS, fill, find, geometry, set_of, slot_of, tag_of, touch
+from vmcfg.hardware.assoc import NARROW, SETS, fill, find, geometry, payload_of, set_of, tag_of, touch
 from vmcfg.hardware.core import walk_key
 from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
@@ -65,7 +65,7 @@ def probe_walk_caches(stores, first, top, space, page, is_quiet, is_lean):
     (top + 1, 0). A quiet probe leaves recency alone.
     """
     for level in range(2, top + 1):
-        built = geometry(stores, first + level, is_lean)
+        built = geometry(stores, first + level, is_lean, NARROW)
         if built[SETS]:
             key = walk_key(page, level)
             index = set_of(built, key)
@@ -73,14 +73,14 @@ def probe_walk_caches(stores, first, top, space, page, is_quiet, is_lean):
             if way >= 0:
                 if not is_quiet:
                     touch(stores, built, index, way)
-                return level, stores.payload[slot_of(built, index, way)]
+                return level, payload_of(stores, built, index, way)
     return top + 1, np.int64(0)
 
 
 @kernel
 def fill_walk_cache(stores, cache, level, space, page, payload, is_lean):
     """Keep a present non-leaf entry of `level` that a walk has just read."""
-    built = geometry(stores, cache, is_lean)
+    built = geometry(stores, cache, is_lean, NARROW)
     if built[SETS]:
         key = walk_key(page, level)
         fill(stores, built, set_of(built, key), tag_of(space, key), payload, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vmcfg.hardware import sets as layout
+from vmcfg.hardware import stores
 from vmcfg.hardware.core import L2, NESTED_TLB, STORES
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
@@ -31,23 +32,33 @@ class CacheWatch:
     def _find(self, run: Run, given: Arguments) -> Any:
         way = run()
         if self._told.is_looking_up:
-            index = int(given["index"])
-            cache = self._told.places.cache_of(index)
-            is_hit = bool(way >= 0)
-            payload = self._told.places.payload(cache, index, int(way)) if is_hit else 0
+            cache, number = self._set_of(given)
+            found = self._entry(cache, number, int(way))
             self._told.say(
                 steps.Probe(
                     cache=self._told.places.cache_name(cache),
                     dimension=places.dimension_of(cache),
-                    set=index - self._told.places.first_set(cache),
-                    sets=self._told.places.sets(cache),
-                    way=int(way) if is_hit else None,
-                    leads_to=self._told.places.leads_to(cache, payload) if is_hit else "",
-                    is_dirty=is_hit and self._told.places.is_dirty(index, int(way)),
-                    cycles=self._hit_cycles(cache) if is_hit else 0,
+                    set=number,
+                    sets=int(self._stores.shape[cache, layout.SETS]),
+                    way=found.way if found else None,
+                    leads_to=self._told.places.leads_to(cache, found.payload) if found else "",
+                    is_dirty=found is not None and found.is_dirty,
+                    cycles=self._hit_cycles(cache) if found else 0,
                 )
             )
         return way
+
+    @property
+    def _stores(self) -> layout.Stores:
+        return self._told.machine.stores
+
+    def _set_of(self, given: Arguments) -> tuple[int, int]:
+        """Return the cache to which a verb's set belongs, and the set's number there."""
+        cache = stores.cache_of(self._stores, int(given["index"]))
+        return cache, stores.number_of(self._stores, cache, int(given["index"]))
+
+    def _entry(self, cache: int, number: int, way: int) -> stores.Held | None:
+        return next((each for each in stores.held(self._stores, cache) if each[:2] == (number, way)), None)
 
     def _hit_cycles(self, cache: int) -> int:
         kind = cache % STORES
@@ -57,17 +68,17 @@ class CacheWatch:
         return int(self._told.machine.cost[cost])
 
     def _fill(self, run: Run, given: Arguments) -> Any:
-        index, tag = int(given["index"]), int(given["tag"])
-        cache = self._told.places.cache_of(index)
-        before = self._told.places.tags_of(cache, index)
+        tag = int(given["tag"])
+        cache, number = self._set_of(given)
+        before = stores.tags_of(self._stores, cache, number)
         run()
-        way = self._told.places.tags_of(cache, index).index(tag)
+        way = stores.tags_of(self._stores, cache, number).index(tag)
         evicted = before[way]
         self._told.say(
             steps.Fill(
                 cache=self._told.places.cache_name(cache),
                 dimension=places.dimension_of(cache),
-                set=index - self._told.places.first_set(cache),
+                set=number,
                 way=way,
                 held=self._told.places.held(cache, tag),
                 leads_to=self._told.places.leads_to(cache, int(given["payload"])),
@@ -78,27 +89,21 @@ class CacheWatch:
 
     def _drop(self, run: Run, given: Arguments) -> Any:
         cache, tag = int(given["cache"]), int(given["tag"])
-        first, sets = self._told.places.first_set(cache), self._told.places.sets(cache)
-        held = [(index, self._told.places.tags_of(cache, index)) for index in range(first, first + sets)]
+        dropped = [each for each in stores.held(self._stores, cache) if each.tag == tag]
         with self._told.no_lookups():
             run()
-        for index, tags in held:
-            if tag in tags:
-                name, what = self._told.places.cache_name(cache), self._told.places.held(cache, tag)
-                self._told.say(steps.Drop(name, index - first, tags.index(tag), what))
+        for each in dropped:
+            name, what = self._told.places.cache_name(cache), self._told.places.held(cache, tag)
+            self._told.say(steps.Drop(name, each.set, each.way, what))
 
     def _flush(self, run: Run, given: Arguments) -> Any:
         cache = int(given["cache"])
-        first, sets = self._told.places.first_set(cache), self._told.places.sets(cache)
-        tags = [tag for index in range(first, first + sets) for tag in self._told.places.tags_of(cache, index)]
+        entries = len(list(stores.held(self._stores, cache)))
         run()
-        if sets:
-            entries = sum(tag != layout.EMPTY for tag in tags)
+        if self._stores.shape[cache, layout.SETS]:
             self._told.say(steps.Flush(self._told.places.cache_name(cache), entries))
 
     def _set_dirty(self, run: Run, given: Arguments) -> Any:
-        index = int(given["index"])
-        cache = self._told.places.cache_of(index)
+        cache, number = self._set_of(given)
         run()
-        name = self._told.places.cache_name(cache)
-        self._told.say(steps.SetDirty(name, index - self._told.places.first_set(cache), int(given["way"])))
+        self._told.say(steps.SetDirty(self._told.places.cache_name(cache), number, int(given["way"])))

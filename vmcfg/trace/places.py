@@ -86,37 +86,8 @@ class Places:
         (root,) = set(own.tolist()) - set((host.ept[host.ept > 0] - 1).tolist())
         return int(root)
 
-    def cache_of(self, index: int) -> int:
-        """Return the cache (of any core) to which a set belongs."""
-        firsts = self._machine.stores.shape[:, layout.FIRST_SET]
-        sets = self._machine.stores.shape[:, layout.SETS]
-        (cache,) = np.flatnonzero((firsts <= index) & (index < firsts + sets))
-        return int(cache)
-
     def cache_name(self, cache: int) -> str:
         return self._caches[cache % STORES]
-
-    def tags_of(self, cache: int, index: int) -> list[int]:
-        """Return the tags in a set (counted over all caches), by way."""
-        shape = self._machine.stores.shape[cache]
-        first = int(shape[layout.SLOT_BASE]) + (index << int(shape[layout.SHIFT]))
-        return [int(tag) for tag in self._machine.stores.tags[first : first + int(shape[layout.WAYS])]]
-
-    def payload(self, cache: int, index: int, way: int) -> int:
-        """Return what a way of a set (counted over all caches) leads to."""
-        shape = self._machine.stores.shape[cache]
-        return int(
-            self._machine.stores.payload[int(shape[layout.SLOT_BASE]) + (index << int(shape[layout.SHIFT])) + way]
-        )
-
-    def is_dirty(self, index: int, way: int) -> bool:
-        return bool(int(self._machine.stores.dirty[index]) >> way & 1)
-
-    def first_set(self, cache: int) -> int:
-        return int(self._machine.stores.shape[cache, layout.FIRST_SET])
-
-    def sets(self, cache: int) -> int:
-        return int(self._machine.stores.shape[cache, layout.SETS])
 
     def held(self, cache: int, tag: int) -> Held:
         """Say what a tag stands for."""

@@ -150,7 +150,7 @@ class Tracer:
             mode=self.host.mode,
             phase=self._phase(touch.phase, touch.is_warm),
             kind=KINDS[touch.word >> at.KIND_SHIFT & 3],
-            vpn=touch.word & at.VPN_MASK,
+            vpn=(touch.word >> at.VPN_SHIFT) & at.VPN_MASK,
             core=self._core,
             per_touch=int(counted[Event.ACCESSES]),
             idle_cycles=idle_cycles,

@@ -33,12 +33,17 @@ CHILD_SHIFT = 40
 MAX_TABLES = 1 << 23
 TABLE_ENTRIES = 512
 
-# --- an access, as it lies in a batch: vpn 45 bits, line 6, kind 2, process 11 ----------------------------------
+# --- an access, as it lies in a batch ----------------------------------------------------------------------------
+#     63 ................. 19 | 18 .... 13 | 12 . 11 | 10 ..... 0
+#              vpn            |    line    |  kind   |  process
+VPN_SHIFT = 19  # at the top, so that one shift takes it out
 VPN_MASK = (1 << 45) - 1
-LINE_SHIFT = 45
-KIND_SHIFT = 51
+LINE_SHIFT = 13
+KIND_SHIFT = 11
 FETCH, LOAD, STORE = range(3)
-AHEAD = 32  # places of the look-ahead: a power of two above its distance
+AHEAD = 64  # places of the look-ahead: a power of two above its distance
+HINTS = 64  # GiB of guest memory whose tables the look-ahead remembers
+HINT_PROCESS_SHIFT = 40
 BATCH = 2048  # accesses generated at once: 16 KiB per vCPU stay in the second-level cache
 
 # --- state of a guest page (u8): three bits of kind, then flags -------------------------------------------------
@@ -188,6 +193,7 @@ class Work(NamedTuple):
     scatter  u64[rows]             mixed keys of the permutations of ranks
     buffer   i64[vcpus, BATCH]     accesses generated ahead
     ahead    i64[AHEAD]            leaf slots that the look-ahead has found
+    hints    i64[HINTS, 2]         where it has found tables of level 2
     records  u32[records]          all traces, one after the other
     vpns     i64[pages]            virtual pages that the records' indices stand for
     zipf     ZipfTable             all zipf tables, joined
@@ -201,6 +207,7 @@ class Work(NamedTuple):
     scatter: np.ndarray
     buffer: np.ndarray
     ahead: np.ndarray
+    hints: np.ndarray
     records: np.ndarray
     vpns: np.ndarray
     zipf: ZipfTable

@@ -110,11 +110,12 @@ def _draw_stores(m, vcpu, phase, first, count):
     store = np.int64(at.STORE) << at.KIND_SHIFT
     if share == np.uint64(0):
         for j in range(count):
-            buffer[vcpu, j] |= load
+            buffer[vcpu, j] = (buffer[vcpu, j] << at.VPN_SHIFT) | load
         return
     for j in range(count):
-        kind = word(key, np.uint64(first + j) * WORDS + KIND_WORD)
-        buffer[vcpu, j] |= store if mulhi(kind, MILLION) < share else load
+        drawn = word(key, np.uint64(first + j) * WORDS + KIND_WORD)
+        kind = store if mulhi(drawn, MILLION) < share else load
+        buffer[vcpu, j] = (buffer[vcpu, j] << at.VPN_SHIFT) | kind
 
 
 @kernel
@@ -126,5 +127,6 @@ def _copy_records(m, vcpu, phase, count):
     buffer, records, vpns = m.work.buffer, m.work.records, m.work.vpns
     for j in range(count):
         record = np.int64(records[first + position])
-        buffer[vcpu, j] = vpns[pages + (record >> 2)] | ((record & 3) << at.KIND_SHIFT)
+        vpn = vpns[pages + (record >> 2)]
+        buffer[vcpu, j] = (vpn << at.VPN_SHIFT) | ((record & 3) << at.KIND_SHIFT)
         position = position + 1 if position + 1 < length else np.int64(0)
