@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan
+from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VcpuPlan
 from vmcfg.scenario import trace_files
 from vmcfg.scenario.spec import Region, Trace, Vm, Workload
 
@@ -65,15 +65,28 @@ def _vcpu_touches(host: HostPlan, number: int) -> int:
     vm = host.vms[vcpu.vm]
     phases = host.phases[vm.first_phase : vm.first_phase + vm.phases]
     by_phases = sum(_phase_touches(phase, host) for phase in phases)
-    by_run = (vcpu.warm_touches if vcpu.is_warm else 0) + vcpu.run_touches
-    busy = max(0, host.run_end - vcpu.wake)
-    by_time = UNLIMITED if host.run_end == UNLIMITED else busy // max(1, _cheapest_touch(phases, host)) + 1
-    return min(UNLIMITED, by_phases if vcpu.warm_touches == UNLIMITED else UNLIMITED, by_run, by_time)
+    by_work = _warm_up_touches(vcpu, phases[0], host) + min(by_phases, vcpu.run_touches)
+    return min(UNLIMITED, by_work, _touches_within(_span(vcpu.wake, host.run_end), phases, host))
+
+
+def _warm_up_touches(vcpu: VcpuPlan, phase: PhasePlan, host: HostPlan) -> int:
+    """Count what comes before the phases: the first one's touches, which then begins anew."""
+    if not vcpu.is_warm:
+        return 0
+    return min(vcpu.warm_touches, _touches_within(_span(vcpu.wake, vcpu.warm_deadline), (phase,), host))
 
 
 def _phase_touches(phase: PhasePlan, host: HostPlan) -> int:
-    by_time = UNLIMITED if phase.cycles == UNLIMITED else phase.cycles // max(1, _cheapest_touch((phase,), host)) + 1
-    return min(phase.touches, by_time)
+    return min(phase.touches, _touches_within(phase.cycles, (phase,), host))
+
+
+def _span(start: int, end: int) -> int:
+    return UNLIMITED if end == UNLIMITED else max(0, end - start)
+
+
+def _touches_within(cycles: int, phases: tuple[PhasePlan, ...], host: HostPlan) -> int:
+    """Count the touches that can begin within so many cycles."""
+    return UNLIMITED if cycles == UNLIMITED else cycles // max(1, _cheapest_touch(phases, host)) + 1
 
 
 def _cheapest_touch(phases: tuple[PhasePlan, ...], host: HostPlan) -> int:

@@ -73,10 +73,12 @@ def _too_many_touches(plan: Plan, most_touches: int) -> str:
         [
             f"the run may come to make {plan.max_touches} touches, the limit is {most_touches}:",
             *parts,
-            "shorten run.duration or run.accesses, use fewer VMs, or allow more with --limit-accesses",
+            "shorten run.duration, run.accesses or run.warmup, use fewer VMs, or allow more with --limit-accesses",
         ]
     )
 
 
 def _touches(host: HostPlan) -> str:
+    if len(host.vcpus) == 1:
+        return f"1 vCPU, {host.max_touches} touches"
     return f"{len(host.vcpus)} vCPUs, {host.max_touches} touches together"
