@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pty
 import signal
@@ -81,7 +82,9 @@ def test_a_long_run_shows_progress_on_a_terminal(project: Path) -> None:
     watched, end = pty.openpty()
     termios.tcsetwinsize(end, (24, 80))
     long = [*VMCFG, "run", "scenarios/small.yaml", "--set", "run={duration: 30s, epoch: 10ms}"]
-    run = subprocess.Popen(long, stdout=subprocess.DEVNULL, stderr=end)
+    # A gate that a shell has put into the background ignores interrupts, and so would what it starts.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    run = subprocess.Popen(long, stdout=subprocess.DEVNULL, stderr=end, preexec_fn=heed)
     os.close(end)
     seen = b""
     while b"small:" not in seen:
