@@ -1,0 +1,71 @@
+"""The benchmark says what it has measured: every row beside its yardsticks, and peers only with equal counts.
+
+Nothing here is timed. Rows are cut to some thousand touches, so that figures mean nothing and everything is run.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from vmcfg.bench import measure, peers, yardsticks
+from vmcfg.bench.rows import ROWS
+from vmcfg.cli.main import main
+
+FIGURE = re.compile(r"-?\d+(\.\d+)?")
+
+
+@pytest.fixture(autouse=True)
+def _is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROWS", tuple(evolve(row, touches=3000) for row in ROWS))
+    monkeypatch.setattr(measure, "YARDSTICK_ITEMS", 1000)
+    monkeypatch.setattr(peers, "ACCESSES", 20_000)
+
+
+def test_every_row_stands_beside_its_yardsticks(capsys: pytest.CaptureFixture[str]) -> None:
+    """As Markdown, for the README: a line for each row, each with a figure in every column."""
+    assert 0 == main(["bench", "--rounds", "1", "--format", "markdown"])
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
+    name_to_cells = {cells[0]: cells[1:] for cells in lines}
+    for row in ROWS:
+        assert all(FIGURE.match(cell) for cell in name_to_cells[row.name]), row.name
+        assert f"{row.to_reach:.0f}" == name_to_cells[row.name][1]
+
+
+def test_peers_count_the_same() -> None:
+    """On hot and cold pages, in three geometries: a ratio of times means something only then."""
+    pytest.importorskip("cachesim")
+    found = list(peers.races())
+    assert found
+    assert [race.peer_misses for race in found] == [race.misses for race in found]
+    assert all(race.misses > 1000 for race in found)
+
+
+def test_without_peers_bench_says_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And measures the rest."""
+    monkeypatch.setattr(peers, "races", lambda: iter(()))
+    monkeypatch.setattr(measure, "ROWS", tuple(evolve(row, touches=10) for row in ROWS))
+    assert 0 == main(["bench", "--rounds", "1"])
+    assert capsys.readouterr().out.endswith("no peers installed: pip install 'vmcfg[bench]'\n")
+
+
+def test_a_machine_takes_the_bytes_per_page_that_are_promised() -> None:
+    """At most 24 per guest page in both modes, by the plan of a machine with 4 GiB."""
+    assert all(8 < measure.bytes_per_page(mode) <= 24 for mode in ("native", "nested"))
+
+
+def test_a_start_is_timed_in_a_fresh_process() -> None:
+    """A process that sleeps takes at least as long."""
+    assert measure.start_up_seconds(["-c", "import time; time.sleep(0.2)"], 1) >= 0.2
+
+
+def test_the_gather_reads_what_the_places_name() -> None:
+    """A sum of the table's items, each as often as it is named."""
+    assert 1 + 4 + 4 == yardsticks.gather(np.array([1, 2, 4]), np.array([0, 2, 2]))
+    table, places = yardsticks.gather_inputs(800, 50)
+    assert (100, 50) == (len(table), yardsticks.gather(table, places))
