@@ -1,12 +1,15 @@
 """What all tests share: this folder on the import path, and the same examples in every run of the gate.
 
-VMCFG_FUZZ=10000 lets property tests draw that many new examples each instead of the gate's own.
+VMCFG_FUZZ=10000 lets property tests draw that many new examples each instead of the gate's own. Under coverage the
+slow tests are not watched: naive loops would take twice as long, and the fast tests reach what is to be reached.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 SLOW_BY_DESIGN = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
@@ -16,3 +19,9 @@ settings.register_profile(
 )
 settings.register_profile("fuzz", database=None, deadline=None, suppress_health_check=SLOW_BY_DESIGN, print_blob=True)
 settings.load_profile("fuzz" if os.environ.get("VMCFG_FUZZ") else "gate")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.no_cover)

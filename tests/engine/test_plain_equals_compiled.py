@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import digests
+import pytest
 
 import vmcfg
 
@@ -36,6 +37,7 @@ def test_digests_and_counts_are_the_same_without_a_compiler(tmp_path: Path) -> N
     assert min(checkpoints) > 2
 
 
+@pytest.mark.slow
 def test_the_plain_engine_counts_what_the_oracle_counts() -> None:
     """The comparison with the oracle, on fewer machines, in a process without numba."""
     run_plain("-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "test_engine_equals_oracle.py"))

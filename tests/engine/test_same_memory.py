@@ -18,6 +18,7 @@ from vmcfg.vmm import machine as at
 LEVELS = 4
 
 
+@pytest.mark.slow
 def test_the_engine_leaves_the_memory_that_the_oracle_leaves(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Which page has which frame follows from the order of everything that took one."""
 

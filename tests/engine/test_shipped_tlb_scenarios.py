@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parents[2] / "scenarios" / "tlb"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_a_shipped_scenario_counts_what_the_oracle_counts(path: Path) -> None:
     """Hits and walks of every VM and phase, under LRU and under tree-PLRU."""
     experiment = vmcfg.load(path)

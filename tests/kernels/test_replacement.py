@@ -55,6 +55,7 @@ steps = st.lists(
 
 
 @pytest.mark.parametrize("policy", sorted(assoc.POLICIES))
+@pytest.mark.slow
 def test_kernels_hit_and_miss_as_a_naive_cache_does(policy: str) -> None:
     """Any number of sets and ways, two address spaces, entries dropped and flushed on the way."""
 
