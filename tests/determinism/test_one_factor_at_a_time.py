@@ -8,6 +8,11 @@ import pytest
 from changes import PLAIN, SIMPLE, generic_processor, without_vector_code
 from child import ROOT, Report, dispatched_features, run_child
 
+import vmcfg
+from vmcfg.engine.work import KINDS
+from vmcfg.golden.text import parse
+from vmcfg.hardware.assoc import POLICIES
+
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
 
 
@@ -58,7 +63,23 @@ def test_the_processor_compiled_for_does_not_matter(usual: Report, generic_kerne
 
 
 def test_the_scenarios_are_three_and_small(usual: Report) -> None:
-    """A factor that no scenario meets proves nothing: their texts hold events of every subsystem."""
+    """What runs as plain Python has to be."""
     assert ["nested_cold", "program_trace", "several_vms"] == [path.stem for path in SCENARIOS]
     assert {str(path) for path in SCENARIOS} == set(usual.texts)
     assert ROOT in SCENARIOS[0].parents
+
+
+def test_the_scenarios_meet_everything_that_could_depend_on_a_factor(usual: Report) -> None:
+    """A factor that no scenario meets proves nothing: each pattern draws, both policies evict, every digest moves."""
+    scenarios = [vmcfg.load(path).scenario for path in SCENARIOS]
+    phases = [phase for each in scenarios for workload in each.workloads for phase in workload.phases]
+    assert {*KINDS, "mixture"} == {phase.pattern.kind for phase in phases if phase.pattern}
+    assert set(POLICIES) == {host.cpu.l1_tlb.policy for each in scenarios for host in each.hosts if host.cpu.l1_tlb}
+    blocks = [block for text in usual.texts.values() for block in parse(text).blocks if block.kind == "digests"]
+    moved = {
+        name
+        for block in blocks
+        for name, first, last in zip(block.columns, block.rows[0], block.rows[-1], strict=True)
+        if first != last
+    }
+    assert set(blocks[0].columns) == moved
