@@ -109,6 +109,8 @@ def _headline(place: Place, severity: str, text: str) -> str:
 
 
 def _snippet(place: Place, hint: str) -> Iterator[str]:
+    if not place.snippet and not hint:  # a file that cannot be read has no line to show
+        return
     line, column, width = _window(place)
     gutter = f"{place.line:3d}"
     yield f"{gutter} | {_printable(line)}".rstrip()

@@ -116,7 +116,7 @@ def test_there_must_be_a_project(vmcfg: Command, tmp_path: Path, monkeypatch: py
     """There is nothing to compare with."""
     monkeypatch.chdir(tmp_path)
     code, _, err = vmcfg("check")
-    assert (2, True) == (code, "found no folder scenarios/ there or in a folder above" in err)
+    assert (2, True) == (code, "in a folder above, expected a project: scenarios lie below scenarios/" in err)
 
 
 def _states(out: str) -> list[str]:

@@ -50,6 +50,14 @@ def test_each_command_explains_itself(command, capsys: pytest.CaptureFixture[str
     assert command.HELP in capsys.readouterr().out or len(command.HELP) < 60
 
 
+def test_a_command_line_without_a_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is wrong all the same."""
+    assert (2, "") == (main([]), capsys.readouterr().out)
+    main([])
+    text = capsys.readouterr().err
+    assert [] == [command.NAME for command in COMMANDS if f"\n    {command.NAME}" not in text]
+
+
 def test_the_version_is_the_packages() -> None:
     """One version, said in two files."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -26,7 +26,7 @@ from vmcfg.cli import (
     trace_info,
     validate,
 )
-from vmcfg.errors import RunFailed, VmcfgError
+from vmcfg.errors import RunFailed, UsageError, VmcfgError
 
 COMMANDS: tuple[ModuleType, ...] = (
     new, validate, plan, run, check, accept, scenarios, explain, trace, trace_info, schema, docs, completion, bench,
@@ -57,6 +57,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code and never raises, except what VMCFG_DEBUG asks to see."""
     _print_what_the_terminal_can()
     try:
+        if not arguments:
+            parser().print_help(sys.stderr)
+            return UsageError.exit_code
         parsed = parser().parse_args(arguments)
         code: int = parsed.execute(parsed)
         sys.stdout.flush()

@@ -12,6 +12,7 @@ from vmcfg.errors import UsageError
 NAME = "new"
 HELP = "write a scenario to begin with"
 EXAMPLES = """  vmcfg new mine.yaml && vmcfg run mine.yaml
+  vmcfg new scenarios/mine.yaml            below scenarios/ it can have a golden
   vmcfg new                                print it
 """
 

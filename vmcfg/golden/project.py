@@ -57,4 +57,5 @@ def _root_of(path: Path) -> Path:
     for folder in (path, *path.parents):
         if (folder / SCENARIOS).is_dir():
             return folder
-    raise UsageError(f"{path}: found no folder {SCENARIOS}/ there or in a folder above")
+    expected = f"expected a project: scenarios lie below {SCENARIOS}/, and their goldens come to lie below {GOLDEN}/"
+    raise UsageError(f"{path}: found no folder {SCENARIOS}/ there or in a folder above, {expected}")
