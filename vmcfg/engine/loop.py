@@ -33,7 +33,6 @@ def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
     What is closed over are constants: the compiler leaves out all that is there for the other cases.
     """
 
-    @entry
     def run(machine, t_end, until_vcpu, until_retired):
         """Simulate one host up to the slice that begins at `t_end`.
 
@@ -56,7 +55,9 @@ def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
             s[at.NOW] += s[at.SLICE_CYCLES]
         return DONE if s[at.UNFINISHED] else ALL_FINISHED
 
-    return run
+    # Machine code is kept under this name: whether this loop has any can be asked without loading it.
+    run.__name__ = run.__qualname__ = f"run_mode_{mode}" + "_lean" * is_lean
+    return entry(run)
 
 
 LOOPS = {(mode, is_lean): specialise(mode, is_lean) for mode in MODES.values() for is_lean in (False, True)}
