@@ -18,7 +18,7 @@ import numpy as np
 from vmcfg.digest import SCHEDULE, fold
 from vmcfg.engine.access import ALL_FINISHED, DONE
 from vmcfg.engine.turn import WORK_ENDED, take_turn
-from vmcfg.jit import by_reference, entry, kernel, part
+from vmcfg.jit import by_reference, entry, kernel, named, part
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.mmu.walks import MODES, NESTED
 from vmcfg.vmm import machine as at
@@ -33,6 +33,8 @@ def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
     What is closed over are constants: the compiler leaves out all that is there for the other cases.
     """
 
+    @entry
+    @named(f"run_mode_{mode}" + "_lean" * is_lean)
     def run(machine, t_end, until_vcpu, until_retired):
         """Simulate one host up to the slice that begins at `t_end`.
 
@@ -55,9 +57,7 @@ def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
             s[at.NOW] += s[at.SLICE_CYCLES]
         return DONE if s[at.UNFINISHED] else ALL_FINISHED
 
-    # Machine code is kept under this name: whether this loop has any can be asked without loading it.
-    run.__name__ = run.__qualname__ = f"run_mode_{mode}" + "_lean" * is_lean
-    return entry(run)
+    return run
 
 
 LOOPS = {(mode, is_lean): specialise(mode, is_lean) for mode in MODES.values() for is_lean in (False, True)}

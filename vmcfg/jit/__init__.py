@@ -38,9 +38,23 @@ __all__ = [
     "lowest_bit",
     "match8",
     "match16",
+    "named",
     "part",
     "prefetch",
 ]
+
+
+def named(name):
+    """Return a decorator that gives a function another name: under it, an entry's machine code is kept and found.
+
+    Specialisations of one function share its name otherwise, and one with machine code would speak for all.
+    """
+
+    def rename(function):
+        function.__name__ = function.__qualname__ = name
+        return function
+
+    return rename
 
 
 def as_python(function):
