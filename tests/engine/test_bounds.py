@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from machines import Case, cases, examples
 from oracle import tiny
@@ -14,7 +16,7 @@ from vmcfg.engine import simulate
 from vmcfg.errors import RunFailed
 from vmcfg.plan import compile_plan, limits
 from vmcfg.plan.model import UNLIMITED
-from vmcfg.scenario.spec import Phase, Scenario
+from vmcfg.scenario.spec import Phase, Rate, Scenario
 
 MICROSECOND = 1000  # 1000 cycles of the tiny machine's gigahertz; an access costs at least one
 
@@ -54,6 +56,28 @@ def test_a_long_warm_up_is_refused_as_a_long_run_is() -> None:
         limits.refuse_above(plan, most_bytes=1 << 30, most_touches=10**6)
 
 
+def test_a_schedule_that_nobody_lives_to_see_is_refused() -> None:
+    """A hundred touches at one an hour are 360,000 s of slices in which nothing happens; ten of warm-up add 36,000."""
+    hourly = evolve(tiny.phase(accesses=100), rate=Rate(1, 3600))
+    plan = compile_plan(of(hourly, tiny.phase(accesses=5), warmup_touches=10))
+    assert 110 * (3600 * 10**9 + 1) == plan.hosts[0].scheduled_cycles
+    with pytest.raises(RunFailed, match=r"may come to wait for 396000 s [^:]*:\s+3960000001 slices of 1 core and"):
+        limits.refuse_above(plan, most_bytes=1 << 30, most_touches=10**9)
+    limits.refuse_above(plan, most_bytes=1 << 30, most_touches=10**10)
+
+
+def test_a_late_start_and_a_slow_trace_draw_a_run_out_too(tmp_path: Path) -> None:
+    """Five records twice at a touch a second, after ten seconds; packed, nobody knows how many there are."""
+    (tmp_path / "t").write_bytes(bytes(20))
+    (tmp_path / "t.gz").write_bytes(gzip.compress(bytes(20)))
+    late = tiny.vm(start_ns=10 * 10**9)
+    for name, seconds in (("t", 20), ("t.gz", UNLIMITED)):
+        runs = tiny.workload(tiny.trace_phase(str(tmp_path / name), repeat=2, rate=1), pages=0)
+        found = compile_plan(tiny.scenario(late, runs=runs)).hosts[0].scheduled_cycles
+        assert (UNLIMITED if seconds == UNLIMITED else seconds * 10**9 + 10) == found
+
+
+@pytest.mark.slow
 def test_no_run_does_more_than_its_plan_allows(tmp_path: Path) -> None:
     """Whatever the machine, its phases, warm-up and ends."""
 

@@ -1,6 +1,11 @@
-"""Upper bounds: how many tables, pages and touches a run can come to have. `run` refuses above its limits."""
+"""Upper bounds: how many tables, pages and touches a run can come to have, and how long schedules can draw it out.
+
+`run` refuses above its limits.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VcpuPlan
 from vmcfg.scenario import trace_files
@@ -39,6 +44,14 @@ def max_touches(host: HostPlan) -> int:
     return min(UNLIMITED, sum(_vcpu_touches(host, number) for number in range(len(host.vcpus))))
 
 
+def scheduled_cycles(host: HostPlan) -> int:
+    """Return up to when the host's vCPUs can come to wait for their start or for touches that are not due yet.
+
+    UNLIMITED where only a trace knows. What touches cost comes on top: it is bounded with their number.
+    """
+    return min(host.run_end, max(_scheduled(host, vcpu) for vcpu in host.vcpus))
+
+
 def _tables_of(region: Region, levels: int) -> int:
     """Count the tables of all levels but the root that a region's pages need."""
     last = region.base_vpn + region.pages - 1
@@ -48,22 +61,26 @@ def _tables_of(region: Region, levels: int) -> int:
 
 
 def _trace_pages(trace: Trace) -> int:
-    """Bound the distinct pages of a trace by its page list, or by its length; compressed files tell nothing."""
-    path = trace.vpn_path or trace.path
+    """Bound the distinct pages of a trace by its page list, or by its length."""
+    if trace.vpn_path:
+        return _most_records(trace.vpn_path, 1, VPN_BYTES)
+    return _most_records(trace.path, *MOST_PAGES[trace.format])
+
+
+def _most_records(path: Path, records: int, size: int) -> int:
+    """Bound what a file holds by its length; UNLIMITED for compressed files, and for one that is not there."""
     if not path.exists():
         return UNLIMITED
     with path.open("rb") as file:
         head = file.read(trace_files.HEAD_BYTES)
     if trace_files.compression(head):
         return UNLIMITED
-    pages, size = (1, VPN_BYTES) if trace.vpn_path else MOST_PAGES[trace.format]
-    return -(-path.stat().st_size // size) * pages
+    return -(-path.stat().st_size // size) * records
 
 
 def _vcpu_touches(host: HostPlan, number: int) -> int:
     vcpu = host.vcpus[number]
-    vm = host.vms[vcpu.vm]
-    phases = host.phases[vm.first_phase : vm.first_phase + vm.phases]
+    phases = host.phases_of(vcpu)
     by_phases = sum(_phase_touches(phase, host) for phase in phases)
     by_work = _warm_up_touches(vcpu, phases[0], host) + min(by_phases, vcpu.run_touches)
     return min(UNLIMITED, by_work, _touches_within(_span(vcpu.wake, host.run_end), phases, host))
@@ -78,6 +95,27 @@ def _warm_up_touches(vcpu: VcpuPlan, phase: PhasePlan, host: HostPlan) -> int:
 
 def _phase_touches(phase: PhasePlan, host: HostPlan) -> int:
     return min(phase.touches, _touches_within(phase.cycles, (phase,), host))
+
+
+def _scheduled(host: HostPlan, vcpu: VcpuPlan) -> int:
+    phases = host.phases_of(vcpu)
+    warm = min(_span(vcpu.wake, vcpu.warm_deadline), _paced(phases[0], vcpu.warm_touches)) if vcpu.is_warm else 0
+    paced = sum(min(phase.cycles, _paced(phase, vcpu.run_touches)) for phase in phases)
+    return min(UNLIMITED, vcpu.wake + warm + paced)
+
+
+def _paced(phase: PhasePlan, most_touches: int) -> int:
+    """Return how long the schedule of a phase lasts: none where touches are made back to back."""
+    touches = min(most_touches, phase.touches, _trace_touches(phase.trace) if phase.trace else UNLIMITED)
+    if not phase.step_divisor:
+        return 0
+    return UNLIMITED if touches == UNLIMITED else touches * (phase.step + 1)
+
+
+def _trace_touches(trace: Trace) -> int:
+    """Bound the touches of a trace by its length, which compressed files do not tell."""
+    records = UNLIMITED if trace.repeat is None else _most_records(trace.path, *MOST_PAGES[trace.format])
+    return min(UNLIMITED, records * (trace.repeat or 1))
 
 
 def _span(start: int, end: int) -> int:

@@ -7,7 +7,7 @@ from itertools import accumulate
 from attrs import evolve
 
 from vmcfg.plan.arrays import array_plans
-from vmcfg.plan.bounds import max_tables, max_touches, touched_pages
+from vmcfg.plan.bounds import max_tables, max_touches, scheduled_cycles, touched_pages
 from vmcfg.plan.fingerprint import scenario_digest
 from vmcfg.plan.model import UNLIMITED, HostPlan, PartPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan
 from vmcfg.scenario.spec import Cpu, Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
@@ -60,8 +60,12 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         ept_entries=ept_entries,
         arrays=(),
         max_touches=0,
+        scheduled_cycles=0,
     )
-    return evolve(plan, arrays=array_plans(plan), max_touches=max_touches(plan)) if vms else plan
+    if not vms:
+        return plan
+    touches, cycles = max_touches(plan), scheduled_cycles(plan)
+    return evolve(plan, arrays=array_plans(plan), max_touches=touches, scheduled_cycles=cycles)
 
 
 def _phases(workloads: list[Workload], hz: int) -> tuple[dict[str, int], tuple[PhasePlan, ...]]:

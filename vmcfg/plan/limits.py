@@ -9,10 +9,12 @@ import os
 from pathlib import Path
 
 from vmcfg.errors import RunFailed
+from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
 from vmcfg.units import SIZES
 
 MOST_TOUCHES = 10**11  # an hour or two
+SLICES_PER_EPOCH = 1000  # a checkpoint takes about as long as so many slices in which nothing is due
 SHARE_OF_MEMORY = 75  # percent
 LARGEST_SHOWN = 3
 
@@ -43,6 +45,10 @@ def refuse_above(plan: Plan, most_bytes: int, most_touches: int) -> None:
         raise RunFailed("over_limit", _too_many_bytes(plan, most_bytes))
     if most_touches < plan.max_touches < UNLIMITED:
         raise RunFailed("over_limit", _too_many_touches(plan, most_touches))
+    for host in plan.hosts:
+        slices, epochs = _drawn_out(plan, host)
+        if most_touches < slices * host.cores + epochs * SLICES_PER_EPOCH and host.scheduled_cycles < UNLIMITED:
+            raise RunFailed("over_limit", _too_long(host, slices, epochs, most_touches))
 
 
 def rounded_size(size_bytes: int) -> str:
@@ -74,6 +80,24 @@ def _too_many_touches(plan: Plan, most_touches: int) -> str:
             f"the run may come to make {plan.max_touches} touches, the limit is {most_touches}:",
             *parts,
             "shorten run.duration, run.accesses or run.warmup, use fewer VMs, or allow more with --limit-accesses",
+        ]
+    )
+
+
+def _drawn_out(plan: Plan, host: HostPlan) -> tuple[int, int]:
+    """Return into how many slices and epochs the host's schedules can draw out the run."""
+    epoch_cycles = max(1, cycles_of(plan.scenario.run.epoch_ns, host.hz))
+    return -(-host.scheduled_cycles // host.slice_cycles), -(-host.scheduled_cycles // epoch_cycles)
+
+
+def _too_long(host: HostPlan, slices: int, epochs: int, most_touches: int) -> str:
+    cores = f"{host.cores} core{'s' * (host.cores != 1)}"
+    return "\n".join(
+        [
+            f"host {host.name} may come to wait for {host.scheduled_cycles // host.hz} s until touches are due:",
+            f"  {slices} slices of {cores} and {epochs} epochs, each of which counts as {SLICES_PER_EPOCH} slices;"
+            f" the limit is {most_touches}",
+            "raise rates, take longer slices and epochs, or allow more with --limit-accesses",
         ]
     )
 

@@ -121,6 +121,7 @@ class HostPlan:
     ept_entries: int
     arrays: tuple[ArrayPlan, ...]
     max_touches: int  # UNLIMITED where only a trace knows
+    scheduled_cycles: int  # likewise: how long starts and paced touches can draw the run out
 
     @property
     def pages(self) -> int:
@@ -132,6 +133,11 @@ class HostPlan:
     def parts(self) -> tuple[PartPlan, ...]:
         """Parts of all mixtures, phase after phase: the rows behind those of the phases."""
         return tuple(part for phase in self.phases for part in phase.parts)
+
+    def phases_of(self, vcpu: VcpuPlan) -> tuple[PhasePlan, ...]:
+        """Return the phases of a vCPU's workload, in order."""
+        vm = self.vms[vcpu.vm]
+        return self.phases[vm.first_phase : vm.first_phase + vm.phases]
 
     @property
     def max_tables(self) -> int:
