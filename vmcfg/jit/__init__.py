@@ -22,10 +22,22 @@ import os
 PLAIN = os.environ.get("VMCFG_KERNELS") == "plain"
 
 if PLAIN:
-    from vmcfg.jit.plain import by_reference, entry, is_compiled, kernel, lowest_bit, match8, match16, part, prefetch
+    from vmcfg.jit.plain import (
+        by_reference,
+        entry,
+        is_compiled,
+        kernel,
+        lowest_bit,
+        match8,
+        match16,
+        part,
+        prefetch,
+        to_front16,
+        to_front32,
+    )
 else:
     from vmcfg.jit.compiled import entry, is_compiled, kernel, part
-    from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch
+    from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32
     from vmcfg.jit.reference import by_reference
 
 __all__ = [
@@ -41,6 +53,8 @@ __all__ = [
     "named",
     "part",
     "prefetch",
+    "to_front16",
+    "to_front32",
 ]
 
 

@@ -52,6 +52,23 @@ def match16(tags: Any, first: int, tag: int) -> np.int64:
     return np.int64(sum(1 << lane for lane in range(16) if tags[first + lane] == tag))
 
 
+def to_front16(tags: Any, first: int, tag: int, last: int) -> bool:
+    """Move `tag` to tags[first], those before it one place on; if it is absent, what stood at `last` is lost.
+
+    Return whether it was there. `last` counts from `first`; what lies behind it, up to place 15, stays.
+    """
+    places = tags[first : first + last + 1].tolist()
+    is_found = tag in places
+    if not is_found:
+        places.pop()
+    places = [tag, *(other for other in places if other != tag)]
+    tags[first : first + last + 1] = places
+    return is_found
+
+
+to_front32 = to_front16
+
+
 def lowest_bit(mask: Any) -> int:
     """Return the index of the lowest set bit of a mask that is not zero."""
     mask = int(mask)
