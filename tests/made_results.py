@@ -29,6 +29,7 @@ workloads:
 tables: [vms, translation, exits, memory, time, frames]
 """
 
+CACHED = ONE_PHASE.replace("hz: 1000000000}", "hz: 1000000000, data_caches: profile}")
 TWO_PHASES = ONE_PHASE.replace("{phases: [{", "{phases: [{pattern: {kind: uniform, size: 1MiB}, accesses: 10}, {")
 
 
@@ -42,6 +43,13 @@ def counters(**changes: int) -> dict[str, int]:
         "guest_table_pages": 4,
     }  # fmt: skip
     return made | changes
+
+
+def cached_counters(**changes: int) -> dict[str, int]:
+    """The same with data caches of Nehalem: 100 references at 4 cycles, 10 at 10, 6 at 40, 4 at 200."""
+    cycles = 400 + 100 + 240 + 800
+    found = {"l1_refs": 100, "l2_refs": 10, "llc_refs": 6, "memory_refs": 4}
+    return counters(walk_cycles=cycles, walk_charged_cycles=cycles) | found | changes
 
 
 def phase(number: int = 1, elapsed: int = 6400, **changes: int) -> PhaseResult:
@@ -58,6 +66,12 @@ def vm(*phases: PhaseResult, name: str = "web") -> VmResult:
     pages = {"configured": 1024, "private": 20, "unbacked": 1004}
     pages |= {"guest_free": 1000, "guest_tables": 4, "guest_kernel": 0}
     return VmResult(name, "h", "nested", HZ, phases or (idle_phase(0), phase()), pages)
+
+
+def cached_vm(**changes: int) -> VmResult:
+    """A VM on a host with data caches."""
+    idle = evolve(idle_phase(0), counters=dict.fromkeys(cached_counters(), 0))
+    return vm(idle, evolve(phase(), counters=cached_counters(**changes)))
 
 
 def checkpoint(cycles: int, **changes: int) -> Checkpoint:

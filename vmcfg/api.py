@@ -22,7 +22,7 @@ from vmcfg.metrics.result import RunResult
 from vmcfg.plan import Plan, compile_plan, limits
 from vmcfg.plan.model import HostPlan, VmPlan
 from vmcfg.scenario.spec import Scenario
-from vmcfg.tables import KINDS, Table, build, claims, comparison
+from vmcfg.tables import Table, build, claims, comparison, names_of
 
 if TYPE_CHECKING:
     from vmcfg.tables.claims import Judged
@@ -119,7 +119,7 @@ class Experiment:
     def tables(self) -> list[str]:
         """Return the names of the tables that a run will have."""
         is_measured = self.scenario.expected_error is None
-        names = list(KINDS) + [comparison.NAME] * (self.scenario.comparison is not None)
+        names = names_of(self.scenario) + [comparison.NAME] * (self.scenario.comparison is not None)
         return names * is_measured + [claims.NAME] * bool(self.scenario.claims or not is_measured)
 
     def run(
@@ -192,4 +192,4 @@ def _part(progress: Progress, number: int, parts: int) -> Progress:
 
 def _rates(host: HostPlan, vm: VmPlan) -> checks.Rates:
     per_touch = [phase.per_touch for phase in host.phases[vm.first_phase : vm.first_phase + vm.phases]]
-    return checks.Rates(host.costs, host.walkers, vm.vm.vcpus, (per_touch[0], *per_touch))
+    return checks.Rates(host.costs, host.walkers, vm.vm.vcpus, (per_touch[0], *per_touch), host.latencies)

@@ -27,6 +27,8 @@ TERMS: Mapping[str, str] = {
     "STLB": "The second-level TLB, asked after a miss in the first.",
     "PWC": "Page-walk cache: holds upper page-table entries, so that a walk begins further down.",
     "nested TLB": "Cache from PPN to frame for pages that hold guest page tables; a hit replaces a walk of the EPT.",
+    "data caches": "L1, L2 and LLC: where page walks find table entries, of which eight share a line of 64 bytes.",
+    "LLC": "Last-level cache: the data cache that all cores of a host share; beyond it is memory.",
     "VPID": "Tag of a VM's entries in the TLB (AMD: ASID): without it every exit empties the TLB.",
     # events
     "touch": "One simulated lookup of a page; with accesses_per_touch it stands for several accesses that stay there.",

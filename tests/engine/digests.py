@@ -18,7 +18,7 @@ from oracle import tiny
 from vmcfg.engine import simulate
 from vmcfg.jit import PLAIN
 from vmcfg.plan import compile_plan
-from vmcfg.scenario.spec import CacheShape, Mmu, Scenario
+from vmcfg.scenario.spec import CacheShape, DataCache, DataCaches, Mmu, Scenario
 
 
 def scenarios(folder: Path) -> dict[str, Scenario]:
@@ -33,6 +33,8 @@ def scenarios(folder: Path) -> dict[str, Scenario]:
         walkers=2,
     )
     odd = tiny.processor(l1_tlb=CacheShape(51, 17), l1_itlb=CacheShape(6, 2), l2_tlb=CacheShape(64, 64))
+    caches = DataCaches(DataCache(4 * 2 * 64, 2, 4), DataCache(3 * 8 * 64, 8, 14), DataCache(5 * 20 * 64, 20, 54), 200)
+    cached = attrs.evolve(real, data_caches=caches)
     phases = (
         tiny.phase("zipf", alpha="0.99", order="scattered", write_ppm=300_000, accesses=700),
         tiny.phase("hot_cold", hot_pages=20, hot_share_ppm=900_000, rate=100_000, accesses=300),
@@ -49,6 +51,8 @@ def scenarios(folder: Path) -> dict[str, Scenario]:
     return {
         "patterns nested": tiny.scenario(*vms, on=tiny.host(cpu=real, cores=2), runs=patterns, run=slices),
         "patterns untagged": tiny.scenario(*vms, on=untagged, runs=patterns, run=slices, seed=7),
+        "patterns, data caches": tiny.scenario(*vms, on=tiny.host(cpu=cached, cores=2), runs=patterns, run=slices),
+        "native, data caches": tiny.scenario(native, on=tiny.host("native", cpu=cached), runs=patterns, run=slices),
         "patterns native": tiny.scenario(native, on=tiny.host("native", cpu=real), runs=patterns, run=slices),
         "trace nested": tiny.scenario(tiny.vm(memory_pages=9000), on=tiny.host(cpu=odd), runs=records, run=slices),
         "trace native": tiny.scenario(native, on=tiny.host("native", cpu=odd), runs=records, run=slices),

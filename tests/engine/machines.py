@@ -23,6 +23,8 @@ from vmcfg.scenario.spec import (
     PAGE_BYTES,
     CacheShape,
     Cpu,
+    DataCache,
+    DataCaches,
     Host,
     Mixture,
     Mmu,
@@ -122,7 +124,19 @@ def processors(draw: Any, hz: int) -> Cpu:
         nested_tlb=draw(some),
         walkers=draw(st.sampled_from((1, 2, 4))),
         costs=costs | {"access": draw(st.sampled_from((1, 4, 9)))},
+        data_caches=draw(st.none() | data_caches()),
     )
+
+
+def data_caches() -> st.SearchStrategy[DataCaches]:
+    """Data caches of few lines, so that tables displace each other; any number of sets, and levels that are absent."""
+    level = st.builds(
+        lambda sets, ways, latency: DataCache(64 * sets * ways, ways, latency),
+        st.sampled_from((1, 1, 2, 3, 4, 5, 12, 16)),
+        st.sampled_from((1, 1, 2, 3, 8, 11, 16, 17, 20, 32)),
+        st.sampled_from((0, 1, 4, 14)),
+    )
+    return st.builds(DataCaches, level, st.none() | level, st.none() | level, st.sampled_from((0, 50, 200)))
 
 
 def shapes() -> st.SearchStrategy[CacheShape]:

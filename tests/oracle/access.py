@@ -96,6 +96,8 @@ def _count_walk(vcpu: Vcpu, walk: Walk) -> None:
     vcpu.count("guest_walk_cache_hits", walk.guest_walk_cache_hits)
     vcpu.count("host_walk_cache_hits", walk.host_walk_cache_hits)
     vcpu.count("nested_tlb_hits", walk.nested_tlb_hits)
+    for where, times in walk.found.items():
+        vcpu.count(where, times)
     vcpu.count("walk_cycles", walk.cycles)
     vcpu.charge_walk(walk.cycles)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vmcfg.scenario.spec import Cpu
 
 from .caches import Cache, cache_of
+from .lines import Lines
 from .memory import prefix
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ UPPER_LEVELS = (2, 3, 4)  # the levels whose entries point to tables, from the o
 
 
 class Core:
-    def __init__(self, cpu: Cpu) -> None:
+    def __init__(self, cpu: Cpu, lines: Lines | None = None) -> None:
         assert cpu.l1_tlb is not None
         self.cpu = cpu
+        self.lines = lines  # the data caches, if they are modelled
         self.l1 = cache_of(cpu.l1_tlb)
         self.l1_instructions = cache_of(cpu.l1_itlb) if cpu.l1_itlb else self.l1
         self.l2 = cache_of(cpu.l2_tlb)

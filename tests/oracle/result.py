@@ -10,6 +10,7 @@ EVENTS = (
     "base_cycles", "tlb_cycles", "walk_charged_cycles", "exit_cycles", "guest_fault_cycles", "flush_cycles",
     "pace_cycles", "ready_cycles", "dropped_cycles", "guest_faults", "guest_table_pages", "gpt_writes", "vcpu_switches",
 )  # fmt: skip
+FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a host has data caches
 EXITS = {"native": (), "nested": ("ept_violation_data", "ept_violation_table", "vcpu_switch")}
 
 

@@ -8,8 +8,9 @@ from vmcfg.scenario.spec import Host, Run, Scenario, Vm, Workload
 
 from .access import violation_cycles
 from .core import Core
+from .lines import lines_of_cores
 from .memory import Entry, Frames, Memory
-from .result import EVENTS, EXITS, OracleResult
+from .result import EVENTS, EXITS, FOUND, OracleResult
 from .schedule import Schedule
 from .streams import Scatter, Zipf
 from .vcpu import Account, Records, Span, Vcpu, has_warmup, to_cycles
@@ -55,7 +56,7 @@ class _Machine:
         self.frames = Frames(host.memory_pages)
         self.accounts: dict[str, Account] = {}
         self.memories: dict[str, Memory] = {}
-        cores = [Core(host.cpu) for _ in range(host.cores)]
+        cores = [Core(host.cpu, lines) for lines in lines_of_cores(host.cpu, host.cores)]
         vcpus: list[Vcpu] = []
         for vm in scenario.vms:
             if vm.host == host.name:
@@ -74,7 +75,7 @@ class _Machine:
         """EPT root, kernel pages, backing at start, the process's root table, populated pages: in this order."""
         workload = next(w for w in scenario.workloads if w.name == vm.workload)
         memory = Memory(vm, self.frames, is_nested=self.host.mmu.mode == "nested")
-        account = _new_account(len(workload.phases), self.host.mmu.mode)
+        account = _new_account(len(workload.phases), self.host)
         vcpus = []
         for number in range(vm.vcpus):
             index = first_index + number
@@ -91,11 +92,12 @@ class _Machine:
         return vcpus
 
 
-def _new_account(phases: int, mode: str) -> Account:
+def _new_account(phases: int, host: Host) -> Account:
     rows = phases + 1
+    counted = EVENTS + (FOUND if host.cpu.data_caches else ())
     return Account(
-        counters=[dict.fromkeys(EVENTS, 0) for _ in range(rows)],
-        exits=[dict.fromkeys(EXITS[mode], (0, 0)) for _ in range(rows)],
+        counters=[dict.fromkeys(counted, 0) for _ in range(rows)],
+        exits=[dict.fromkeys(EXITS[host.mmu.mode], (0, 0)) for _ in range(rows)],
         spans=[[] for _ in range(rows)],
     )
 

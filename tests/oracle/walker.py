@@ -6,8 +6,11 @@ walk, of one that ended in a fault, or of a dirty walk).
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .caches import Cache
 from .core import UPPER_LEVELS, Core
+from .lines import entry_address
 from .memory import LEVELS, Entry, Memory, key, prefix
 
 
@@ -40,6 +43,8 @@ class Walk:
         self.guest_walk_cache_hits = 0
         self.host_walk_cache_hits = 0
         self.nested_tlb_hits = 0
+        self.found: Counter[str] = Counter()  # references by where they were found, if the core has data caches
+        self.read_cycles = 0
 
     def go(self) -> bool:
         """Walks to the end and returns D for the TLB entry; raises GuestFault or EptViolation."""
@@ -65,7 +70,7 @@ class Walk:
         """Raw cycles, not yet divided by the number of walkers."""
         costs = self.core.cpu.costs
         return (
-            self.refs * costs["walk_reference"]
+            self.read_cycles
             + (self.guest_walk_cache_hits + self.host_walk_cache_hits) * costs["walk_cache_hit"]
             + self.nested_tlb_hits * costs["nested_tlb_hit"]
         )
@@ -81,6 +86,8 @@ class Walk:
 
     def _read_guest_entry(self, level: int) -> Entry:
         self.guest_refs += 1
+        table_ppn = self.memory.guest[key(level + 1, self.vpn)].target if level < LEVELS else self.memory.table_ppns[0]
+        self._read(self.memory.pmap[table_ppn], level, self.vpn)
         entry = self.memory.guest.get(key(level, self.vpn))
         if entry is None:
             raise GuestFault
@@ -120,10 +127,21 @@ class Walk:
 
     def _read_host_entry(self, level: int, ppn: int, kind: str) -> Entry:
         self.host_refs += 1
+        table = self.memory.ept[key(level + 1, ppn)].target if level < LEVELS else self.memory.ept_root
+        self._read(table, level, ppn)
         entry = self.memory.ept.get(key(level, ppn))
         if entry is None:
             raise EptViolation(ppn, kind)
         return entry
+
+    def _read(self, frame: int, level: int, page: int) -> None:
+        """What it costs to read an entry: the same always, or what the data caches say, also in a quiet walk."""
+        if self.core.lines is None:
+            self.read_cycles += self.core.cpu.costs["walk_reference"]
+            return
+        where, latency = self.core.lines.read(entry_address(frame, level, page))
+        self.found[where] += 1
+        self.read_cycles += latency
 
     def _probe(self, cache: Cache, number: int) -> bool:
         look = cache.find if self.is_quiet else cache.hit

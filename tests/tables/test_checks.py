@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
-from made_results import host, idle_phase, outcome, phase, result, vm
+from made_results import CACHED, cached_vm, host, idle_phase, outcome, phase, result, vm
 
 from vmcfg.api import rates
 from vmcfg.errors import RunFailed
@@ -40,6 +40,18 @@ def test_one_event_too_many_breaks_its_sum(changed: str, claim: str) -> None:
     right = phase()
     wrong = evolve(right, counters={**right.counters, changed: right.counters[changed] + 1})
     assert f": {claim}" in _message(result(vm(idle_phase(0), wrong)))
+
+
+def test_references_are_found_somewhere_and_cost_what_that_costs() -> None:
+    """With data caches each reference has its place, and the place its latency."""
+    cached = rates(outcome(text=CACHED).plan)
+    checks.check(result(cached_vm()), cached)
+    with pytest.raises(RunFailed) as raised:
+        checks.check(result(cached_vm(llc_refs=7)), cached)
+    assert "l1_refs + l2_refs + llc_refs + memory_refs = walk_refs + fault_refs + dirty_refs: 121 is not 120" in str(
+        raised.value
+    )
+    assert "references and walk-cache hits × their costs = walk_cycles: 1580 is not 1540" in str(raised.value)
 
 
 def test_pages_and_frames_add_up() -> None:

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from made_results import TWO_PHASES, idle_phase, outcome, phase, result, scenario, vm
+from made_results import CACHED, TWO_PHASES, cached_vm, idle_phase, outcome, phase, result, scenario, vm
 
 from vmcfg.metrics.events import Event
 from vmcfg.resources import schema_directory
@@ -111,4 +111,13 @@ def test_every_counter_of_lookups_and_time_is_shown() -> None:
 
 def test_every_table_is_built_whatever_the_scenario_prints() -> None:
     """`tables:` picks what is printed; Python has them all."""
-    assert list(KINDS) == list(build(scenario(), result()))
+    assert list(KINDS) == list(build(scenario(CACHED), result()))
+    assert set(KINDS) - {"data_caches"} == set(build(scenario(), result()))
+
+
+def test_the_table_of_data_caches_adds_up() -> None:
+    """References by where they were found, of 100 those from memory, and cycles per reference; no row without any."""
+    (row,) = build(scenario(CACHED), result(cached_vm()))["data_caches"]
+    assert (120, 100, 10, 6, 4) == tuple(row[f"{where}refs"] for where in ("", "l1_", "l2_", "llc_", "memory_"))
+    assert (Decimal("3.33"), Decimal("12.833")) == (row["memory_share"], row["cycles_per_ref"])
+    assert [] == list(build(scenario(CACHED), result())["data_caches"])

@@ -24,6 +24,8 @@ MACHINES = {
     "nested, everything there": ("vms.web.populate=at_start", "vms.web.backing=at_start"),
     "native": ("mmu.mode=native",),
     "native, one TLB": ("mmu.mode=native", *ROOMY),
+    "nested, data caches": ("hosts.h.cpu.data_caches={l1: {size: 1KiB, ways: 2}, l2: {size: 3KiB, ways: 4}}",),
+    "native, data caches": ("mmu.mode=native", "hosts.h.cpu.data_caches={l1: {size: 256B, ways: 1}, llc: none}"),
     "paced": ("workloads.mixed.phases=[{pattern: {kind: uniform, size: 256KiB}, write: 50%, rate: 1M/s}]",),
 }
 

@@ -56,10 +56,10 @@ def second_lookup(stores, first, second, vpn, tag):
 
 
 @part
-def dirty_walk(m, core, vcpu, vpn, mode):
+def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
     """Set D for a store that hit an entry without it: in the tables, and in both TLBs. Returns the raw walk cycles."""
-    _, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits = walk(
-        m, walker_of(m, core, vcpu), vpn, mode, True, True, False
+    _, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
+        m, walker_of(m, core, vcpu, has_data_caches), vpn, mode, True, True, False
     )
     row = m.vcpu[vcpu, at.ROW]
     m.counters[row, Event.DIRTY_WALKS] += 1
@@ -74,11 +74,11 @@ def dirty_walk(m, core, vcpu, vpn, mode):
             if way >= 0:
                 set_dirty(m.stores, built, index, way)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
-    return walk_cycles(m, guest_refs + host_refs, guest_hits + host_hits, nested_hits)
+    return walk_cycles(m, guest_refs + host_refs, guest_hits + host_hits, nested_hits, reads, has_data_caches)
 
 
 @part
-def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs):
+def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs, has_data_caches):
     """Handle what stopped a walk, and walk again, until it is complete.
 
     Returns (cycles of the handlers, raw cycles of the further walks, frame, D, guest and host references of the last).
@@ -88,11 +88,11 @@ def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs):
     handling = cycles = np.int64(0)
     while True:
         handling += fault(m, core, vcpu, vpn, end, ppn, refs)
-        end, ppn, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits = walk(
-            m, walker_of(m, core, vcpu), vpn, mode, is_store, False, False
+        end, ppn, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
+            m, walker_of(m, core, vcpu, has_data_caches), vpn, mode, is_store, False, False
         )
         refs = guest_refs + host_refs
-        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits)
+        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, has_data_caches)
         count_hits(m, row, guest_hits, host_hits, nested_hits)
         if end == COMPLETE:
             return handling, cycles, ppn, has_dirty, guest_refs, host_refs
@@ -118,10 +118,10 @@ def walk(m, walker, vpn, mode, is_store, is_quiet, is_lean):
 
 
 @kernel
-def walk_cycles(m, refs, walk_cache_hits, nested_hits):
-    """Return what a walk costs: its references, and the hits that spared it others."""
+def walk_cycles(m, refs, walk_cache_hits, nested_hits, reads, has_data_caches):
+    """Return what a walk costs: its references (`reads` where data caches tell), and the hits that spared it others."""
     return (
-        refs * m.cost[at.WALK_REFERENCE]
+        (reads if has_data_caches else refs * m.cost[at.WALK_REFERENCE])
         + walk_cache_hits * m.cost[at.WALK_CACHE_HIT]
         + nested_hits * m.cost[at.NESTED_TLB_HIT]
     )

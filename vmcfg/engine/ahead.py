@@ -2,9 +2,10 @@
 
 On a stream of TLB misses each walk waits for two cache lines far away: the guest's leaf entry and, nested, the
 pmap. Both addresses can be known early because the batch is there. Two blocks ahead the leaf entry is asked for;
-one block ahead it has arrived, and the pmap entry that it leads to is asked for. The table above the leaf is read
-as the walk will read it; which one that is for a GiB of a process is remembered from the last time, in a few hints.
-A wrong hint asks for the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it is
+one block ahead it has arrived, and the pmap entry that it leads to is asked for, with data caches also the sets of
+the last level in which both leaf entries will be looked up. The table above the leaf is read as the walk will read
+it; which one that is for a GiB of a process is remembered from the last time, in a few hints. A wrong hint asks for
+the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it is
 switched on by the share of walks in the stretch before.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from vmcfg.hardware.core import walk_key
 from vmcfg.jit import kernel, part, prefetch
+from vmcfg.mmu.references import prefetch_lines
 from vmcfg.mmu.walks import NATIVE, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 
@@ -33,7 +35,9 @@ def look_ahead(m, walker, vcpu, position, end, mode):
     if mode != NATIVE:
         for place in range(position + BLOCK, position + 2 * BLOCK):
             slot = m.work.ahead[place & (at.AHEAD - 1)]
-            _prefetch_page(m, walker.base + page_of(m.guests.tables[slot]))
+            ppn = page_of(m.guests.tables[slot])
+            _prefetch_page(m, walker.base + ppn)
+            prefetch_lines(m, walker, slot, ppn)
 
 
 @kernel

@@ -13,7 +13,7 @@ def back_range(machine, vm, first, end):
     """Back the guest pages first … end - 1, and give the VM the root of its EPT if it has one."""
     m = by_reference(machine)
     if m.guests.vm[vm, at.EPT + at.HOST_LEVELS] >= 0:
-        frame_take(m, at.FRAME_OVERHEAD, vm)
+        m.guests.vm[vm, at.EPT_ROOT] = frame_take(m, at.FRAME_OVERHEAD, vm)
     for ppn in range(first, end):
         back_if_needed(m, vm, ppn)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import back_range, start_process
+from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.work import work_of
 from vmcfg.hardware import sets
 from vmcfg.hardware.assoc import policy_of
@@ -31,6 +32,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
     """Return the machine of a host at t = 0: kernels backed, roots made, tables populated where asked."""
     machine = at.Machine(
         stores=_stores(host),
+        data_caches=data_caches_of(host),
         guests=_guests(host),
         host=_host(host),
         work=work_of(host, seed, inputs, _zeros(host, "work.buffer")),
@@ -117,6 +119,7 @@ def _guests(host: HostPlan) -> at.Guests:
         process[number, at.PROCESS_VM] = number
     return at.Guests(
         tables=_zeros(host, "guests.tables"),
+        ppns=_zeros(host, "guests.ppns"),
         pool=np.zeros(1, np.int64),
         vm=vm,
         process=process,
@@ -193,4 +196,5 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[: len(at.COSTS)] = [host.costs[name] for name in at.COSTS]
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
+    cost[at.HAS_DATA_CACHES] = host.data_caches is not None
     return cost

@@ -46,6 +46,7 @@ class Checkpoints:
 def _fold_counters(machine: at.Machine) -> None:
     with np.errstate(over="ignore"):
         mixed = np.uint64(0)
-        for value in machine.counters.ravel().view(np.uint64):
-            mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + value
+        for counters in (machine.counters, machine.data_caches.counts):  # the latter is empty unless it is modelled
+            for value in counters.ravel().view(np.uint64):
+                mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + value
         as_python(fold)(machine.digest, COUNTERS, mixed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, MODE_EXITS, Event
+from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, MODE_EXITS, Event, Found
 from vmcfg.metrics.result import Checkpoint, HostResult, PhaseResult, VmResult
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
@@ -29,6 +29,9 @@ def _vm(host: HostPlan, machine: at.Machine, number: int) -> VmResult:
 def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> PhaseResult:
     row = machine.counters[host.vms[number].first_row + phase]
     counters = {event.name.lower(): int(row[event]) for event in Event}
+    if host.data_caches:
+        found = machine.data_caches.counts[host.vms[number].first_row + phase]
+        counters |= {where.name.lower(): int(found[where]) for where in Found}
     exits = {
         reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
         for reason in MODE_EXITS[host.mode]

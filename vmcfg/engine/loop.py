@@ -12,6 +12,7 @@ continues the same turn: neither changes the interleaving.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 
@@ -25,16 +26,16 @@ from vmcfg.vmm import machine as at
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
 
 
-def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
-    """Return the compiled loop for one MMU mode, and for hosts whose translation caches are all lean, or any.
+def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[..., int]:
+    """Return the compiled loop for one MMU mode; for hosts whose translation caches are all lean, or any; and for
+    walks that go through data caches, or not.
 
     Lean caches have a power of two of sets and at most sixteen ways under LRU, and one first level serves fetches and
-    data.
-    What is closed over are constants: the compiler leaves out all that is there for the other cases.
+    data. What is closed over are constants: the compiler leaves out all that is there for the other cases.
     """
 
     @entry
-    @named(f"run_mode_{mode}" + "_lean" * is_lean)
+    @named(f"run_mode_{mode}" + "_lean" * is_lean + "_cached" * has_data_caches)
     def run(machine, t_end, until_vcpu, until_retired):
         """Simulate one host up to the slice that begins at `t_end`.
 
@@ -49,7 +50,7 @@ def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
                 return ALL_FINISHED
             stop = min(s[at.NOW] + s[at.SLICE_CYCLES], s[at.RUN_END])
             while s[at.TURN] < s[at.CORES]:
-                why = _run_core(m, s[at.TURN], stop, until_vcpu, until_retired, mode, is_lean)
+                why = _run_core(m, s[at.TURN], stop, until_vcpu, until_retired, mode, is_lean, has_data_caches)
                 if why != DONE:
                     return why
                 s[at.TURN] += 1
@@ -60,12 +61,14 @@ def specialise(mode: int, is_lean: bool) -> Callable[..., int]:
     return run
 
 
-LOOPS = {(mode, is_lean): specialise(mode, is_lean) for mode in MODES.values() for is_lean in (False, True)}
+LOOPS = {case: specialise(*case) for case in product(MODES.values(), (False, True), (False, True))}
+"""By MMU mode, `is_lean`, `has_data_caches`; each is compiled when a host first needs it."""
 
 
 def loop_of(machine: at.Machine) -> Callable[..., int]:
     """Return the loop that fits a machine."""
-    return LOOPS[int(machine.cost[at.MODE]), bool(machine.cost[at.IS_LEAN])]
+    cost = machine.cost
+    return LOOPS[int(cost[at.MODE]), bool(cost[at.IS_LEAN]), bool(cost[at.HAS_DATA_CACHES])]
 
 
 def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
@@ -74,7 +77,7 @@ def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_reti
 
 
 @kernel
-def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean):
+def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean, has_data_caches):
     c = m.core
     while c[core, at.CLOCK] < stop or c[core, at.IS_STOPPED]:
         # A turn that goes on is still the same turn: nobody joins, and where it ends, it ends in its own slice.
@@ -88,7 +91,7 @@ def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean):
         if c[core, at.HEAD] != vcpu:
             _give_core(m, core, vcpu)
         until = until_retired if vcpu == until_vcpu else np.int64(at.UNLIMITED)
-        why = take_turn(m, core, vcpu, stop, until, mode, is_lean)
+        why = take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches)
         if why == WORK_ENDED:
             _leave(m, core, vcpu)
         elif why != DONE:

@@ -39,7 +39,7 @@ HEAVY = 8  # a stretch in which more than one touch in eight walks is worth look
 
 
 @kernel
-def take_turn(m, core, vcpu, stop, until, mode, is_lean):
+def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
     """Run a vCPU until its core's clock reaches `stop`, its work ends, or it has retired `until` touches."""
     while settle(m, core, vcpu):
         if m.core[core, at.CLOCK] >= stop:
@@ -49,17 +49,17 @@ def take_turn(m, core, vcpu, stop, until, mode, is_lean):
         if m.vcpu[vcpu, at.NEXT] == m.vcpu[vcpu, at.BUFFERED]:
             generate(m, vcpu)
         halt = min(stop, min(m.vcpu[vcpu, at.DEADLINE], m.vcpu[vcpu, at.WARM_DEADLINE]))
-        why = stretch(m, core, vcpu, halt, touches_left(m, vcpu, until), mode, is_lean)
+        why = stretch(m, core, vcpu, halt, touches_left(m, vcpu, until), mode, is_lean, has_data_caches)
         if why != DONE:
             return why
     return WORK_ENDED
 
 
 @kernel
-def stretch(m, core, vcpu, halt, left, mode, is_lean):
+def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     """Simulate up to `left` buffered accesses while the clock is before `halt`."""
     phase = m.vcpu[vcpu, at.PHASE]
-    walker = walker_of(m, core, vcpu)
+    walker = walker_of(m, core, vcpu, has_data_caches)
     base = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS]
     l2_cost = m.cost[at.L2_HIT]
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
@@ -115,16 +115,16 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
                     why = shortage(m, vcpu, vpn)
                     if why != DONE:
                         break
-                how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested = walk(
+                how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested, reads = walk(
                     m, walker, vpn, mode, kind == at.STORE, False, is_lean
                 )
-                cycles = walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested)
+                cycles = walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested, reads, has_data_caches)
                 guest_hits += by_guest
                 host_hits += by_host
                 nested_hits += by_nested
                 if how != COMPLETE:
                     handling, again, frame, has_dirty, in_guest, in_host = walk_again(
-                        m, core, vcpu, vpn, mode, kind == at.STORE, how, frame, in_guest + in_host
+                        m, core, vcpu, vpn, mode, kind == at.STORE, how, frame, in_guest + in_host, has_data_caches
                     )
                     clock += handling
                     cycles += again
@@ -135,7 +135,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean):
                 fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
                 has_dirty = np.int64(1)
         if (kind >> 1) & ~has_dirty:  # a store (2) on an entry without D
-            cycles += dirty_walk(m, core, vcpu, vpn, mode)
+            cycles += dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
         if cycles:
             raw += cycles
             carry += cycles

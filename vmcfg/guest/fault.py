@@ -34,7 +34,7 @@ def demand_fault(m, core, vcpu, vpn):
         if m.guests.tables[slot] & at.PRESENT == 0:
             ppn = _take_table_page(m, vm)
             exits += gpa_access(m, core, vcpu, ppn)
-            exits += gpt_write(m, vcpu, slot, table_entry(ppn, new_table(m)))
+            exits += gpt_write(m, vcpu, slot, table_entry(ppn, new_table(m, ppn)))
             own += m.cost[at.ZERO_PAGE] + m.cost[at.GPT_WRITE]
             m.counters[row, Event.GUEST_TABLE_PAGES] += 1
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
@@ -61,7 +61,7 @@ def populate(m, process, vpn):
         if m.guests.tables[slot] & at.PRESENT == 0:
             ppn = _take_table_page(m, vm)
             back_if_needed(m, vm, ppn)
-            m.guests.tables[slot] = table_entry(ppn, new_table(m))
+            m.guests.tables[slot] = table_entry(ppn, new_table(m, ppn))
             tables += 1
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
     slot = slot_in_table(table, vpn, 1)
@@ -78,7 +78,7 @@ def make_root(m, process):
     vm = m.guests.process[process, at.PROCESS_VM]
     ppn = _take_table_page(m, vm)
     m.guests.process[process, at.ROOT_PPN] = ppn
-    m.guests.process[process, at.ROOT_TABLE] = new_table(m)
+    m.guests.process[process, at.ROOT_TABLE] = new_table(m, ppn)
     return back_if_needed(m, vm, ppn)
 
 
@@ -91,10 +91,12 @@ def back_if_needed(m, vm, ppn):
 
 
 @kernel
-def new_table(m):
-    """Return the index of an unused, zeroed table in `guests.tables`."""
+def new_table(m, ppn):
+    """Return the index of an unused, zeroed table in `guests.tables`, which is to lie in the page `ppn`."""
+    table = m.guests.pool[0]
+    m.guests.ppns[table] = ppn
     m.guests.pool[0] += 1
-    return m.guests.pool[0] - 1
+    return table
 
 
 @part

@@ -24,6 +24,7 @@ class Rates:
     walkers: int
     vcpus: int
     per_touch: tuple[int, ...]  # by phase; 0 is the warm-up, which borrows the first phase
+    latencies: Mapping[str, int] | None = None  # by the counter of what was found there; None without data caches
 
 
 @frozen
@@ -74,8 +75,14 @@ def _cycles(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
     n, cost = phase.counters, rates.costs
     references = n["walk_refs"] + n["fault_refs"] + n["dirty_refs"]
     cache_hits = n["guest_walk_cache_hits"] + n["host_walk_cache_hits"]
-    walking = references * cost["walk_reference"] + cache_hits * cost["walk_cache_hit"]
-    walking += n["nested_tlb_hits"] * cost["nested_tlb_hit"]
+    walking = cache_hits * cost["walk_cache_hit"] + n["nested_tlb_hits"] * cost["nested_tlb_hit"]
+    if rates.latencies is None:
+        walking += references * cost["walk_reference"]
+    else:
+        found = sum(n[where] for where in rates.latencies)
+        claim = f"{' + '.join(rates.latencies)} = walk_refs + fault_refs + dirty_refs"
+        yield Sum(subject, claim, found, references)
+        walking += sum(n[where] * latency for where, latency in rates.latencies.items())
     yield Sum(subject, "references and walk-cache hits × their costs = walk_cycles", walking, n["walk_cycles"])
     yield Sum(subject, "accesses × cost = base_cycles", n["accesses"] * cost["access"], n["base_cycles"])
     yield Sum(subject, "stlb_hits × cost = tlb_cycles", n["stlb_hits"] * cost["l2_tlb_hit"], n["tlb_cycles"])

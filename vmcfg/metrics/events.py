@@ -50,6 +50,19 @@ class Exit(IntEnum):
     VCPU_SWITCH = 2  # the VMM gave the core to another vCPU
 
 
+class Found(IntEnum):
+    """Where references of page walks were found, on hosts that model data caches; each reference counts once.
+
+    They count the references of all walks: complete ones, those that ended in a fault, and dirty walks. They are
+    columns of an array of their own, `data_caches.counts i64[row, found]`, so that hosts without data caches have none.
+    """
+
+    L1_REFS = 0  # in the core's first-level data cache
+    L2_REFS = 1  # missed there, found in the core's second level
+    LLC_REFS = 2  # missed there too, found in the last level, which the host's cores share
+    MEMORY_REFS = 3  # missed in all levels
+
+
 EVENTS = len(Event)
 EXITS = len(Exit)
 EXIT_COUNT = EVENTS  # columns EXIT_COUNT + reason: how often

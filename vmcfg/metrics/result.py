@@ -12,7 +12,7 @@ class PhaseResult:
     """The counters of one VM in one phase; phase 0 is the warm-up, which tables do not print."""
 
     phase: int
-    counters: Mapping[str, int]  # by Event name in lower case, e.g. "stlb_hits"
+    counters: Mapping[str, int]  # by Event name in lower case, e.g. "stlb_hits"; by Found name where it is modelled
     exits: Mapping[str, tuple[int, int]]  # reason in lower case -> (count, cycles), all reasons of the mode
     elapsed_cycles: int  # from the phase's first turn to its last retirement, over the VM's vCPUs
 

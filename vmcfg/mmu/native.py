@@ -11,6 +11,7 @@ import numpy as np
 
 from vmcfg.hardware.core import GUEST_WALK, STORES
 from vmcfg.jit import kernel
+from vmcfg.mmu.references import reference_cycles
 from vmcfg.mmu.walks import (
     COMPLETE,
     GUEST_PAGE_FAULT,
@@ -37,11 +38,13 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         table = walker.root_table
     level -= 1
     refs = np.int64(0)
+    cycles = np.int64(0)
     while True:
+        cycles += reference_cycles(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level)
         entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store)
         refs += 1
         if entry & at.PRESENT == 0:
-            return GUEST_PAGE_FAULT, np.int64(0), np.int64(0), refs, np.int64(0), hits, np.int64(0), np.int64(0)
+            return GUEST_PAGE_FAULT, np.int64(0), np.int64(0), refs, np.int64(0), hits, np.int64(0), np.int64(0), cycles
         if level == 1:
             break
         table = entry >> at.CHILD_SHIFT
@@ -49,4 +52,4 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
             fill_walk_cache(m.stores, caches + level, level, walker.process, vpn, table, is_lean)
         level -= 1
     frame = walker.first_frame + page_of(entry)  # a machine of its own: its frames lie in the order of its pages
-    return COMPLETE, frame, is_dirty_entry(entry), refs, np.int64(0), hits, np.int64(0), np.int64(0)
+    return COMPLETE, frame, is_dirty_entry(entry), refs, np.int64(0), hits, np.int64(0), np.int64(0), cycles

@@ -21,6 +21,7 @@ import numpy as np
 from vmcfg.hardware.assoc import NARROW, SETS, fill, find, geometry, set_of, tag_of, touch
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, NESTED_TLB, STORES, walk_key
 from vmcfg.jit import kernel
+from vmcfg.mmu.references import frame_of_table, reference_cycles
 from vmcfg.mmu.walks import (
     COMPLETE,
     GUEST_PAGE_FAULT,
@@ -49,6 +50,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     nested_hits = np.int64(0)
     guest_refs = np.int64(0)
     host_refs = np.int64(0)
+    cycles = np.int64(0)
     ppn = np.int64(0)
     is_dirty = np.int64(0)
     if not has_frame:
@@ -58,7 +60,10 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     end = COMPLETE
     while True:
         if not has_frame:
-            is_present, refs, hit, nested_hit = _translate(m, walker, ppn, level > 0, is_store, is_quiet, is_lean)
+            is_present, refs, hit, nested_hit, read_cycles = _translate(
+                m, walker, ppn, level > 0, is_store, is_quiet, is_lean
+            )
+            cycles += read_cycles
             host_refs += refs
             host_hits += hit
             nested_hits += nested_hit
@@ -68,6 +73,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         has_frame = False
         if level == 0:
             break
+        cycles += reference_cycles(m, walker, frame_of_table(m, walker, table), vpn, level)
         entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store)
         guest_refs += 1
         if entry & at.PRESENT == 0:
@@ -86,32 +92,40 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         frame = np.int64(m.host.pmap[gpid])
         if m.cost[at.HAS_EPT_AD] and m.host.state[gpid] & at.HOST_DIRTY == 0:
             is_dirty = np.int64(0)
-    return end, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits
+    return end, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles
 
 
 @kernel
 def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
-    """Walk the host table for one guest page. Returns (is it present, references, walk-cache hits, nested TLB hits)."""
+    """Walk the host table for one guest page.
+
+    Returns (is it present, references, walk-cache hits, nested TLB hits, cycles of the references).
+    """
     if is_table and _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
-        return True, np.int64(0), np.int64(0), np.int64(1)
+        return True, np.int64(0), np.int64(0), np.int64(1), np.int64(0)
     caches = walker.core * STORES + HOST_WALK
-    level, _ = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, walker.vm, ppn, is_quiet, is_lean)
+    level, child = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, walker.vm, ppn, is_quiet, is_lean)
     hits = np.int64(level <= at.HOST_LEVELS)
+    table = child - 1 if hits else m.guests.vm[walker.vm, at.EPT_ROOT]  # frames: entries hold them plus one
     refs = np.int64(0)
+    cycles = np.int64(0)
     for below in range(level - 1, 1, -1):
         refs += 1
+        cycles += reference_cycles(m, walker, table, ppn, below)
         child = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)])
         if child == 0:
-            return False, refs, hits, np.int64(0)
+            return False, refs, hits, np.int64(0), cycles
         if not is_quiet:
             fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, child, is_lean)
+        table = child - 1
+    cycles += reference_cycles(m, walker, table, ppn, 1)
     gpid = walker.base + ppn
     if m.host.state[gpid] & at.KIND_MASK != at.PRIVATE:
-        return False, refs + 1, hits, np.int64(0)
+        return False, refs + 1, hits, np.int64(0), cycles
     _mark(m, gpid, is_table, is_store)
     if is_table and not is_quiet:
         _fill_nested_tlb(m, walker, ppn, np.int64(m.host.pmap[gpid]), is_lean)
-    return True, refs + 1, hits, np.int64(0)
+    return True, refs + 1, hits, np.int64(0), cycles
 
 
 @kernel

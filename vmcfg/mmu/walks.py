@@ -1,11 +1,13 @@
 """What the walkers of all modes share: what a walk returns, and the guest's half of it.
 
-Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns eight integers:
+Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns nine integers:
 
-    (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits)
+    (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits,
+     cycles of the references)
 
 `end` is one of the three below. `frame` is the page's machine frame after a complete walk, and the PPN that has
-none after a violation. D is what a TLB entry filled by this walk may keep.
+none after a violation. D is what a TLB entry filled by this walk may keep. The cycles are 0 where a reference costs a
+flat latency: see `mmu.references`.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ class Walker(NamedTuple):
     root_ppn: int
     base: int  # gpid of the VM's page 0
     first_frame: np.int64  # of page 0: in `native` the others follow
+    row: np.int64  # where its references are counted
+    has_data_caches: bool  # a constant: the host models them
 
 
 # MMU modes, as the loop knows them.
@@ -41,7 +45,7 @@ MODES = {"native": NATIVE, "nested": NESTED}
 
 
 @kernel
-def walker_of(m, core, vcpu):
+def walker_of(m, core, vcpu, has_data_caches):
     """Return the walker of a vCPU on its core."""
     process = m.vcpu[vcpu, at.PROCESS]
     vm = m.vcpu[vcpu, at.VM]
@@ -54,6 +58,8 @@ def walker_of(m, core, vcpu):
         tables[process, at.ROOT_PPN],
         m.guests.vm[vm, at.BASE],
         np.int64(m.host.pmap[m.guests.vm[vm, at.BASE]]),
+        m.vcpu[vcpu, at.ROW],
+        has_data_caches,
     )
 
 

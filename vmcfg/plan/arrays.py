@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from vmcfg.metrics.events import COLUMNS
 from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan
+from vmcfg.scenario.spec import DataCache
 
 ITEM_BYTES = {"i64": 8, "u64": 8, "i32": 4, "u32": 4, "u16": 2, "u8": 1}
 TABLE_ENTRIES = 512
 BATCH = 2048
+ROOMS = (16, 32)  # ways that a set of a data cache has room for
 OS_PAGE = 4096  # touching one item touches the page around it
 
 
@@ -24,6 +26,7 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
     return (
         _array("guests.tables", "i64", (host.max_tables * TABLE_ENTRIES,), host.max_tables * TABLE_ENTRIES,
                "entries of the guests' page tables"),
+        _array("guests.ppns", "i32", (host.max_tables,), host.max_tables, "pages that hold these tables"),
         _array("guests.free_list", "i32", (host.pages,), 0, "freed guest pages, a stack per VM"),
         _array("host.pmap", "i32", (host.pages,), pages, "guest page → machine frame", groups),
         _array("host.state", "u8", (host.pages,), pages, "state of each guest page", groups),
@@ -34,7 +37,22 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("host.ept", "i32", (host.ept_entries,), host.ept_entries, "entries of the EPT's upper levels"),
         _array("work.buffer", "i64", (vcpus, BATCH), vcpus * BATCH, "accesses generated ahead"),
         _array("counters", "i64", (host.rows, COLUMNS), host.rows * COLUMNS, "counters by VM and phase"),
+        *_data_caches(host),
     )  # fmt: skip
+
+
+def _data_caches(host: HostPlan) -> tuple[ArrayPlan, ...]:
+    declared = host.data_caches
+    if declared is None:
+        return ()
+    places = host.cores * (_places(declared.l1) + _places(declared.l2)) + _places(declared.llc)
+    return (_array("data_caches.tags", "i32", (places,), places, "lines of page tables in the data caches"),)
+
+
+def _places(cache: DataCache | None) -> int:
+    if cache is None:
+        return 0
+    return cache.sets * next(room for room in ROOMS if cache.ways <= room)
 
 
 def _array(name: str, dtype: str, shape: tuple[int, ...], touched: int, meaning: str, stretches: int = 0) -> ArrayPlan:

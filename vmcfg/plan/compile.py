@@ -52,6 +52,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         has_vpid=host.mmu.vpid or not is_nested,
         has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
         stores=_stores(host.cpu, is_nested),
+        data_caches=host.cpu.data_caches,
         vms=vm_plans,
         vcpus=vcpus,
         phases=phases,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from vmcfg.scenario.spec import CacheShape, Pattern, Region, Scenario, Trace, Vm
+from vmcfg.metrics.events import Found
+from vmcfg.scenario.spec import CacheShape, DataCaches, Pattern, Region, Scenario, Trace, Vm
 
 UNLIMITED = 1 << 62  # no end by this measure
 
@@ -113,6 +114,7 @@ class HostPlan:
     has_vpid: bool
     has_ept_ad: bool
     stores: tuple[StorePlan, ...]
+    data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]
     vms: tuple[VmPlan, ...]
     vcpus: tuple[VcpuPlan, ...]
     phases: tuple[PhasePlan, ...]
@@ -128,6 +130,15 @@ class HostPlan:
         """Guest pages of the host, counted in gpids."""
         last = self.vms[-1]
         return last.base + last.vm.memory_pages
+
+    @property
+    def latencies(self) -> Mapping[str, int] | None:
+        """Cycles of a walk's reference by the counter of where it was found; None where all cost the same."""
+        if self.data_caches is None:
+            return None
+        levels = (self.data_caches.l1, self.data_caches.l2, self.data_caches.llc)
+        cycles = [level.latency if level else 0 for level in levels] + [self.data_caches.memory_latency]
+        return {found.name.lower(): cycles[found] for found in Found}
 
     @property
     def parts(self) -> tuple[PartPlan, ...]:

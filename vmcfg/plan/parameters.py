@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from vmcfg.scenario.spec import CacheShape, Cpu, Host, Origin
+from vmcfg.scenario.spec import CacheShape, Cpu, DataCache, Host, Origin
+from vmcfg.units import format_size
 
 WALK_CACHES = {2: "pde", 3: "pdpte", 4: "pml4e"}  # by the level of the entries
 ONLY_NESTED = (
@@ -53,8 +54,30 @@ def _figures(cpu: Cpu) -> Iterator[tuple[str, str]]:
             yield f"walk_caches.{dimension}.{name}", _shape(caches.get(level))
     yield "nested_tlb", _shape(cpu.nested_tlb)
     yield "walkers", str(cpu.walkers)
+    yield from _data_caches(cpu)
     for name, cycles in cpu.costs.items():
-        yield f"costs.{name}", f"{cycles} cycle{'s' * (cycles != 1)}"
+        if name == "walk_reference" and cpu.data_caches:
+            continue  # they say what a reference costs
+        yield f"costs.{name}", _cycles(cycles)
+
+
+def _data_caches(cpu: Cpu) -> Iterator[tuple[str, str]]:
+    if cpu.data_caches is None:
+        yield "data_caches", "none"
+        return
+    for level in ("l1", "l2", "llc"):
+        yield f"data_caches.{level}", _data_cache(getattr(cpu.data_caches, level))
+    yield "data_caches.memory", _cycles(cpu.data_caches.memory_latency)
+
+
+def _data_cache(cache: DataCache | None) -> str:
+    if cache is None:
+        return "none"
+    return f"{format_size(cache.size_bytes)}, {cache.ways}-way, {_cycles(cache.latency)}"
+
+
+def _cycles(cycles: int) -> str:
+    return f"{cycles} cycle{'s' * (cycles != 1)}"
 
 
 def _shape(shape: CacheShape | None) -> str:
@@ -65,7 +88,7 @@ def _shape(shape: CacheShape | None) -> str:
 
 def _origin(path: str, origins: Mapping[str, Origin]) -> Origin:
     """Return the origin of a figure: its own, that of its parts, or that of the whole which says `none`."""
-    own = [origins[at] for at in (path, f"{path}.entries", f"{path}.ways") if at in origins]
+    own = [origins[at] for at in (path, f"{path}.entries", f"{path}.size", f"{path}.ways") if at in origins]
     own += [origins[at] for at in _wholes(path) if at in origins]
     return own[0] if own else Origin("default")
 

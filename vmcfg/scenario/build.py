@@ -76,6 +76,7 @@ def _cpu(given: Settings, assumed: tuple[str, ...]) -> spec.Cpu:
         walkers=given["walkers"],
         costs=dict(given["costs"]),
         assumed=assumed,
+        data_caches=_data_caches(given["data_caches"]),
     )
 
 
@@ -83,6 +84,18 @@ def _cache(given: Any) -> spec.CacheShape | None:
     if given is None or given == "none":
         return None
     return spec.CacheShape(given["entries"], given["ways"] or given["entries"], given["policy"])
+
+
+def _data_caches(given: Any) -> spec.DataCaches | None:
+    if given == "none":
+        return None
+    l1, l2, llc = (_data_cache(given[level]) for level in ("l1", "l2", "llc"))
+    assert l1 is not None
+    return spec.DataCaches(l1, l2, llc, given["memory"])
+
+
+def _data_cache(given: Any) -> spec.DataCache | None:
+    return None if given == "none" else spec.DataCache(given["size"], given["ways"], given["latency"])
 
 
 def _walk_caches(given: Any) -> dict[int, spec.CacheShape]:

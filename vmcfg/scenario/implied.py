@@ -24,7 +24,8 @@ def fill(root: Node, settings: Settings) -> None:
 
 def origin(settings: Settings, path: tuple[Step, ...]) -> Origin:
     """Where a value came from that the document does not mention."""
-    if path[0] == "hosts" and (path[2:3] == ("cpu",) or path[2:] == ("mmu", "vpid")) and path[3:] != ("profile",):
+    own = (("profile",), ("data_caches",))  # a profile says nothing of these: which one, and that there are none
+    if path[0] == "hosts" and (path[2:3] == ("cpu",) or path[2:] == ("mmu", "vpid")) and path[3:] not in own:
         return Origin("profile", settings["hosts"][path[1]]["cpu"]["profile"])
     if path[0] == "vms" and path[2:] == ("backing",):
         mode = _mode(settings, settings["vms"][path[1]])

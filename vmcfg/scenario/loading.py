@@ -150,8 +150,9 @@ def _with_profiles(
         if profile is None:
             broken.add(path)
         else:
-            hosts[name] = {**host, "cpu": profiles.merged(profile.figures, given)}
-            assumed[name] = tuple(figure for figure in profile.assumed if not _overrides(given, figure.split(".")))
+            asked = profiles.asked(given, schema.load("cpu")["properties"]["data_caches"]["default"])
+            hosts[name] = {**host, "cpu": profiles.merged(profile.figures, asked)}
+            assumed[name] = tuple(figure for figure in profile.assumed if not _overrides(asked, figure.split(".")))
     return ({**value, "hosts": hosts} if hosts else value), assumed
 
 

@@ -37,6 +37,13 @@ def load(name: str) -> Profile:
     return Profile(_values(figures), assumed)
 
 
+def asked(given: dict[str, Any], default: str) -> dict[str, Any]:
+    """What a scenario's cpu says beside its profile. Data caches are the profile's only where they are asked for."""
+    caches = given.get("data_caches", default)
+    others = {key: item for key, item in given.items() if key != "data_caches"}
+    return others if caches == "profile" else {**others, "data_caches": caches}
+
+
 def merged(profile: Any, overrides: Any) -> Any:
     """The profile's value with the scenario's put over it, mapping by mapping."""
     if not isinstance(profile, dict) or not isinstance(overrides, dict):

@@ -12,7 +12,11 @@ from pathlib import Path
 from attrs import field, frozen
 
 PAGE_BYTES = 4096
+LINE_BYTES = 64
 MILLION = 1_000_000  # shares and percentages are parts per million
+
+LATER = {"is_later": True}
+"""Marks a field that came after the language's first version: where it is None, digests are what they were without."""
 
 
 @frozen
@@ -60,6 +64,29 @@ class CacheShape:
 
 
 @frozen
+class DataCache:
+    """A cache of memory lines: `size_bytes` in sets of `ways`, LRU."""
+
+    size_bytes: int
+    ways: int
+    latency: int  # cycles of a reference that hits in it
+
+    @property
+    def sets(self) -> int:
+        return self.size_bytes // (LINE_BYTES * self.ways)
+
+
+@frozen
+class DataCaches:
+    """The data caches that references of page walks go through; L1 and L2 are a core's own."""
+
+    l1: DataCache
+    l2: DataCache | None
+    llc: DataCache | None  # the last level, which all cores share
+    memory_latency: int
+
+
+@frozen
 class Cpu:
     """A processor profile with the scenario's overrides applied."""
 
@@ -75,6 +102,7 @@ class Cpu:
     walkers: int
     costs: Mapping[str, int]  # cycles, by the names in the profile schema
     assumed: tuple[str, ...]  # dotted names of the figures whose source is only an assumption
+    data_caches: DataCaches | None = field(default=None, metadata=LATER)  # None: a reference costs `walk_reference`
 
 
 @frozen

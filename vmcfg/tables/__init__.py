@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from vmcfg.metrics.result import RunResult
 from vmcfg.scenario.spec import Scenario
 from vmcfg.tables import claims, comparison
+from vmcfg.tables.data_caches import DATA_CACHES
 from vmcfg.tables.exits import EXITS
 from vmcfg.tables.frames import FRAMES
 from vmcfg.tables.memory import MEMORY
@@ -19,7 +20,9 @@ from vmcfg.tables.time import TIME
 from vmcfg.tables.translation import TRANSLATION
 from vmcfg.tables.vms import VMS
 
-KINDS: Mapping[str, TableKind] = {kind.name: kind for kind in (VMS, TRANSLATION, EXITS, MEMORY, TIME, FRAMES)}
+KINDS: Mapping[str, TableKind] = {
+    kind.name: kind for kind in (VMS, TRANSLATION, DATA_CACHES, EXITS, MEMORY, TIME, FRAMES)
+}
 
 EXPLAINED: Mapping[str, TableKind | Description] = {
     **KINDS,
@@ -33,9 +36,15 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """The columns that tell a table's rows apart, as far as they stand in it."""
 
-__all__ = ["EXPLAINED", "KEYS", "KINDS", "Table", "TableKind", "build", "claims", "comparison"]
+__all__ = ["EXPLAINED", "KEYS", "KINDS", "Table", "TableKind", "build", "claims", "comparison", "names_of"]
 
 
 def build(scenario: Scenario, result: RunResult) -> dict[str, Table]:
     """Return every table of a run by name, also those that the scenario does not ask for."""
-    return {name: kind.build(scenario, result) for name, kind in KINDS.items()}
+    return {name: KINDS[name].build(scenario, result) for name in names_of(scenario)}
+
+
+def names_of(scenario: Scenario) -> list[str]:
+    """Return the names of the tables that a run has: that of data caches only where a host models them."""
+    has_data_caches = any(host.cpu.data_caches for host in scenario.hosts)
+    return [name for name in KINDS if has_data_caches or name != DATA_CACHES.name]

@@ -1,24 +1,21 @@
 """Where things lie: the machine addresses of table entries, and what an entry of a cache stands for.
 
-Nothing here is stored anywhere for this purpose. A guest table's page is found by walking down from the root, the frame
-of an EPT table in the entry above it; and the EPT's root is that overhead frame of the VM to which no entry leads.
+A guest table's page is found by walking down from the root, the frame of an EPT table in the entry above it. Addresses
+are those that walks look up in the data caches, where a host models them.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
-
-import numpy as np
-
 from vmcfg.hardware import sets as layout
 from vmcfg.hardware.core import GUEST_WALK, HIGHEST_WALK, HOST_WALK, L2, NESTED_TLB, STORES, TABLE_BITS
+from vmcfg.jit import as_python
+from vmcfg.mmu.references import PAGE_BYTES, entry_address
 from vmcfg.plan.model import HostPlan
 from vmcfg.trace.steps import Held
 from vmcfg.vmm import machine as at
 
-PAGE_BYTES = 4096
-ENTRY_BYTES = 8
 INDEX_MASK = at.TABLE_ENTRIES - 1
+address_of_entry = as_python(entry_address)  # (frame, page, level) → the machine address of the entry
 HOST_PRESENT = "RWX"  # an EPT entry that is present allows everything
 
 
@@ -60,12 +57,13 @@ class Places:
     def guest_address(self, vpn: int, level: int) -> int:
         """Return the machine address of the guest's entry of `level` for a page."""
         _, ppn = self.guest_path(vpn)[level]
-        return _address(self.frame_of(ppn), index_of(vpn, level))
+        return address_of_entry(self.frame_of(ppn), vpn, level)
 
     def host_address(self, ppn: int, level: int) -> int:
         """Return the machine address of the EPT's entry of `level` for a guest page."""
-        frame = self.ept_root if level == at.HOST_LEVELS else self.ept_entry(ppn, level + 1) - 1
-        return _address(frame, index_of(ppn, level))
+        root = int(self._machine.guests.vm[self.vm, at.EPT_ROOT])
+        frame = root if level == at.HOST_LEVELS else self.ept_entry(ppn, level + 1) - 1
+        return address_of_entry(frame, ppn, level)
 
     def ept_entry(self, ppn: int, level: int) -> int:
         """Return the frame of the table that an EPT entry of `level` leads to, + 1; 0 where it is absent."""
@@ -77,14 +75,6 @@ class Places:
         vm = self._machine.guests.vm[self.vm]
         begins = {int(vm[at.EPT + level]): level for level in range(at.HOST_LEVELS, 1, -1)}
         return begins[max(begin for begin in begins if begin <= place)]
-
-    @cached_property
-    def ept_root(self) -> int:
-        """The frame of the VM's EPT root."""
-        host = self._machine.host
-        own = np.flatnonzero((host.kind == at.FRAME_OVERHEAD) & (host.owner == self.vm))
-        (root,) = set(own.tolist()) - set((host.ept[host.ept > 0] - 1).tolist())
-        return int(root)
 
     def cache_name(self, cache: int) -> str:
         return self._caches[cache % STORES]
@@ -160,7 +150,3 @@ def _level_of(cache: int) -> int:
 
 def _key(page: int, level: int) -> int:
     return page >> (TABLE_BITS * (level - 1))
-
-
-def _address(frame: int, index: int) -> int:
-    return frame * PAGE_BYTES + index * ENTRY_BYTES

@@ -13,6 +13,7 @@ from vmcfg.trace import steps
 from vmcfg.trace.steps import Access, Step
 
 PAGE_BITS = 12
+MEMORY = "memory"
 GAP = "  "
 INDENT = "  "
 RIGHT = (0, 2, 3, 7)  # columns that are aligned to the right
@@ -118,12 +119,18 @@ def _reference(step: steps.Reference, depth: int) -> Iterator[Row]:
         place=f"[{step.index}]",
         address=f"{step.address:#x}",
         bits=_bits(step.bits, step.dimension),
-        found="memory" if step.bits else "absent",
+        found=step.found if step.bits else "absent",
         leads_to=step.leads_to,
         cycles=_cycles(step.cycles),
-        note=f"sets {' and '.join(step.newly_set)}" if step.newly_set else "",
+        note=_of_reference(step),
         style=step.dimension,
     )
+
+
+def _of_reference(step: steps.Reference) -> str:
+    if step.newly_set:
+        return f"sets {' and '.join(step.newly_set)}"
+    return f"its line was in {step.found}" if not step.bits and step.found != MEMORY else ""
 
 
 def _host_walk(step: steps.HostWalk, depth: int) -> Iterator[Row]:

@@ -83,7 +83,10 @@ class SetDirty:
 
 @frozen
 class Reference:
-    """One table entry read by the walker. `bits` are those set afterwards, `newly_set` those that the walker set."""
+    """One table entry read by the walker. `bits` are those set afterwards, `newly_set` those that the walker set.
+
+    `found` is the data cache that held its line (L1, L2, LLC), or memory; memory too where a reference has a flat cost.
+    """
 
     step: ClassVar = "reference"
     number: int
@@ -95,6 +98,7 @@ class Reference:
     bits: str
     newly_set: str
     leads_to: str
+    found: str
     cycles: int
 
 

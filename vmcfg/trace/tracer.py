@@ -117,6 +117,7 @@ class Tracer:
                 number,
                 int(cost[at.MODE]),
                 bool(cost[at.IS_LEAN]),
+                bool(cost[at.HAS_DATA_CACHES]),
             )
         self._refuse(why)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from vmcfg.hardware.data_caches import L1, L2, LINE_BYTES, LLC, MEMORY
 from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
@@ -16,6 +17,7 @@ from vmcfg.trace.twin import Arguments, Run, Watcher
 from vmcfg.vmm import machine as at
 
 ENDS = {COMPLETE: "complete", GUEST_PAGE_FAULT: "guest_fault", HOST_VIOLATION: "violation"}
+FOUND = {L1: "L1", L2: "L2", LLC: "LLC", MEMORY: "memory"}
 
 
 class WalkWatch:
@@ -25,12 +27,14 @@ class WalkWatch:
         self._told = told
         self._references = 0
         self._is_walking = False
+        self._found: tuple[int, int] | None = None  # where a line was found, and the line, until its entry is read
 
     def watchers(self) -> dict[str, Watcher]:
         """Return what stands before which kernel."""
         return {
             "vmcfg.engine.access.walk": self._walk,
             "vmcfg.engine.access.dirty_walk": self._dirty_walk,
+            "vmcfg.mmu.references.refer": self._look_up_line,
             "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
             "vmcfg.mmu.nested._translate": self._translate,
             "vmcfg.mmu.nested._mark": self._mark,
@@ -49,10 +53,11 @@ class WalkWatch:
         with self._told.inside() as inner:
             result = run()
         self._told.is_looking_up, self._is_walking = outer, False
-        end, _, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits = (int(field) for field in result)
+        end, _, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = (int(field) for field in result)
         assert self._references == guest_refs + host_refs, "a reference was not seen"
         cost = self._told.machine.cost
-        cycles = (guest_refs + host_refs) * int(cost[at.WALK_REFERENCE])
+        is_flat = not cost[at.HAS_DATA_CACHES]
+        cycles = (guest_refs + host_refs) * int(cost[at.WALK_REFERENCE]) if is_flat else reads
         cycles += (guest_hits + host_hits) * int(cost[at.WALK_CACHE_HIT]) + nested_hits * int(cost[at.NESTED_TLB_HIT])
         is_dirty_walk = bool(given["is_quiet"])
         self._told.say(steps.Walk(is_dirty_walk, ENDS[end], guest_refs, host_refs, cycles, tuple(inner)))
@@ -61,6 +66,11 @@ class WalkWatch:
     def _dirty_walk(self, run: Run, given: Arguments) -> Any:
         with self._told.no_lookups():  # it searches the TLBs only to set D
             return run()
+
+    def _look_up_line(self, run: Run, given: Arguments) -> Any:
+        found = run()
+        self._found = int(found), int(given["line"])
+        return found
 
     def _read_guest_entry(self, run: Run, given: Arguments) -> Any:
         level, slot = int(given["level"]), int(given["slot"])
@@ -117,10 +127,15 @@ class WalkWatch:
         self, dimension: str, level: int, index: int, address: int, entry: int, bits: str, newly_set: str, leads_to: str
     ) -> None:
         self._references += 1
-        cycles = int(self._told.machine.cost[at.WALK_REFERENCE])
+        found, cycles = FOUND[MEMORY], int(self._told.machine.cost[at.WALK_REFERENCE])
+        if self._found is not None:
+            where, line = self._found
+            assert line == address // LINE_BYTES, "an entry was looked up elsewhere"
+            found, cycles = FOUND[where], int(self._told.machine.data_caches.latency[where])
+            self._found = None
         self._told.say(
             steps.Reference(
-                self._references, dimension, level, index, address, entry, bits, newly_set, leads_to, cycles
+                self._references, dimension, level, index, address, entry, bits, newly_set, leads_to, found, cycles
             )
         )
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vmcfg.hardware.data_caches import DataCaches
 from vmcfg.hardware.sets import Stores
 from vmcfg.workload.zipf import ZipfTable
 
@@ -63,8 +64,9 @@ FRESH, TOP, RESERVE, TOTAL = range(5, 9)  # next never-used MPN, height of the s
 HOST_FIELDS = 9
 
 # guests.vm[vm, field]. ROOT_FRAMES: frames that the root table's violation took, still to be charged.
-# EPT + level: where the VM's entries of that level begin in host.ept (levels 2 … 4), -1 without an EPT.
-BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, EPT = range(8)
+# EPT_ROOT: the frame of its EPT's root. EPT + level: where the VM's entries of that level begin in host.ept
+# (levels 2 … 4), -1 without an EPT.
+BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, EPT_ROOT, EPT = range(9)
 VM_FIELDS = EPT + 6
 
 # guests.process[process, field]
@@ -135,8 +137,8 @@ COSTS = (
 )
 (ACCESS, L2_HIT, WALK_REFERENCE, WALK_CACHE_HIT, NESTED_TLB_HIT, EXIT) = range(6)
 (EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT) = range(6, 12)
-WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN = range(12, 18)
-COST_FIELDS = 18
+WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES = range(12, 19)
+COST_FIELDS = 19
 
 # Levels are constants: the compiler unrolls every walk.
 GUEST_LEVELS = 4
@@ -147,6 +149,7 @@ class Guests(NamedTuple):
     """What the guests keep.
 
     tables     i64[tables × 512]  entries of all guest page tables of the host
+    ppns       i32[tables]        page of each of these tables
     pool       i64[1]             tables handed out
     vm         i64[vms, VM_FIELDS]
     process    i64[processes, PROCESS_FIELDS]
@@ -154,6 +157,7 @@ class Guests(NamedTuple):
     """
 
     tables: np.ndarray
+    ppns: np.ndarray
     pool: np.ndarray
     vm: np.ndarray
     process: np.ndarray
@@ -223,6 +227,7 @@ class Machine(NamedTuple):
     """
 
     stores: Stores
+    data_caches: DataCaches
     guests: Guests
     host: Host
     work: Work

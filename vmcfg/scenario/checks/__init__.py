@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vmcfg.scenario.checks import claims, machine, memory, names, run, workloads
+from vmcfg.scenario.checks import claims, data_caches, machine, memory, names, run, workloads
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.settings import Settings
@@ -20,6 +20,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     """Runs all checks on completed settings; `picked` maps instances that a `--set` picked to their VM."""
     names.check(findings, settings, picked)
     machine.check(findings, settings)
+    data_caches.check(findings, settings)
     workloads.check(findings, settings, directory)
     memory.check(findings, settings, picked)
     run.check(findings, settings, picked)

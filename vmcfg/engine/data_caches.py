@@ -1,0 +1,40 @@
+"""Plan → the data caches of a host: where each one's sets lie, and what a reference costs by where it is found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.hardware import data_caches as lines
+from vmcfg.plan.model import HostPlan
+from vmcfg.scenario.spec import DataCache
+
+CACHE_LINE = 64  # of the computer that we run on: a set is one of them, or two
+
+
+def data_caches_of(host: HostPlan) -> lines.DataCaches:
+    """Return a host's data caches, empty."""
+    declared = host.data_caches
+    tags = _tags(sum(array.shape[0] for array in host.arrays if array.name == "data_caches.tags"))
+    shape = np.zeros((1 + lines.OWN * host.cores, lines.SHAPE_FIELDS), np.int64)
+    if declared is None or host.latencies is None:
+        return lines.DataCaches(tags, shape, np.zeros(0, np.int64), np.zeros((0, lines.PLACES), np.int64))
+    latency = np.array(list(host.latencies.values()), np.int64)
+    first = 0
+    for cache, level in enumerate([declared.llc, *(declared.l1, declared.l2) * host.cores]):
+        if level:
+            shape[cache] = _shape(level, first)
+            first += level.sets << int(shape[cache, lines.SHIFT])
+    assert first == len(tags), "the plan has reserved another number of places"
+    return lines.DataCaches(tags, shape, latency, np.zeros((host.rows, lines.PLACES), np.int64))
+
+
+def _tags(length: int) -> np.ndarray:
+    """Allocate empty tags, at least one, on a cache line's border."""
+    raw = np.full(4 * max(1, length) + CACHE_LINE, lines.EMPTY, np.uint8)
+    skip = -raw.ctypes.data % CACHE_LINE
+    return raw[skip : skip + 4 * max(1, length)].view(np.int32)
+
+
+def _shape(level: DataCache, first: int) -> tuple[int, ...]:
+    shift = lines.NARROW if level.ways <= 1 << lines.NARROW else lines.WIDE
+    return first, *lines.divide_by(level.sets), level.ways - 1, shift

@@ -1,0 +1,126 @@
+"""The data caches as page walks see them: in which level a table's entry is found, and what that costs.
+
+A page-table entry is memory like any other, and eight of them share a line of 64 bytes. So a walk that reads 24 entries
+seldom waits 24 times for memory: neighbouring pages have their leaf entries in one line, and the upper tables of a
+guest and its host stay in the caches. Where that decides a result, a flat cost per reference hides it.
+
+    reference ─ L1 ── hit: its latency          L1 and L2 belong to a core, the last level (LLC) to the host.
+                └ L2 ── hit: its latency        A level that missed is filled from the one that hit; nothing is
+                   └ LLC ── hit ...             taken out of the levels above when a lower one evicts, so the
+                       └ memory                 hierarchy is neither inclusive nor exclusive.
+
+Lines have machine addresses: the caches know no VMs, no mappings and no flushes. Each set lies in the order of use,
+the last used line first, and one vector operation both looks a line up and moves it, or puts it, to the front. Under
+LRU in sets that is all there is to do: on a miss, what falls off the end is the victim, and empty places are at the
+end by themselves. (A way's number would tell nothing more, so it is not kept.)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vmcfg.jit import kernel, part, prefetch, to_front16, to_front32
+
+LINE_BYTES = 64
+EMPTY = 0  # tags begin at 1
+
+# Where a reference is found.
+L1, L2, LLC, MEMORY = range(4)
+PLACES = 4
+
+# Caches of a host: the last level is the first, L1 and L2 of core c are cache_of(c, L1) and cache_of(c, L2).
+SHARED, OWN = 0, 2
+
+# Fields of shape[cache]. Sets are ODD << LOW; a line's set and tag come of multiplication: see `divide_by`.
+FIRST, LOW, ODD, FACTOR, DOWN, LAST, SHIFT = range(7)
+SHAPE_FIELDS = 7  # set s begins at FIRST + (s << SHIFT) and has LAST + 1 ways; ODD is 0 for a level that is not there
+NARROW, WIDE = 4, 5  # SHIFT: room for 16, 32 ways in a set
+LINES_LOG2 = 31  # of lines that share a value of their LOW lowest bits
+
+
+class DataCaches(NamedTuple):
+    """The data caches of a host; all arrays are empty where references cost a flat latency.
+
+    tags     i32[slot]          line ÷ sets + 1, in the order of use; EMPTY
+    shape    i64[cache, field]
+    latency  i64[PLACES]        cycles of a reference by where it is found
+    counts   i64[row, PLACES]   references by where they were found: what other counters are in `counters`
+    """
+
+    tags: np.ndarray
+    shape: np.ndarray
+    latency: np.ndarray
+    counts: np.ndarray
+
+
+@kernel
+def cache_of(core, level):
+    """Return the number of a core's own cache."""
+    return 1 + core * OWN + level
+
+
+@kernel
+def refer(caches, core, line):
+    """Look a line up and bring it into all levels that lack it; return where it was found."""
+    if _to_front(caches, cache_of(core, L1), line):
+        return L1
+    return _beyond_l1(caches, core, line)
+
+
+@kernel
+def _beyond_l1(caches, core, line):
+    if _to_front(caches, cache_of(core, L2), line):
+        return L2
+    if _to_front(caches, SHARED, line):
+        return LLC
+    return MEMORY
+
+
+@kernel
+def prefetch_line(caches, line):
+    """Ask for the set of the last level in which a line may be: it is far away, the others are near."""
+    first, _ = _place(caches, SHARED, line)
+    prefetch(caches.tags, first)
+
+
+@kernel
+def _to_front(caches, cache, line):
+    """Make a line the most recently used of its set, in place of the least recently used one if it was not there."""
+    if caches.shape[cache, ODD] == 0:
+        return False
+    first, tag = _place(caches, cache, line)
+    if caches.shape[cache, SHIFT] == NARROW:
+        return to_front16(caches.tags, first, tag, caches.shape[cache, LAST])
+    return _to_front_wide(caches, first, tag, caches.shape[cache, LAST])
+
+
+@part
+def _to_front_wide(caches, first, tag, last):
+    return to_front32(caches.tags, first, tag, last)
+
+
+@kernel
+def _place(caches, cache, line):
+    """Return (where the set of a line begins, its tag there): line mod sets, and line ÷ sets + 1."""
+    shape = caches.shape
+    low = shape[cache, LOW]
+    high = line >> low
+    quotient = (high * shape[cache, FACTOR]) >> shape[cache, DOWN]
+    index = (line & ((np.int64(1) << low) - 1)) + ((high - quotient * shape[cache, ODD]) << low)
+    return shape[cache, FIRST] + (index << shape[cache, SHIFT]), quotient + 1
+
+
+def divide_by(sets: int) -> tuple[int, int, int, int]:
+    """Return (LOW, ODD, FACTOR, DOWN) for a number of sets.
+
+    A division would cost more than all else here, and few caches of the last level have a power of two of sets. With
+    2^(c - 1) < odd ≤ 2^c, FACTOR = ceil(2^(31 + c) ÷ odd) is at most 2^32 and too large by less than one. So for
+    x < 2^31, x · FACTOR fits into 63 bits, and is x ÷ odd · 2^(31 + c) plus less than 2^31 ≤ 2^(31 + c) ÷ odd, which
+    does not suffice to reach another multiple of 2^(31 + c): shifted down it is x // odd exactly.
+    """
+    low = (sets & -sets).bit_length() - 1
+    odd = sets >> low
+    down = LINES_LOG2 + (odd - 1).bit_length()
+    return low, odd, -(-(1 << down) // odd), down

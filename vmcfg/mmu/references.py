@@ -1,0 +1,58 @@
+"""What a walk's reference costs: a flat latency, or that of the data cache which holds the entry's line.
+
+Flat costs are one product at the walk's end (`engine.access.walk_cycles`). With data caches each reference is looked up
+where it is made, under the machine address of the entry: the frame of the table's page, then the entry's place in it.
+Whether there are data caches is a constant of the loop, so that without them nothing of this is left in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.hardware.core import TABLE_BITS, walk_key
+from vmcfg.hardware.data_caches import LINE_BYTES, prefetch_line, refer
+from vmcfg.jit import kernel
+from vmcfg.vmm import machine as at
+
+PAGE_BYTES = 4096
+ENTRY_BYTES = 8
+
+
+@kernel
+def reference_cycles(m, walker, frame, page, level):
+    """Count and return what it costs to read the entry of `level` for `page` in the table in `frame`; 0 if flat."""
+    if not walker.has_data_caches:
+        return np.int64(0)
+    found = refer(m.data_caches, walker.core, entry_address(frame, page, level) // LINE_BYTES)
+    m.data_caches.counts[walker.row, found] += 1
+    return m.data_caches.latency[found]
+
+
+@kernel
+def entry_address(frame, page, level):
+    """Return the machine address of the entry of `level` for a page, in the table that lies in `frame`."""
+    index = (page >> (TABLE_BITS * (level - 1))) & (at.TABLE_ENTRIES - 1)
+    return frame * PAGE_BYTES + index * ENTRY_BYTES
+
+
+@kernel
+def frame_of_table(m, walker, table):
+    """Return the frame of a guest table's page."""
+    return np.int64(m.host.pmap[walker.base + m.guests.ppns[table]])
+
+
+@kernel
+def prefetch_lines(m, walker, slot, ppn):
+    """Ask for the sets of the last level in which a guest's leaf entry and the host's for its page are looked up.
+
+    The slot may be left from another VM of the host, whose pages this one need not have.
+    """
+    if not walker.has_data_caches:
+        return
+    table = slot // at.TABLE_ENTRIES
+    pages = m.guests.vm[walker.vm, at.PAGES]
+    if m.guests.ppns[table] >= pages or ppn >= pages:
+        return
+    prefetch_line(m.data_caches, entry_address(frame_of_table(m, walker, table), slot, 1) // LINE_BYTES)
+    frame = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + 2] + walk_key(ppn, 2)]) - 1
+    prefetch_line(m.data_caches, entry_address(frame, ppn, 1) // LINE_BYTES)
