@@ -23,6 +23,7 @@ class Row:
     tables_bytes: int  # what a random touch of it makes the simulator read at random
     touches: int  # per round
     write: str = "0%"
+    data_caches: str = "none"
 
 
 ROWS = (
@@ -31,6 +32,8 @@ ROWS = (
     Row("L2 TLB hits", 120, "native", "4800KiB", 4800 * 1024, 1 * MIB, 10_000_000),
     Row("native misses over 4 GiB", 60, "native", "4GiB", 4096 * MIB, 8 * MIB, 4_000_000),
     Row("nested misses over 4 GiB", 30, "nested", "4GiB", 4096 * MIB, 13 * MIB, 4_000_000),
+    Row("nested misses over 4 GiB, with data caches", 15, "nested", "4GiB", 4096 * MIB, 17 * MIB, 2_000_000,
+        data_caches="profile"),
 )
 
 SCENARIO = """\
@@ -41,7 +44,7 @@ run: {{accesses: 100000000000}}
 hosts:
   bench:
     memory: 8GiB
-    cpu: cascade_lake
+    cpu: {{profile: cascade_lake, data_caches: {data_caches}}}
     mmu: {{mode: {mode}}}
 vms:
   vm: {{memory: 5GiB, workload: stream, populate: at_start, backing: at_start}}
@@ -52,4 +55,4 @@ workloads:
 
 def scenario_text(row: Row) -> str:
     """Return the scenario of a row, which anybody can run as it is."""
-    return SCENARIO.format(mode=row.mode, footprint=row.footprint, write=row.write)
+    return SCENARIO.format(mode=row.mode, footprint=row.footprint, write=row.write, data_caches=row.data_caches)
