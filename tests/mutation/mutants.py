@@ -64,6 +64,22 @@ MUTANTS = (
            "if (kind >> 1) & ~has_dirty:", "if False:"),
     Mutant("a dirty walk forgets to set D in the TLBs", "engine/access.py",
            "set_dirty(m.stores, built, index, way)", "pass"),
+    # Data caches.
+    Mutant("a hit in a data cache is no use of its line", "hardware/data_caches.py",
+           "    if caches.shape[cache, SHIFT] == NARROW:\n",
+           "    if tag in caches.tags[first : first + caches.shape[cache, LAST] + 1]:\n        return True\n"
+           "    if caches.shape[cache, SHIFT] == NARROW:\n", "lines machine"),
+    Mutant("the last level of the data caches is never asked", "hardware/data_caches.py",
+           "if _to_front(caches, SHARED, line):", "if False:", "lines machine"),
+    Mutant("all cores share the first core's data caches", "hardware/data_caches.py",
+           "return 1 + core * OWN + level", "return 1 + level", "lines machine"),
+    Mutant("an entry's line is that of the table's first entry", "mmu/references.py",
+           "return frame * PAGE_BYTES + index * ENTRY_BYTES", "return frame * PAGE_BYTES", "machine"),
+    Mutant("after a host walk-cache hit the entry is read from the EPT's root", "mmu/nested.py",
+           "table = child - 1 if hits else m.guests.vm[walker.vm, at.EPT_ROOT]",
+           "table = m.guests.vm[walker.vm, at.EPT_ROOT]", "machine"),
+    Mutant("references are all counted as found in the first level", "mmu/references.py",
+           "m.data_caches.counts[walker.row, found] += 1", "m.data_caches.counts[walker.row, 0] += 1", "machine"),
     # Faults, exits and frames.
     Mutant("a guest fault leaves the walk caches of its path", "hardware/core.py",
            "    _drop_path(stores, first + GUEST_WALK, space, vpn)", "    pass"),

@@ -29,6 +29,7 @@ EXAMPLES = "60"  # of each property of the engine
 
 PARTS: dict[str, tuple[str, ...]] = {
     "stores": ("tests/kernels/test_assoc.py", "tests/kernels/test_replacement.py", "tests/kernels/test_frames.py"),
+    "lines": ("tests/engine/test_data_caches.py",),
     "machine": (
         "tests/engine/test_walk_references.py", "tests/engine/test_engine_equals_oracle.py",
         "tests/engine/test_taking_pages_away.py", "tests/engine/test_out_of_memory.py",
