@@ -51,9 +51,8 @@ MUTANTS = (
            "for below in range(level - 1, 2, -1):\n        refs += 1"),
     Mutant("guest walk caches are not filled", "mmu/nested.py",
            "fill_walk_cache(m.stores, caches + level, level, walker.process, vpn, table, is_lean)", "pass"),
-    Mutant("the nested TLB holds data pages too", "mmu/nested.py",
-           "if is_table and _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):",
-           "if _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):"),
+    Mutant("the nested TLB is filled with data pages too", "mmu/nested.py",
+           "if is_table and not is_quiet:", "if not is_quiet:"),
     Mutant("reading a guest table does not dirty its page in the EPT", "mmu/nested.py",
            "if is_table or is_store:", "if is_store:"),
     Mutant("a dirty walk counts as a use of the walk caches", "mmu/walks.py",
@@ -152,6 +151,11 @@ MUTANTS = (
     Mutant("a file is written in its place", "files.py",
            "tempfile.mkstemp(prefix=f\".{name}.\", suffix=\".tmp\", dir=folder)",
            "(os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), str(folder / name))", "commands killed"),
+    # Bounds.
+    Mutant("a plan's bound forgets the warm-up", "plan/bounds.py",
+           "by_work = _warm_up_touches(vcpu, phases[0], host) + min(", "by_work = min(", "bounds"),
+    Mutant("paced touches take no time in a plan's bound", "plan/bounds.py",
+           "else touches * (phase.step + 1)", "else 0", "bounds"),
     # The front wing.
     Mutant("a KiB has 1000 bytes", "units.py", '"KiB": 1 << 10', '"KiB": 1000', "front"),
     Mutant("the last of duplicate keys wins", "scenario/composing.py",

@@ -33,7 +33,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "machine": (
         "tests/engine/test_walk_references.py", "tests/engine/test_engine_equals_oracle.py",
         "tests/engine/test_taking_pages_away.py", "tests/engine/test_out_of_memory.py",
-        "tests/engine/test_same_memory.py",
+        "tests/engine/test_same_memory.py", "tests/engine/test_dirty_walks.py",
     ),
     "goldens": tuple(
         f"tests/golden_discipline/test_shipped_scenarios.py::test_a_shipped_scenario_gives_its_golden[scenarios/{name}.yaml]"
@@ -44,6 +44,7 @@ PARTS: dict[str, tuple[str, ...]] = {
                 "tests/golden_discipline/test_verdicts.py", "tests/golden_discipline/test_golden_text.py"),
     "commands": ("tests/cli/test_check_and_accept.py", "tests/cli/test_run.py", "tests/cli/test_what_goes_wrong.py"),
     "killed": ("tests/killed/test_killed_before_any_change.py",),
+    "bounds": ("tests/engine/test_bounds.py",),
     "front": ("tests/test_units.py", "tests/scenario"),
     "traces": ("tests/workload/test_trace_faults.py", "tests/workload/test_trace_hostile.py"),
 }  # fmt: skip
