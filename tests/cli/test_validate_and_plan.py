@@ -70,7 +70,7 @@ def test_a_plan_shows_stages_places_and_origins(vmcfg: Command, project: Path) -
         "  frames  2048 (8MiB); a TLB miss begins only with 20 of them free",
         "    each 260000     100us  slice: the cores run in order of index",
         "    after 2000      touches  end, of each vCPU by itself",
-        "    host.pmap         i32   512",
+        "    host.pmap         i64   512",
         "    costs.exit               1000 cycles              --set hosts.h.cpu.costs.exit=1000",
         "    costs.access             4 cycles                 profile haswell",
         "  touches  2000",

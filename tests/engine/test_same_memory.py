@@ -50,8 +50,8 @@ def compare(oracle: OracleResult, host: HostPlan, machine: at.Machine, vm: int) 
 def pmap(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int]:
     """Return the frame of each backed page."""
     base, pages = host.vms[vm].base, host.vms[vm].vm.memory_pages
-    states, frames = machine.host.state[base : base + pages], machine.host.pmap[base : base + pages]
-    return {ppn: int(frames[ppn]) for ppn in range(pages) if states[ppn] & at.KIND_MASK == at.PRIVATE}
+    entries = machine.host.pmap[base : base + pages].tolist()
+    return {ppn: entry >> at.MPN_SHIFT for ppn, entry in enumerate(entries) if entry & at.KIND_MASK == at.PRIVATE}
 
 
 def guest_entries(machine: at.Machine, process: int) -> Iterator[tuple[tuple[int, int], tuple[int, bool, bool]]]:
@@ -73,9 +73,9 @@ def guest_entries(machine: at.Machine, process: int) -> Iterator[tuple[tuple[int
 
 def host_leaves(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, tuple[int, bool, bool]]:
     base = host.vms[vm].base
-    states = {ppn: int(machine.host.state[base + ppn]) for ppn in pmap(host, machine, vm)}
+    entries = {ppn: int(machine.host.pmap[base + ppn]) for ppn in pmap(host, machine, vm)}
     return {
-        ppn: (mpn, bool(states[ppn] & at.HOST_ACCESSED), bool(states[ppn] & at.HOST_DIRTY))
+        ppn: (mpn, bool(entries[ppn] & at.HOST_ACCESSED), bool(entries[ppn] & at.HOST_DIRTY))
         for ppn, mpn in pmap(host, machine, vm).items()
     }
 

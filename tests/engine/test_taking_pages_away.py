@@ -95,7 +95,7 @@ def test_exactly_the_touched_pages_fault_again(scenario: Scenario, plan: list[Ro
 def take_some_away(host: HostPlan, machine: at.Machine, vm: int, step: Round) -> set[int]:
     """Take away a share of what is backed; afterwards no cache of any core holds anything of that VM."""
     first, pages = host.vms[vm].base, host.vms[vm].vm.memory_pages
-    backed = np.flatnonzero(machine.host.state[first : first + pages] & at.KIND_MASK == at.PRIVATE)
+    backed = np.flatnonzero(machine.host.pmap[first : first + pages] & at.KIND_MASK == at.PRIVATE)
     taken = Random(step.seed).sample(backed.tolist(), -(-len(backed) * step.share // 100))
     others = held(machine) - held_of(machine, vm)
     free = int(machine.host.counts[at.FRAME_FREE])

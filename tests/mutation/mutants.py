@@ -54,7 +54,7 @@ MUTANTS = (
     Mutant("the nested TLB is filled with data pages too", "mmu/nested.py",
            "if is_table and not is_quiet:", "if not is_quiet:"),
     Mutant("reading a guest table does not dirty its page in the EPT", "mmu/nested.py",
-           "if is_table or is_store:", "if is_store:"),
+           "is_table or is_store)\n    if page", "is_store)\n    if page"),
     Mutant("a dirty walk counts as a use of the walk caches", "mmu/walks.py",
            "if not is_quiet:\n                    touch(", "if True:\n                    touch("),
     Mutant("a store's walk leaves the leaf clean", "mmu/walks.py",

@@ -2,11 +2,11 @@
 
 On a stream of TLB misses each walk waits for two cache lines far away: the guest's leaf entry and, nested, the
 pmap. Both addresses can be known early because the batch is there. Two blocks ahead the leaf entry is asked for;
-one block ahead it has arrived, and the pmap entry that it leads to is asked for, with data caches also the sets of
-the last level in which both leaf entries will be looked up. The table above the leaf is read as the walk will read
-it; which one that is for a GiB of a process is remembered from the last time, in a few hints. A wrong hint asks for
-the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it is
-switched on by the share of walks in the stretch before.
+as a block begins they have arrived, and the pmap entries that they lead to are asked for, with data caches also the
+sets of the last level in which both leaf entries will be looked up. The table above the leaf is read as the walk
+will read it; which one that is for a GiB of a process is remembered from the last time, in a few hints. A wrong
+hint asks for the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it is switched
+on by the share of walks in the stretch before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEY, TABLE = range(2)  # of a hint: which GiB of which process, and its table of
 
 @kernel
 def look_ahead(m, walker, vcpu, position, end, mode):
-    """Prefetch the leaf entries of the block after the next, and the pmap entries of the next one."""
+    """Prefetch the leaf entries of the block after the next, and the pmap entries of the one that begins."""
     for place in range(position + 2 * BLOCK, min(position + 3 * BLOCK, end)):
         vpn = (m.work.buffer[vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
         entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]
@@ -31,19 +31,13 @@ def look_ahead(m, walker, vcpu, position, end, mode):
         m.work.ahead[place & (at.AHEAD - 1)] = slot
         prefetch(m.guests.tables, slot)
         if mode != NATIVE:
-            _prefetch_page(m, walker.base + page_of(entry))
+            prefetch(m.host.pmap, walker.base + page_of(entry))
     if mode != NATIVE:
-        for place in range(position + BLOCK, position + 2 * BLOCK):
+        for place in range(position, position + BLOCK):
             slot = m.work.ahead[place & (at.AHEAD - 1)]
             ppn = page_of(m.guests.tables[slot])
-            _prefetch_page(m, walker.base + ppn)
+            prefetch(m.host.pmap, walker.base + ppn)
             prefetch_lines(m, walker, slot, ppn)
-
-
-@kernel
-def _prefetch_page(m, gpid):
-    prefetch(m.host.pmap, gpid)
-    prefetch(m.host.state, gpid)
 
 
 @kernel

@@ -131,7 +131,7 @@ def _host(host: HostPlan) -> at.Host:
     counts = np.zeros(at.HOST_FIELDS, np.int64)
     counts[at.FRAME_FREE] = counts[at.TOTAL] = host.frames
     counts[at.RESERVE] = host.reserve_frames
-    names = ("pmap", "state", "owner", "refs", "kind", "free_list", "ept")
+    names = ("pmap", "owner", "refs", "kind", "free_list", "ept")
     arrays = {name: _zeros(host, f"host.{name}") for name in names}
     return at.Host(counts=counts, **arrays)
 

@@ -50,14 +50,13 @@ def _elapsed(host: HostPlan, machine: at.Machine, number: int, phase: int) -> in
 
 def _pages(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]:
     plan = host.vms[number]
-    states = machine.host.state[plan.base : plan.base + plan.vm.memory_pages] & at.KIND_MASK
+    entries = machine.host.pmap[plan.base : plan.base + plan.vm.memory_pages]
+    kinds = entries & at.KIND_MASK
     return {
         "configured": plan.vm.memory_pages,
-        "private": int((states == at.PRIVATE).sum()),
-        "unbacked": int((states == at.UNBACKED).sum()),
+        "private": int((kinds == at.PRIVATE).sum()),
+        "unbacked": int((kinds == at.UNBACKED).sum()),
         "guest_free": int(machine.guests.vm[number, at.GUEST_FREE]),
-        "guest_tables": int(
-            (machine.host.state[plan.base : plan.base + plan.vm.memory_pages] & at.IS_TABLE != 0).sum()
-        ),
+        "guest_tables": int((entries & at.IS_TABLE != 0).sum()),
         "guest_kernel": plan.vm.kernel_pages,
     }

@@ -34,10 +34,10 @@ def translate(host: HostPlan, machine: at.Machine, process: int, vpn: int) -> tu
         if not entry & at.PRESENT:
             return None
         table = entry >> at.CHILD_SHIFT
-    gpid = host.vms[process].base + ((entry >> at.PPN_SHIFT) & at.PPN_MASK)
-    if machine.host.state[gpid] & at.KIND_MASK != at.PRIVATE:
+    page = int(machine.host.pmap[host.vms[process].base + ((entry >> at.PPN_SHIFT) & at.PPN_MASK)])
+    if page & at.KIND_MASK != at.PRIVATE:
         return None
-    return int(machine.host.pmap[gpid]), entry
+    return page >> at.MPN_SHIFT, entry
 
 
 def _check_frames(machine: at.Machine) -> None:
@@ -48,8 +48,8 @@ def _check_frames(machine: at.Machine) -> None:
 
 
 def _check_owners(host: HostPlan, machine: at.Machine) -> None:
-    gpids = np.flatnonzero((machine.host.state & at.KIND_MASK) == at.PRIVATE)
-    frames = machine.host.pmap[gpids]
+    gpids = np.flatnonzero((machine.host.pmap & at.KIND_MASK) == at.PRIVATE)
+    frames = machine.host.pmap[gpids] >> at.MPN_SHIFT
     assert (machine.host.kind[frames] == at.FRAME_PRIVATE).all(), "a backed page's frame is not private"
     assert (machine.host.owner[frames] == gpids).all(), "a frame's owner is not the page that maps it"
     assert (machine.host.refs[frames] == 1).all(), "a private frame is not mapped once"

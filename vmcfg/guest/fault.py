@@ -120,5 +120,5 @@ def needs(m, process, vpn):
 @kernel
 def _take_table_page(m, vm):
     ppn = page_take(m, vm)
-    m.host.state[m.guests.vm[vm, at.BASE] + ppn] |= at.IS_TABLE
+    m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] |= at.IS_TABLE
     return ppn

@@ -35,6 +35,8 @@ from vmcfg.mmu.walks import (
 )
 from vmcfg.vmm import machine as at
 
+ABSENT = np.int64(0)
+
 
 @kernel
 def walk(m, walker, vpn, is_store, is_quiet, is_lean):
@@ -53,6 +55,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     cycles = np.int64(0)
     ppn = np.int64(0)
     is_dirty = np.int64(0)
+    page = ABSENT
     if not has_frame:
         table = walker.root_table
         ppn = walker.root_ppn
@@ -60,14 +63,14 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     end = COMPLETE
     while True:
         if not has_frame:
-            is_present, refs, hit, nested_hit, read_cycles = _translate(
+            page, refs, hit, nested_hit, read_cycles = _translate(
                 m, walker, ppn, level > 0, is_store, is_quiet, is_lean
             )
             cycles += read_cycles
             host_refs += refs
             host_hits += hit
             nested_hits += nested_hit
-            if not is_present:
+            if page == ABSENT:
                 end = HOST_VIOLATION
                 break
         has_frame = False
@@ -88,9 +91,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         level -= 1
     frame = ppn
     if end == COMPLETE:
-        gpid = walker.base + ppn
-        frame = np.int64(m.host.pmap[gpid])
-        if m.cost[at.HAS_EPT_AD] and m.host.state[gpid] & at.HOST_DIRTY == 0:
+        frame = page >> at.MPN_SHIFT
+        if m.cost[at.HAS_EPT_AD] and page & at.HOST_DIRTY == 0:
             is_dirty = np.int64(0)
     return end, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles
 
@@ -99,10 +101,11 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
 def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     """Walk the host table for one guest page.
 
-    Returns (is it present, references, walk-cache hits, nested TLB hits, cycles of the references).
+    Returns (its pmap entry, references, walk-cache hits, nested TLB hits, cycles of the references). The entry is
+    ABSENT after a violation, and after a hit in the nested TLB something else, as nobody needs to read it.
     """
     if is_table and _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
-        return True, np.int64(0), np.int64(0), np.int64(1), np.int64(0)
+        return np.int64(at.PRIVATE), np.int64(0), np.int64(0), np.int64(1), np.int64(0)
     caches = walker.core * STORES + HOST_WALK
     level, child = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, walker.vm, ppn, is_quiet, is_lean)
     hits = np.int64(level <= at.HOST_LEVELS)
@@ -114,30 +117,34 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
         cycles += reference_cycles(m, walker, table, ppn, below)
         child = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)])
         if child == 0:
-            return False, refs, hits, np.int64(0), cycles
+            return ABSENT, refs, hits, np.int64(0), cycles
         if not is_quiet:
             fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, child, is_lean)
         table = child - 1
     cycles += reference_cycles(m, walker, table, ppn, 1)
-    gpid = walker.base + ppn
-    if m.host.state[gpid] & at.KIND_MASK != at.PRIVATE:
-        return False, refs + 1, hits, np.int64(0), cycles
-    _mark(m, gpid, is_table, is_store)
-    if is_table and not is_quiet:
-        _fill_nested_tlb(m, walker, ppn, np.int64(m.host.pmap[gpid]), is_lean)
-    return True, refs + 1, hits, np.int64(0), cycles
+    page = _read_host_leaf(m, walker.base + ppn, is_table or is_store)
+    if page != ABSENT and is_table and not is_quiet:
+        _fill_nested_tlb(m, walker, ppn, page >> at.MPN_SHIFT, is_lean)
+    return page, refs + 1, hits, np.int64(0), cycles
 
 
 @kernel
-def _mark(m, gpid, is_table, is_store):
-    """Set A and D of the host's leaf, where the processor does: reading a guest table counts as a write."""
+def _read_host_leaf(m, gpid, is_write):
+    """Read a leaf as the processor does, which may set A and D. Return the pmap entry behind it, or ABSENT.
+
+    Reading a guest table counts as a write.
+    """
+    page = m.host.pmap[gpid]
+    if page & at.KIND_MASK != at.PRIVATE:
+        return ABSENT
     if m.cost[at.HAS_EPT_AD]:
-        state = m.host.state[gpid]
-        wanted = state | at.HOST_ACCESSED
-        if is_table or is_store:
+        wanted = page | at.HOST_ACCESSED
+        if is_write:
             wanted |= at.HOST_DIRTY
-        if wanted != state:
-            m.host.state[gpid] = wanted
+        if wanted != page:
+            m.host.pmap[gpid] = wanted
+        return wanted
+    return page
 
 
 @kernel

@@ -38,7 +38,7 @@ def entry_address(frame, page, level):
 @kernel
 def frame_of_table(m, walker, table):
     """Return the frame of a guest table's page."""
-    return np.int64(m.host.pmap[walker.base + m.guests.ppns[table]])
+    return m.host.pmap[walker.base + m.guests.ppns[table]] >> at.MPN_SHIFT
 
 
 @kernel

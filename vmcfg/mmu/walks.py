@@ -57,7 +57,7 @@ def walker_of(m, core, vcpu, has_data_caches):
         tables[process, at.ROOT_TABLE],
         tables[process, at.ROOT_PPN],
         m.guests.vm[vm, at.BASE],
-        np.int64(m.host.pmap[m.guests.vm[vm, at.BASE]]),
+        m.host.pmap[m.guests.vm[vm, at.BASE]] >> at.MPN_SHIFT,
         m.vcpu[vcpu, at.ROW],
         has_data_caches,
     )

@@ -33,7 +33,7 @@ class Places:
 
     def frame_of(self, ppn: int) -> int:
         """Return the frame of a backed guest page."""
-        return int(self._machine.host.pmap[self._base + ppn])
+        return int(self._machine.host.pmap[self._base + ppn]) >> at.MPN_SHIFT
 
     def gpid(self, ppn: int) -> int:
         return self._base + ppn
@@ -119,11 +119,11 @@ def guest_value(entry: int) -> int:
     return entry & ((1 << at.CHILD_SHIFT) - 1)
 
 
-def host_bits(state: int) -> str:
-    """Return the bits of the EPT's leaf entry, as the state of a guest page has them: R, W, X, then A and D."""
-    if state & at.KIND_MASK == at.UNBACKED:
+def host_bits(page: int) -> str:
+    """Return the bits of the EPT's leaf entry, as the pmap entry of a guest page has them: R, W, X, then A and D."""
+    if page & at.KIND_MASK == at.UNBACKED:
         return ""
-    return HOST_PRESENT + "A" * bool(state & at.HOST_ACCESSED) + "D" * bool(state & at.HOST_DIRTY)
+    return HOST_PRESENT + "A" * bool(page & at.HOST_ACCESSED) + "D" * bool(page & at.HOST_DIRTY)
 
 
 def host_value(frame: int, bits: str) -> int:

@@ -37,7 +37,7 @@ class WalkWatch:
             "vmcfg.mmu.references.refer": self._look_up_line,
             "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
             "vmcfg.mmu.nested._translate": self._translate,
-            "vmcfg.mmu.nested._mark": self._mark,
+            "vmcfg.mmu.nested._read_host_leaf": self._read_host_leaf,
         }
 
     def watched_machine(self) -> at.Machine:
@@ -87,13 +87,9 @@ class WalkWatch:
         ppn = int(given["ppn"])
         tables = {table_ppn: level for level, (_, table_ppn) in self._told.places.guest_path(self._told.vpn).items()}
         of = f"guest L{tables[ppn]} table" if given["is_table"] else "the page"
-        seen = self._references
         with self._told.inside() as inner:
             result = run()
-            is_present, references = bool(result[0]), int(result[1])
-            if self._references - seen < references:  # the leaf was absent: nothing was marked
-                self._refer_to_host_leaf(ppn, "", "")
-        self._told.say(steps.HostWalk(ppn, of, is_present, tuple(inner)))
+        self._told.say(steps.HostWalk(ppn, of, bool(result[0]), tuple(inner)))
         return result
 
     def _read_ept(self, place: int, entry: int) -> None:
@@ -109,12 +105,13 @@ class WalkWatch:
         bits = places.HOST_PRESENT if entry else ""
         self._refer("host", level, index, address, places.host_value(entry - 1, bits), bits, "", target)
 
-    def _mark(self, run: Run, given: Arguments) -> Any:
+    def _read_host_leaf(self, run: Run, given: Arguments) -> Any:
         gpid = int(given["gpid"])
-        before = places.host_bits(int(self._told.machine.host.state[gpid]))
-        run()
-        after = places.host_bits(int(self._told.machine.host.state[gpid]))
+        before = places.host_bits(int(self._told.machine.host.pmap[gpid]))
+        page = run()
+        after = places.host_bits(int(self._told.machine.host.pmap[gpid]))
         self._refer_to_host_leaf(self._told.places.ppn_of(gpid), before, after)
+        return page
 
     def _refer_to_host_leaf(self, ppn: int, before: str, bits: str) -> None:
         frame = self._told.places.frame_of(ppn)

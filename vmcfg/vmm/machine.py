@@ -47,9 +47,12 @@ HINTS = 64  # GiB of guest memory whose tables the look-ahead remembers
 HINT_PROCESS_SHIFT = 40
 BATCH = 2048  # accesses generated at once: 16 KiB per vCPU stay in the second-level cache
 
-# --- state of a guest page (u8): three bits of kind, then flags -------------------------------------------------
+# --- a pmap entry (i64): all that the VMM knows of a guest page, in one word because a walk needs all of it ------
+#     63 ............... 12 | 11 .. 7 | 6 | 5 |    4     | 3 | 2 .. 0
+#           mpn             |         | D | A | IS_TABLE |   |  kind
 UNBACKED, PRIVATE = 0, 1
 KIND_MASK = 7
+MPN_SHIFT = 12
 IS_TABLE = 1 << 4  # holds a guest page table
 HOST_ACCESSED = 1 << 5
 HOST_DIRTY = 1 << 6
@@ -167,8 +170,7 @@ class Guests(NamedTuple):
 class Host(NamedTuple):
     """What the VMM keeps.
 
-    pmap       i32[gpids]  machine frame of each guest page, valid where its state says so
-    state      u8[gpids]
+    pmap       i64[gpids]  machine frame and state of each guest page
     owner      i32[mpns]   gpid that a private frame belongs to, VM that an overhead frame belongs to
     refs       u16[mpns]   mappings of the frame
     kind       u8[mpns]
@@ -178,7 +180,6 @@ class Host(NamedTuple):
     """
 
     pmap: np.ndarray
-    state: np.ndarray
     owner: np.ndarray
     refs: np.ndarray
     kind: np.ndarray

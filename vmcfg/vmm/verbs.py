@@ -27,7 +27,7 @@ from vmcfg.vmm.frames import frame_free, frame_take
 @kernel
 def is_backed(m, vm, ppn):
     """Tell whether a guest page has a frame."""
-    return m.host.state[m.guests.vm[vm, at.BASE] + ppn] & at.KIND_MASK == at.PRIVATE
+    return m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] & at.KIND_MASK == at.PRIVATE
 
 
 @part
@@ -37,9 +37,9 @@ def back(m, vm, ppn):
     if m.guests.vm[vm, at.EPT + at.HOST_LEVELS] >= 0:
         frames += _take_ept_tables(m, vm, ppn)
     gpid = m.guests.vm[vm, at.BASE] + ppn
-    assert m.host.state[gpid] & at.KIND_MASK == at.UNBACKED
-    m.host.pmap[gpid] = frame_take(m, at.FRAME_PRIVATE, gpid)
-    m.host.state[gpid] = (m.host.state[gpid] & at.IS_TABLE) | at.PRIVATE
+    assert m.host.pmap[gpid] & at.KIND_MASK == at.UNBACKED
+    mpn = frame_take(m, at.FRAME_PRIVATE, gpid)
+    m.host.pmap[gpid] = (mpn << at.MPN_SHIFT) | (m.host.pmap[gpid] & at.IS_TABLE) | at.PRIVATE
     return frames
 
 
@@ -47,10 +47,9 @@ def back(m, vm, ppn):
 def unback(m, vm, ppn):
     """Take a private page's frame away and free it. The page reads as zero when it is backed again."""
     gpid = m.guests.vm[vm, at.BASE] + ppn
-    assert m.host.state[gpid] & at.KIND_MASK == at.PRIVATE
-    frame_free(m, np.int64(m.host.pmap[gpid]))
-    m.host.pmap[gpid] = 0
-    m.host.state[gpid] = m.host.state[gpid] & at.IS_TABLE
+    assert m.host.pmap[gpid] & at.KIND_MASK == at.PRIVATE
+    frame_free(m, m.host.pmap[gpid] >> at.MPN_SHIFT)
+    m.host.pmap[gpid] &= at.IS_TABLE
 
 
 @part
@@ -78,7 +77,7 @@ def gpa_access(m, core, vcpu, ppn):
 def violation(m, core, vcpu, ppn):
     """Handle an EPT violation on a guest page without a frame; return its cycles."""
     vm = m.vcpu[vcpu, at.VM]
-    is_table = m.host.state[m.guests.vm[vm, at.BASE] + ppn] & at.IS_TABLE
+    is_table = m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] & at.IS_TABLE
     reason = Exit.EPT_VIOLATION_TABLE if is_table else Exit.EPT_VIOLATION_DATA
     frames = back(m, vm, ppn)
     drop_guest_physical(m.stores, core, vm, ppn)
