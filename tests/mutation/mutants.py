@@ -52,7 +52,7 @@ MUTANTS = (
     Mutant("guest walk caches are not filled", "mmu/nested.py",
            "fill_walk_cache(m.stores, caches + level, level, walker.process, vpn, table, is_lean)", "pass"),
     Mutant("the nested TLB is filled with data pages too", "mmu/nested.py",
-           "if is_table and not is_quiet:", "if not is_quiet:"),
+           "page != ABSENT and is_table and not is_quiet:", "page != ABSENT and not is_quiet:"),
     Mutant("reading a guest table does not dirty its page in the EPT", "mmu/nested.py",
            "is_table or is_store)\n    if page", "is_store)\n    if page"),
     Mutant("a dirty walk counts as a use of the walk caches", "mmu/walks.py",

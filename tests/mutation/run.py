@@ -131,6 +131,8 @@ def first_failure(copy: Path, parts: str) -> str:
 
 def _named(by: str) -> str:
     """Write a test's name without its folder and example, as words."""
+    if by.endswith(".py"):
+        return f"`{Path(by).name}`, which could not be loaded"
     if "::" not in by:
         return by or SURVIVED
     file, test = by.split("::", 1)
