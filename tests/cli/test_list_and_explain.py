@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vmcfg import resources
 from vmcfg.terms import TERMS
 
 Command = Callable[..., tuple[int, str, str]]
@@ -28,6 +29,15 @@ def test_list_shows_what_is_shipped_elsewhere(vmcfg: Command, tmp_path: Path, mo
     """Outside of a project, what `vmcfg run NAME` can run."""
     monkeypatch.chdir(tmp_path)
     assert any(line.startswith("quickstart ") for line in vmcfg("list")[1].splitlines())
+
+
+def test_list_shows_processors(vmcfg: Command) -> None:
+    """Each with what it can do, and how many of its figures nobody printed."""
+    lines = vmcfg("list", "profiles")[1].splitlines()
+    assert ["profile", "assumed", "features", "processor"] == lines[0].split()
+    assert ["profile", *resources.profile_names()] == [line.split()[0] for line in lines]
+    merom = next(line for line in lines if line.startswith("merom"))
+    assert ["merom", "7 of 25", "none", "Intel Merom (2006), as in Core 2 Duo"] == re.split(" {2,}", merom)
 
 
 @pytest.mark.parametrize(

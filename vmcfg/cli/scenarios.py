@@ -1,4 +1,8 @@
-"""List the scenarios of this project, or those that come with vmcfg, with their titles and tags."""
+"""List the scenarios of this project, or those that come with vmcfg, with titles and tags; or the processors.
+
+Of a processor's figures, such as sizes and costs, some are printed or measured and some only assumed; its file says
+which and why.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,26 @@ if TYPE_CHECKING:
     from vmcfg.scenario.spec import Scenario
 
 NAME = "list"
-HELP = "list scenarios with titles and tags"
+HELP = "list scenarios with titles and tags, or processors"
 EXAMPLES = """  vmcfg list
+  vmcfg list profiles
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """There are none."""
+    parser.add_argument("what", choices=("scenarios", "profiles"), nargs="?", default="scenarios",
+                        help="default: scenarios")  # fmt: skip
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    if arguments.what == "profiles":
+        _list_profiles()
+    else:
+        _list_scenarios()
+    return 0
+
+
+def _list_scenarios() -> None:
     from vmcfg.scenario import load
 
     files = _files()
@@ -34,7 +48,22 @@ def execute(arguments: argparse.Namespace) -> int:
         except InvalidScenario:
             described = f"(not valid; see vmcfg validate {name})"
         print(f"{name:{width}}  {described}")
-    return 0
+
+
+def _list_profiles() -> None:
+    rows = [("profile", "assumed", "features", "processor"), *map(_profile, resources.profile_names())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _profile(name: str) -> tuple[str, str, str, str]:
+    from vmcfg.scenario import profiles
+
+    profile = profiles.load(name)
+    assumed = len(profile.assumed)
+    features = " ".join(profile.figures["features"]) or "none"
+    return name, f"{assumed} of {assumed + len(profile.sourced)}", features, profile.title
 
 
 def _describe(scenario: Scenario) -> str:

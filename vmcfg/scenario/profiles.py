@@ -20,10 +20,12 @@ from vmcfg.scenario.reading import Unreadable, read, split_lines
 
 @frozen
 class Profile:
-    """A profile as the scenario would write it, and the dotted names of its assumed figures."""
+    """A profile as the scenario would write it, and the dotted names of its figures."""
 
+    title: str
     figures: dict[str, Any]
-    assumed: tuple[str, ...]
+    sourced: tuple[str, ...]  # somebody measured or printed them
+    assumed: tuple[str, ...]  # fair guesses
 
 
 @cache
@@ -33,8 +35,7 @@ def load(name: str) -> Profile:
         raise KeyError(name)
     value = plain(_checked(name))
     figures = {key: item for key, item in value.items() if key not in ("apiVersion", "kind", "title")}
-    assumed = tuple(path for path, figure in _walk(figures) if "assumed" in figure)
-    return Profile(_values(figures), assumed)
+    return Profile(value["title"], _values(figures), _named(figures, "source"), _named(figures, "assumed"))
 
 
 def asked(given: dict[str, Any], default: str) -> dict[str, Any]:
@@ -67,6 +68,10 @@ def _checked(name: str) -> Node:
 
 def _values(figures: dict[str, Any]) -> dict[str, Any]:
     return {key: item["value"] if "value" in item else _values(item) for key, item in figures.items()}
+
+
+def _named(figures: dict[str, Any], evidence: str) -> tuple[str, ...]:
+    return tuple(path for path, figure in _walk(figures) if evidence in figure)
 
 
 def _walk(figures: dict[str, Any], above: str = "") -> list[tuple[str, dict[str, Any]]]:
