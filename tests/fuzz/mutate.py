@@ -13,6 +13,8 @@ import yaml
 from hypothesis import strategies as st
 from workload.trace_makers import COMPRESS, champsim, lackey_line, oracle_general, records, words
 
+from vmcfg import resources
+
 Path_ = tuple[Any, ...]  # the keys and indices that lead to a place in a tree
 
 SIZES = [
@@ -91,8 +93,8 @@ VALUES: dict[str, list[Any]] = {
     "exit": [0, 1, 2000, 10**6, 10**9],
     "mode": ["native", "nested"],
     "vpid": [True, False],
-    "cpu": ["merom", "pentium_4", "nehalem", "haswell", "cascade_lake"],
-    "profile": ["merom", "pentium_4", "nehalem", "haswell", "cascade_lake"],
+    "cpu": resources.profile_names(),
+    "profile": resources.profile_names(),
     "populate": ["on_touch", "at_start"],
     "backing": ["on_touch", "at_start"],
     "zero_on_fault": [True, False],

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from vmcfg import resources
 from vmcfg.errors import InvalidScenario
 from vmcfg.scenario import loads
 from vmcfg.scenario.checks.machine import REFUSED
@@ -40,16 +39,6 @@ def test_a_combination_that_no_machine_has_is_refused(refusal) -> None:
 def test_amd_tags_serve_as_vpid() -> None:
     """AMD has ASIDs and no VPID; both keep translations apart."""
     assert loads(SMALLEST, sets=["cpu.features=[ept, asid]"]).hosts[0].mmu.vpid
-
-
-@pytest.mark.parametrize("profile", resources.profile_names())
-def test_a_shipped_profile_is_complete(profile: str) -> None:
-    """Each loads, and every cost is there; merom and pentium_4 have no EPT."""
-    cpu = loads(SMALLEST, sets=[f"cpu={profile}", "mmu.mode=native"]).hosts[0].cpu
-    assert 12 == len(cpu.costs)
-    assert ("ept" in cpu.features) == (profile not in ("merom", "pentium_4"))
-    assert set(cpu.assumed) < {*(f"costs.{cost}" for cost in cpu.costs), "hz", "tlb.l1_instructions", "nested_tlb",
-                               "walk_caches.guest", "walk_caches.host", "features", "walkers"}
 
 
 @pytest.mark.parametrize(
