@@ -42,7 +42,6 @@ from vmcfg.scenario.spec import (
 )
 
 TABLE_ENTRIES = 512
-RESERVE = 20  # frames that must be free before an access of a nested VM
 HZ = (1000, 99_991, 1_000_000, 1_000_000_000, 3_500_000_001)
 WAYS = (1, 1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 33, 64)
 SETS = (1, 1, 2, 3, 4, 5, 7, 16)
@@ -171,7 +170,7 @@ def _shapes(sets: tuple[int, ...], ways: tuple[int, ...], policy: str = "lru") -
 
 
 def _walk_caches(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[dict[int, CacheShape]]:
-    return st.dictionaries(st.sampled_from((2, 3, 4)), caches, max_size=3)
+    return st.dictionaries(st.sampled_from((2, 3, 4, 5)), caches, max_size=4)
 
 
 @st.composite
@@ -301,14 +300,15 @@ def _hosts(draw: Any, hz: int, modes: tuple[str, ...]) -> Host:
         cpu=cpu,
         cores=draw(st.integers(1, 3)),
         quantum_ns=nanoseconds(quantum, hz),
-        mmu=Mmu(mode, 4096, draw(st.booleans())),
+        mmu=Mmu(mode, 4096, draw(st.booleans()), 4 if mode == "native" else draw(st.sampled_from((4, 4, 5, 1)))),
     )
 
 
 @st.composite
 def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[str, _WrittenTrace], hz: int) -> Vm:
     kernel = draw(st.sampled_from((0, 1, 13)))
-    needed = _guest_pages(workload, traces)
+    levels = draw(st.sampled_from((4, 4, 5)))
+    needed = _guest_pages(workload, traces, levels)
     return tiny.vm(
         name=name,
         host=host.name,
@@ -320,6 +320,7 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
         populate=draw(st.sampled_from(("on_touch", "at_start"))),
         backing="at_start" if host.mmu.mode == "native" else draw(st.sampled_from(("on_touch", "at_start"))),
         zero_on_fault=draw(st.booleans()),
+        table_levels=levels,
     )
 
 
@@ -328,11 +329,11 @@ def nanoseconds(cycles: int, hz: int) -> int:
     return -(-cycles * 1_000_000_000 // hz)
 
 
-def _guest_pages(workload: Workload, traces: Mapping[str, _WrittenTrace]) -> int:
+def _guest_pages(workload: Workload, traces: Mapping[str, _WrittenTrace], levels: int) -> int:
     """Count the pages that a process comes to need at most: its data and the tables above them."""
     vpns = {region.base_vpn + page for region in workload.regions for page in range(region.pages)}
     vpns |= {vpn for phase in workload.phases if phase.trace for vpn, _ in traces[phase.trace.file].records}
-    return len(vpns) + 1 + sum(len(_groups(vpns, level)) for level in (1, 2, 3))
+    return len(vpns) + 1 + sum(len(_groups(vpns, level)) for level in range(1, levels))
 
 
 def _groups(pages: Iterable[int], level: int) -> set[int]:
@@ -345,5 +346,12 @@ def _frames(host: Host, vms: tuple[Vm, ...]) -> int:
     frames = sum(vm.memory_pages for vm in own)
     if host.mmu.mode == "native":
         return max(1, frames)
-    tables = sum(1 + sum(-(-vm.memory_pages // TABLE_ENTRIES**level) for level in (1, 2, 3)) for vm in own)
-    return frames + tables + RESERVE
+    levels = host.mmu.host_levels
+    reserve = max((vm.table_levels + 1) * levels for vm in own) if own else 0
+    return frames + sum(_host_tables(vm, levels) for vm in own) + max(1, reserve)
+
+
+def _host_tables(vm: Vm, levels: int) -> int:
+    """Count the frames of a VM's host tables: a flat one has no root above its entries."""
+    above = range(1, max(2, levels))
+    return sum(-(-vm.memory_pages // TABLE_ENTRIES**level) for level in above) + (levels > 1)

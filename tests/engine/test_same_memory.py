@@ -15,8 +15,6 @@ from running import machines_of, run_to_the_end
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
 
-LEVELS = 4
-
 
 @pytest.mark.slow
 def test_the_engine_leaves_the_memory_that_the_oracle_leaves(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -56,7 +54,7 @@ def pmap(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int]:
 
 def guest_entries(machine: at.Machine, process: int) -> Iterator[tuple[tuple[int, int], tuple[int, bool, bool]]]:
     """Yield every present entry of a process's tables, found from the root down."""
-    waiting = [(LEVELS, 0, int(machine.guests.process[process, at.ROOT_TABLE]))]
+    waiting = [(int(machine.guests.vm[process, at.LEVELS]), 0, int(machine.guests.process[process, at.ROOT_TABLE]))]
     while waiting:
         level, prefix, table = waiting.pop()
         first = table * at.TABLE_ENTRIES

@@ -25,8 +25,6 @@ from vmcfg.scenario.spec import Mmu, Scenario
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.verbs import invalidate, unback
 
-LEVELS = 4
-
 
 @entry
 def take_away(machine, vm, ppns):  # type: ignore[no-untyped-def]
@@ -142,7 +140,7 @@ def path_to(machine: at.Machine, process: int, vpn: int) -> dict[int, str]:
     """Return the guest pages that a walk for `vpn` needs: the tables from the root down, then the data."""
     path = {int(machine.guests.process[process, at.ROOT_PPN]): "table"}
     table = int(machine.guests.process[process, at.ROOT_TABLE])
-    for level in range(LEVELS, 0, -1):
+    for level in range(int(machine.guests.vm[process, at.LEVELS]), 0, -1):
         entry = int(machine.guests.tables[table * at.TABLE_ENTRIES + (vpn >> 9 * (level - 1)) % at.TABLE_ENTRIES])
         path[entry >> at.PPN_SHIFT & at.PPN_MASK] = "table" if level > 1 else "data"
         table = entry >> at.CHILD_SHIFT

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .vcpu import Vcpu
 
 FETCH, LOAD, STORE = 0, 1, 2
-UPPER_LEVELS = (2, 3, 4)  # the levels whose entries point to tables, from the one nearest the leaf
+UPPER_LEVELS = (2, 3, 4, 5)  # the levels whose entries point to tables, from the one nearest the leaf
 
 
 class Core:

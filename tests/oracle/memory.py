@@ -1,7 +1,7 @@
 """Machine frames, a VM's pmap and EPT, and its guest page tables: dictionaries of entries.
 
 An entry is found by (level, address >> 9·(level - 1)), level 1 being the leaf. A table page is nothing but the
-target of the entry above it. What a root holds needs no key: there is one root, and its level is 4.
+target of the entry above it. What a root holds needs no key: there is one root. A flat host table has level 1 alone.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmcfg.scenario.spec import Vm
-
-LEVELS = 4
 
 
 class OutOfFramesError(Exception):
@@ -75,7 +73,7 @@ class Memory:
 
     vm: Vm
     frames: Frames
-    is_nested: bool
+    host_levels: int  # 0: one dimension only
     pmap: dict[int, int] = field(default_factory=dict)
     ept: dict[tuple[int, int], Entry] = field(default_factory=dict)
     guest: dict[tuple[int, int], Entry] = field(default_factory=dict)
@@ -83,8 +81,13 @@ class Memory:
 
     def __post_init__(self) -> None:
         self.free_ppns = list(reversed(range(self.vm.kernel_pages, self.vm.memory_pages)))
+        self.levels = self.vm.table_levels
+        self.is_nested = self.host_levels > 0
         if self.is_nested:
             self.ept_root = self.frames.take("overhead")
+        if self.host_levels == 1:
+            for _ in range(512, self.vm.memory_pages, 512):
+                self.frames.take("overhead")
 
     def take_ppn(self) -> int:
         """The guest's next free page."""
@@ -97,7 +100,7 @@ class Memory:
         assert ppn not in self.pmap and 0 <= ppn < self.vm.memory_pages
         tables = 0
         if self.is_nested:
-            for level in range(LEVELS, 1, -1):
+            for level in range(self.host_levels, 1, -1):
                 if key(level, ppn) not in self.ept:
                     self.ept[key(level, ppn)] = Entry(self.frames.take("overhead"))
                     tables += 1
@@ -116,9 +119,9 @@ class Memory:
 
         `use(ppn, "table" | "data")` is called for each page taken, before the entry that points to it is written.
         """
-        assert 0 <= vpn < 1 << 9 * LEVELS
+        assert 0 <= vpn < 1 << 9 * self.levels
         tables = 0
-        for level in range(LEVELS, 1, -1):
+        for level in range(self.levels, 1, -1):
             if key(level, vpn) not in self.guest:
                 self.table_ppns.append(self._use_new_page(level, vpn, "table", use))
                 tables += 1

@@ -74,7 +74,7 @@ class _Machine:
     ) -> list[Vcpu]:
         """EPT root, kernel pages, backing at start, the process's root table, populated pages: in this order."""
         workload = next(w for w in scenario.workloads if w.name == vm.workload)
-        memory = Memory(vm, self.frames, is_nested=self.host.mmu.mode == "nested")
+        memory = Memory(vm, self.frames, self.host.mmu.host_levels if self.host.mmu.mode == "nested" else 0)
         account = _new_account(len(workload.phases), self.host)
         vcpus = []
         for number in range(vm.vcpus):

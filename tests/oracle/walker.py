@@ -11,7 +11,7 @@ from collections import Counter
 from .caches import Cache
 from .core import UPPER_LEVELS, Core
 from .lines import entry_address
-from .memory import LEVELS, Entry, Memory, key, prefix
+from .memory import Entry, Memory, key, prefix
 
 
 class GuestFault(Exception):  # the field's word, and no error
@@ -82,11 +82,12 @@ class Walk:
                 self.guest_walk_cache_hits += 1
                 return level - 1
         self._translate_table(self.memory.table_ppns[0])
-        return LEVELS
+        return self.memory.levels
 
     def _read_guest_entry(self, level: int) -> Entry:
         self.guest_refs += 1
-        table_ppn = self.memory.guest[key(level + 1, self.vpn)].target if level < LEVELS else self.memory.table_ppns[0]
+        is_root = level == self.memory.levels
+        table_ppn = self.memory.table_ppns[0] if is_root else self.memory.guest[key(level + 1, self.vpn)].target
         self._read(self.memory.pmap[table_ppn], level, self.vpn)
         entry = self.memory.guest.get(key(level, self.vpn))
         if entry is None:
@@ -123,11 +124,14 @@ class Walk:
             if self._probe(self.core.host_caches[level], prefix(level, ppn)):
                 self.host_walk_cache_hits += 1
                 return level - 1
-        return LEVELS
+        return self.memory.host_levels
 
     def _read_host_entry(self, level: int, ppn: int, kind: str) -> Entry:
         self.host_refs += 1
-        table = self.memory.ept[key(level + 1, ppn)].target if level < LEVELS else self.memory.ept_root
+        is_root = level == self.memory.host_levels
+        table = self.memory.ept_root if is_root else self.memory.ept[key(level + 1, ppn)].target
+        if self.memory.host_levels == 1:
+            table += ppn // 512
         self._read(table, level, ppn)
         entry = self.memory.ept.get(key(level, ppn))
         if entry is None:

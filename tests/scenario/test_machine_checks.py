@@ -16,6 +16,9 @@ EXAMPLES = {
     "nested without ept": ["cpu.features=[]"],
     "vpid without tags": ["mmu.mode=native", "mmu.vpid=true", "cpu.features=[ept]"],
     "native backed on touch": ["mmu.mode=native", "vms.web.backing=on_touch"],
+    "host table in native": ["mmu.mode=native", "mmu.host_table=flat"],
+    "host_table of five levels": ["mmu.host_table=5_level"],
+    "page_table of five levels": ["vms.web.page_table=5_level"],
     "ept_ad without ept": ["mmu.mode=native", "cpu.features=[ept_ad]"],
     "pml without ept_ad": ["cpu.features=[ept, pml]"],
     "invpcid without pcid": ["cpu.features=[ept, invpcid]"],
@@ -56,4 +59,10 @@ def test_amd_tags_serve_as_vpid() -> None:
 )
 def test_table_pages_are_counted_by_level(tables: int, spans: list[tuple[int, int]]) -> None:
     """A table of a level covers 512 of the level below; spans that meet in one table share it."""
-    assert tables == table_pages(spans)
+    assert tables == table_pages(spans, 4)
+
+
+def test_a_fifth_level_adds_one_table_and_a_flat_table_is_all_leaves() -> None:
+    """A page alone needs one table of each level below the root, 1,024 pages two leaf tables."""
+    assert (3, 4) == (table_pages([(0, 0)], 4), table_pages([(0, 0)], 5))
+    assert 2 == table_pages([(0, 1023)], 2)

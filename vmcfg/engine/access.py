@@ -59,7 +59,7 @@ def second_lookup(stores, first, second, vpn, tag):
 def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
     """Set D for a store that hit an entry without it: in the tables, and in both TLBs. Returns the raw walk cycles."""
     _, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
-        m, walker_of(m, core, vcpu, has_data_caches), vpn, mode, True, True, False
+        m, walker_of(m, core, vcpu, False, has_data_caches), vpn, mode, True, True, False
     )
     row = m.vcpu[vcpu, at.ROW]
     m.counters[row, Event.DIRTY_WALKS] += 1
@@ -89,7 +89,7 @@ def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs, has_data_cach
     while True:
         handling += fault(m, core, vcpu, vpn, end, ppn, refs)
         end, ppn, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
-            m, walker_of(m, core, vcpu, has_data_caches), vpn, mode, is_store, False, False
+            m, walker_of(m, core, vcpu, False, has_data_caches), vpn, mode, is_store, False, False
         )
         refs = guest_refs + host_refs
         cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, has_data_caches)
@@ -147,7 +147,7 @@ def count_hits(m, row, guest_hits, host_hits, nested_hits):
 def may_run_short(m, walker):
     """Tell whether pages or frames are so few that an access could stop half-way: then `shortage` decides."""
     is_short = m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]
-    return is_short or m.guests.vm[walker.vm, at.GUEST_FREE] <= at.GUEST_LEVELS
+    return is_short or m.guests.vm[walker.vm, at.GUEST_FREE] <= walker.levels
 
 
 @part

@@ -12,8 +12,11 @@ from vmcfg.vmm.frames import frame_take
 def back_range(machine, vm, first, end):
     """Back the guest pages first … end - 1, and give the VM the root of its EPT if it has one."""
     m = by_reference(machine)
-    if m.guests.vm[vm, at.EPT + at.HOST_LEVELS] >= 0:
+    if m.guests.vm[vm, at.HOST_LEVELS]:
         m.guests.vm[vm, at.EPT_ROOT] = frame_take(m, at.FRAME_OVERHEAD, vm)
+    if m.guests.vm[vm, at.HOST_LEVELS] == 1:  # a flat table stands whole from the start, in neighbouring frames
+        for _ in range((m.guests.vm[vm, at.PAGES] - 1) // at.TABLE_ENTRIES):
+            frame_take(m, at.FRAME_OVERHEAD, vm)
     for ppn in range(first, end):
         back_if_needed(m, vm, ppn)
 

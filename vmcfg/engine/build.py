@@ -113,6 +113,7 @@ def _guests(host: HostPlan) -> at.Guests:
         vm[number, at.GUEST_FREE] = plan.vm.memory_pages - plan.vm.kernel_pages
         vm[number, at.GUEST_FRESH] = plan.vm.kernel_pages
         vm[number, at.ZEROES] = plan.vm.zero_on_fault
+        vm[number, [at.LEVELS, at.HOST_LEVELS]] = plan.vm.table_levels, host.host_levels
         vm[number, at.EPT :] = -1
         for level, offset in plan.ept_offsets.items():
             vm[number, at.EPT + level] = offset
@@ -139,7 +140,8 @@ def _host(host: HostPlan) -> at.Host:
 def is_lean(host: HostPlan) -> bool:
     """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
     has_l1i = host.stores[L1I].shape is not None
-    return not has_l1i and all(
+    levels = {host.host_levels or at.USUAL_LEVELS, *(plan.vm.table_levels for plan in host.vms)}
+    return levels == {at.USUAL_LEVELS} and not has_l1i and all(
         is_plain(store.shape, room) for store, room in zip(host.stores, LEAN_ROOMS, strict=True) if store.shape
     )
 

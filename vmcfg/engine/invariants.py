@@ -29,7 +29,7 @@ def translate(host: HostPlan, machine: at.Machine, process: int, vpn: int) -> tu
     """Return (frame, leaf entry) of a page by reading the tables alone, or None if it is not mapped and backed."""
     table = int(machine.guests.process[process, at.ROOT_TABLE])
     entry = 0
-    for level in range(at.GUEST_LEVELS, 0, -1):
+    for level in range(host.vms[process].vm.table_levels, 0, -1):
         entry = int(machine.guests.tables[table * at.TABLE_ENTRIES + ((vpn >> (9 * (level - 1))) & 511)])
         if not entry & at.PRESENT:
             return None

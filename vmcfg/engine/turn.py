@@ -59,7 +59,7 @@ def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
 def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     """Simulate up to `left` buffered accesses while the clock is before `halt`."""
     phase = m.vcpu[vcpu, at.PHASE]
-    walker = walker_of(m, core, vcpu, has_data_caches)
+    walker = walker_of(m, core, vcpu, is_lean, has_data_caches)
     base = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS]
     l2_cost = m.cost[at.L2_HIT]
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0

@@ -29,7 +29,7 @@ def demand_fault(m, core, vcpu, vpn):
     own = m.cost[at.GUEST_FAULT]
     exits = np.int64(0)
     table = m.guests.process[process, at.ROOT_TABLE]
-    for level in range(at.GUEST_LEVELS, 1, -1):
+    for level in range(m.guests.vm[vm, at.LEVELS], 1, -1):
         slot = slot_in_table(table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
             ppn = _take_table_page(m, vm)
@@ -56,7 +56,7 @@ def populate(m, process, vpn):
     vm = m.guests.process[process, at.PROCESS_VM]
     tables = 0
     table = m.guests.process[process, at.ROOT_TABLE]
-    for level in range(at.GUEST_LEVELS, 1, -1):
+    for level in range(m.guests.vm[vm, at.LEVELS], 1, -1):
         slot = slot_in_table(table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
             ppn = _take_table_page(m, vm)
@@ -108,7 +108,7 @@ def needs(m, process, vpn):
     vm = m.guests.process[process, at.PROCESS_VM]
     table = m.guests.process[process, at.ROOT_TABLE]
     lacks_frame = not is_backed(m, vm, m.guests.process[process, at.ROOT_PPN])
-    for level in range(at.GUEST_LEVELS, 0, -1):
+    for level in range(m.guests.vm[vm, at.LEVELS], 0, -1):
         entry = m.guests.tables[slot_in_table(table, vpn, level)]
         if entry & at.PRESENT == 0:
             return level, True

@@ -32,8 +32,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, at.GUEST_LEVELS, walker.process, vpn, is_quiet, is_lean)
-    hits = np.int64(level <= at.GUEST_LEVELS)
+    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.process, vpn, is_quiet, is_lean)
+    hits = np.int64(level <= walker.levels)
     if not hits:
         table = walker.root_table
     level -= 1

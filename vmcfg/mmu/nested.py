@@ -45,8 +45,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, at.GUEST_LEVELS, walker.process, vpn, is_quiet, is_lean)
-    has_frame = level <= at.GUEST_LEVELS  # a combined entry leads to the next table's frame
+    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.process, vpn, is_quiet, is_lean)
+    has_frame = level <= walker.levels  # a combined entry leads to the next table's frame
     guest_hits = np.int64(has_frame)
     host_hits = np.int64(0)
     nested_hits = np.int64(0)
@@ -107,8 +107,8 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     if is_table and _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
         return np.int64(at.PRIVATE), np.int64(0), np.int64(0), np.int64(1), np.int64(0)
     caches = walker.core * STORES + HOST_WALK
-    level, child = probe_walk_caches(m.stores, caches, at.HOST_LEVELS, walker.vm, ppn, is_quiet, is_lean)
-    hits = np.int64(level <= at.HOST_LEVELS)
+    level, child = probe_walk_caches(m.stores, caches, walker.host_levels, walker.vm, ppn, is_quiet, is_lean)
+    hits = np.int64(level <= walker.host_levels)
     table = child - 1 if hits else m.guests.vm[walker.vm, at.EPT_ROOT]  # frames: entries hold them plus one
     refs = np.int64(0)
     cycles = np.int64(0)
@@ -121,6 +121,8 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
         if not is_quiet:
             fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, child, is_lean)
         table = child - 1
+    if walker.host_levels == 1:
+        table += walk_key(ppn, 2)  # a flat table goes on from frame to frame
     cycles += reference_cycles(m, walker, table, ppn, 1)
     page = _read_host_leaf(m, walker.base + ppn, is_table or is_store)
     if page != ABSENT and is_table and not is_quiet:

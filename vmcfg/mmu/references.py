@@ -54,5 +54,6 @@ def prefetch_lines(m, walker, slot, ppn):
     if m.guests.ppns[table] >= pages or ppn >= pages:
         return
     prefetch_line(m.data_caches, entry_address(frame_of_table(m, walker, table), slot, 1) // LINE_BYTES)
-    frame = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + 2] + walk_key(ppn, 2)]) - 1
-    prefetch_line(m.data_caches, entry_address(frame, ppn, 1) // LINE_BYTES)
+    if walker.host_levels > 1:
+        frame = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + 2] + walk_key(ppn, 2)]) - 1
+        prefetch_line(m.data_caches, entry_address(frame, ppn, 1) // LINE_BYTES)

@@ -33,6 +33,8 @@ class Walker(NamedTuple):
     vm: int  # also the tag of its guest-physical mappings
     root_table: int
     root_ppn: int
+    levels: np.int64  # of the guest's table
+    host_levels: np.int64
     base: int  # gpid of the VM's page 0
     first_frame: np.int64  # of page 0: in `native` the others follow
     row: np.int64  # where its references are counted
@@ -45,7 +47,7 @@ MODES = {"native": NATIVE, "nested": NESTED}
 
 
 @kernel
-def walker_of(m, core, vcpu, has_data_caches):
+def walker_of(m, core, vcpu, is_lean, has_data_caches):
     """Return the walker of a vCPU on its core."""
     process = m.vcpu[vcpu, at.PROCESS]
     vm = m.vcpu[vcpu, at.VM]
@@ -56,6 +58,8 @@ def walker_of(m, core, vcpu, has_data_caches):
         vm,
         tables[process, at.ROOT_TABLE],
         tables[process, at.ROOT_PPN],
+        np.int64(at.USUAL_LEVELS) if is_lean else m.guests.vm[vm, at.LEVELS],
+        np.int64(at.USUAL_LEVELS) if is_lean else m.guests.vm[vm, at.HOST_LEVELS],
         m.guests.vm[vm, at.BASE],
         m.host.pmap[m.guests.vm[vm, at.BASE]] >> at.MPN_SHIFT,
         m.vcpu[vcpu, at.ROW],

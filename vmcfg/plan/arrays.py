@@ -21,7 +21,8 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
     """Return the plan of every array whose size depends on the scenario."""
     pages = sum(vm.touched_pages for vm in host.vms)
     groups = len(host.vms)
-    frames = min(host.frames, pages + host.ept_entries)
+    overhead = sum(-(-vm.vm.memory_pages // TABLE_ENTRIES) for vm in host.vms) if host.host_levels == 1 else 0
+    frames = min(host.frames, pages + host.ept_entries + overhead)
     vcpus = len(host.vcpus)
     return (
         _array("guests.tables", "i64", (host.max_tables * TABLE_ENTRIES,), host.max_tables * TABLE_ENTRIES,

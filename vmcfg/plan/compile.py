@@ -12,8 +12,6 @@ from vmcfg.plan.fingerprint import scenario_digest
 from vmcfg.plan.model import UNLIMITED, HostPlan, PartPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan
 from vmcfg.scenario.spec import Cpu, Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
 
-GUEST_LEVELS = 4
-HOST_LEVELS = 4
 TABLE_ENTRIES = 512
 NANOSECONDS = 1_000_000_000
 
@@ -35,7 +33,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
     used = [workload for workload in scenario.workloads if any(vm.workload == workload.name for vm in vms)]
     first_phases, phases = _phases(used, host.cpu.hz)
     is_nested = host.mmu.mode == "nested"
-    vm_plans, ept_entries = _vms(vms, workloads, first_phases, is_nested)
+    host_levels = host.mmu.host_levels if is_nested else 0
+    vm_plans, ept_entries = _vms(vms, workloads, first_phases, host_levels)
     vcpus = _vcpus(vm_plans, scenario.run, host)
     plan = HostPlan(
         name=host.name,
@@ -46,7 +45,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         slice_cycles=cycles_of(scenario.run.slice_ns, host.cpu.hz),
         quantum_cycles=cycles_of(host.quantum_ns, host.cpu.hz),
         run_end=_or_unlimited(scenario.run.duration_ns, host.cpu.hz),
-        reserve_frames=(GUEST_LEVELS + 1) * HOST_LEVELS if is_nested else 0,
+        host_levels=host_levels,
+        reserve_frames=max((vm.table_levels + 1) * host_levels for vm in vms) if vms else 0,
         costs=dict(host.cpu.costs),
         walkers=host.cpu.walkers,
         has_vpid=host.mmu.vpid or not is_nested,
@@ -113,17 +113,17 @@ def _parts(workload: Workload, mixture: Mixture) -> tuple[PartPlan, ...]:
 
 
 def _vms(
-    vms: list[Vm], workloads: dict[str, Workload], first_phases: dict[str, int], is_nested: bool
+    vms: list[Vm], workloads: dict[str, Workload], first_phases: dict[str, int], host_levels: int
 ) -> tuple[tuple[VmPlan, ...], int]:
     plans: list[VmPlan] = []
     base = row = ept = 0
     for vm in vms:
         workload = workloads[vm.workload]
         offsets = {}
-        for level in range(HOST_LEVELS, 1, -1) if is_nested else ():
+        for level in range(host_levels, 1, -1):
             offsets[level] = ept
             ept += _ceil_div(vm.memory_pages, TABLE_ENTRIES ** (level - 1))
-        tables = max_tables(vm, workload, GUEST_LEVELS)
+        tables = max_tables(vm, workload, vm.table_levels)
         plans.append(
             VmPlan(
                 vm=vm,

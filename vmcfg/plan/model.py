@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
@@ -108,6 +108,7 @@ class HostPlan:
     slice_cycles: int
     quantum_cycles: int
     run_end: int  # clock at which all cores stop, UNLIMITED if the work decides
+    host_levels: int  # of the host's tables: 1 for flat ones, 0 in native
     reserve_frames: int  # free frames that a missing access must find before it starts
     costs: Mapping[str, int]
     walkers: int
@@ -130,6 +131,16 @@ class HostPlan:
         """Guest pages of the host, counted in gpids."""
         last = self.vms[-1]
         return last.base + last.vm.memory_pages
+
+    @property
+    def traces(self) -> Iterator[Trace]:
+        """What is replayed on the host."""
+        return (phase.trace for phase in self.phases if phase.trace)
+
+    @property
+    def guest_levels(self) -> int:
+        """Levels of the page tables that every guest has at least: what pages a trace may name."""
+        return min(plan.vm.table_levels for plan in self.vms)
 
     @property
     def latencies(self) -> Mapping[str, int] | None:

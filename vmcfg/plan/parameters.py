@@ -12,7 +12,7 @@ from attrs import frozen
 from vmcfg.scenario.spec import CacheShape, Cpu, DataCache, Host, Origin
 from vmcfg.units import format_size
 
-WALK_CACHES = {2: "pde", 3: "pdpte", 4: "pml4e"}  # by the level of the entries
+WALK_CACHES = {2: "pde", 3: "pdpte", 4: "pml4e", 5: "pml5e"}  # by the level of the entries
 ONLY_NESTED = (
     "walk_caches.host",
     "nested_tlb",

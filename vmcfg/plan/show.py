@@ -15,6 +15,8 @@ from vmcfg.plan.parameters import Parameter, parameters
 from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Pattern, Rate, Region, Run, Scenario, Stride
 from vmcfg.units import format_duration, format_rate, format_share, format_size
 
+USUAL_LEVELS = 4  # of page tables
+
 GAP = "  "
 PLACES = ("first page", "counters", "tables", "in use")  # of a VM in its host's arrays
 
@@ -60,11 +62,18 @@ def _machine(scenario: Scenario, host: HostPlan) -> Iterator[str]:
     tags = "tagged TLB" if host.has_vpid else "no VPID: exits flush the TLB"
     yield from _aligned(
         [
-            ("mode", f"{host.mode}, pages of {format_size(declared.mmu.page_size)}, {tags}"),
+            ("mode", f"{host.mode}, pages of {format_size(declared.mmu.page_size)}, {tags}{_host_table(host)}"),
             ("cpu", f"{declared.cpu.profile}, {host.hz} Hz, {_some(host.cores, 'core')}"),
             ("frames", f"{host.frames} ({format_size(host.frames * PAGE_BYTES)}); {_reserve(host)}"),
         ]
     )
+
+
+def _host_table(host: HostPlan) -> str:
+    """Say how the host's table is built, where it is not as usual."""
+    if host.host_levels in (0, USUAL_LEVELS):
+        return ""
+    return ", a flat host table" if host.host_levels == 1 else f", a host table of {host.host_levels} levels"
 
 
 def _reserve(host: HostPlan) -> str:
@@ -109,9 +118,10 @@ def _end(run: Run, host: HostPlan) -> tuple[str, str, str]:
 
 
 def _vms(host: HostPlan) -> Iterator[str]:
-    head = ("vm", "pages", "memory", "kernel", "populate", "backing", "workload", *PLACES)
-    yield from _aligned([head, *(_vm(vm) for vm in host.vms)], right=(1, 3, 7, 9, 10))
-    yield "first page: its page 0 in the host's arrays; counters: its rows; tables, in use: pages, at most"
+    head = ("vm", "pages", "memory", "kernel", "levels", "populate", "backing", "workload", *PLACES)
+    yield from _aligned([head, *(_vm(vm) for vm in host.vms)], right=(1, 3, 4, 8, 10, 11))
+    yield "levels: of its page table; first page: its page 0 in the host's arrays; counters: its rows;"
+    yield "tables, in use: pages, at most"
 
 
 def _vm(vm: VmPlan) -> tuple[str, ...]:
@@ -119,8 +129,8 @@ def _vm(vm: VmPlan) -> tuple[str, ...]:
     rows = f"{vm.first_row}..{vm.first_row + vm.phases}"
     numbers = (str(vm.base), rows, str(vm.max_tables), str(vm.touched_pages))
     memory = format_size(spec.memory_pages * PAGE_BYTES)
-    kernel = str(spec.kernel_pages)
-    return (spec.name, str(spec.memory_pages), memory, kernel, spec.populate, spec.backing, spec.workload, *numbers)
+    size = (str(spec.memory_pages), memory, str(spec.kernel_pages), str(spec.table_levels))
+    return (spec.name, *size, spec.populate, spec.backing, spec.workload, *numbers)
 
 
 def _vcpus(host: HostPlan) -> Iterator[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from vmcfg.scenario import spec
 from vmcfg.scenario.claims import claims
-from vmcfg.scenario.layout import Instance, drawing, instances, regions
+from vmcfg.scenario.layout import TABLE_LEVELS, Instance, drawing, instances, regions
 from vmcfg.scenario.settings import Settings
 
-LEVELS = {"pde": 2, "pdpte": 3, "pml4e": 4}
+LEVELS = {"pde": 2, "pdpte": 3, "pml4e": 4, "pml5e": 5}
 
 
 def build(
@@ -55,9 +55,13 @@ def _run(given: Settings) -> spec.Run:
 
 
 def _host(name: str, given: Settings, assumed: tuple[str, ...]) -> spec.Host:
-    mmu = spec.Mmu(given["mmu"]["mode"], spec.PAGE_BYTES, given["mmu"]["vpid"])
+    mmu = _mmu(given["mmu"])
     cpu = _cpu(given["cpu"], assumed)
     return spec.Host(name, given["memory"], given["cores"], given["quantum"], cpu, mmu)
+
+
+def _mmu(given: Settings) -> spec.Mmu:
+    return spec.Mmu(given["mode"], spec.PAGE_BYTES, given["vpid"], TABLE_LEVELS[given["host_table"]])
 
 
 def _cpu(given: Settings, assumed: tuple[str, ...]) -> spec.Cpu:
@@ -119,6 +123,7 @@ def _vm(instance: Instance) -> spec.Vm:
         backing=given["backing"],
         zero_on_fault=given["zero_on_fault"],
         workload=given["workload"],
+        table_levels=TABLE_LEVELS[given["page_table"]],
     )
 
 

@@ -110,6 +110,7 @@ class Mmu:
     mode: str  # native | nested
     page_size: int  # bytes; 4096 for now
     vpid: bool  # tagged TLBs: VM exits and switches of vCPUs flush nothing
+    host_levels: int = field(default=4, metadata=LATER)  # of the host's table in `nested`; 1 is a flat one
 
 
 @frozen
@@ -223,6 +224,7 @@ class Vm:
     backing: str  # on_touch | at_start
     zero_on_fault: bool
     workload: str
+    table_levels: int = field(default=4, metadata=LATER)  # of the guest's page table
 
 
 @frozen

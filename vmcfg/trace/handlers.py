@@ -89,12 +89,8 @@ class HandlerWatch:
 
     def _back(self, run: Run, given: Arguments) -> Any:
         self._backing = int(given["ppn"])
-        self._tables_to_make = []
-        if self._told.machine.guests.vm[self._told.places.vm, at.EPT + at.HOST_LEVELS] >= 0:
-            levels = range(at.HOST_LEVELS, 1, -1)
-            self._tables_to_make = [
-                level - 1 for level in levels if not self._told.places.ept_entry(self._backing, level)
-            ]
+        levels = range(self._told.places.host_levels, 1, -1)
+        self._tables_to_make = [level - 1 for level in levels if not self._told.places.ept_entry(self._backing, level)]
         return run()
 
     def _frame_take(self, run: Run, given: Arguments) -> Any:

@@ -29,7 +29,8 @@ class Places:
         self.vm = int(machine.vcpu[vcpu, at.VM])
         self.process = int(machine.vcpu[vcpu, at.PROCESS])
         self._base = int(machine.guests.vm[self.vm, at.BASE])
-        self.levels = at.GUEST_LEVELS
+        self.levels = int(machine.guests.vm[self.vm, at.LEVELS])
+        self.host_levels = int(machine.guests.vm[self.vm, at.HOST_LEVELS])
 
     def frame_of(self, ppn: int) -> int:
         """Return the frame of a backed guest page."""
@@ -62,7 +63,9 @@ class Places:
     def host_address(self, ppn: int, level: int) -> int:
         """Return the machine address of the EPT's entry of `level` for a guest page."""
         root = int(self._machine.guests.vm[self.vm, at.EPT_ROOT])
-        frame = root if level == at.HOST_LEVELS else self.ept_entry(ppn, level + 1) - 1
+        if self.host_levels == 1:
+            root += _key(ppn, 2)  # a flat table goes on from frame to frame
+        frame = root if level == self.host_levels else self.ept_entry(ppn, level + 1) - 1
         return address_of_entry(frame, ppn, level)
 
     def ept_entry(self, ppn: int, level: int) -> int:
@@ -73,7 +76,7 @@ class Places:
     def ept_level(self, place: int) -> int:
         """Return the level of an entry by its place in `host.ept`."""
         vm = self._machine.guests.vm[self.vm]
-        begins = {int(vm[at.EPT + level]): level for level in range(at.HOST_LEVELS, 1, -1)}
+        begins = {int(vm[at.EPT + level]): level for level in range(self.host_levels, 1, -1)}
         return begins[max(begin for begin in begins if begin <= place)]
 
     def cache_name(self, cache: int) -> str:

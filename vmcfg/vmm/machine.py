@@ -67,9 +67,9 @@ FRESH, TOP, RESERVE, TOTAL = range(5, 9)  # next never-used MPN, height of the s
 HOST_FIELDS = 9
 
 # guests.vm[vm, field]. ROOT_FRAMES: frames that the root table's violation took, still to be charged.
-# EPT_ROOT: the frame of its EPT's root. EPT + level: where the VM's entries of that level begin in host.ept
-# (levels 2 … 4), -1 without an EPT.
-BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, EPT_ROOT, EPT = range(9)
+# LEVELS: of its own page table. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT: the frame of its
+# EPT's root, or the first of a flat one. EPT + level: where its entries of that level, from 2, begin in host.ept.
+BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, LEVELS, HOST_LEVELS, EPT_ROOT, EPT = range(11)
 VM_FIELDS = EPT + 6
 
 # guests.process[process, field]
@@ -143,9 +143,7 @@ COSTS = (
 WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES = range(12, 19)
 COST_FIELDS = 19
 
-# Levels are constants: the compiler unrolls every walk.
-GUEST_LEVELS = 4
-HOST_LEVELS = 4
+USUAL_LEVELS = 4  # of both tables: lean loops take it as given, and the compiler unrolls their walks
 
 
 class Guests(NamedTuple):
@@ -176,7 +174,7 @@ class Host(NamedTuple):
     kind       u8[mpns]
     free_list  i32[mpns]   given-back frames, a stack
     counts     i64[HOST_FIELDS]
-    ept        i32[entries]  entries of levels 4 … 2 of each VM's EPT: frame of the next table + 1
+    ept        i32[entries]  entries of the levels above the leaf of each VM's EPT: frame of the next table + 1
     """
 
     pmap: np.ndarray

@@ -34,7 +34,7 @@ def is_backed(m, vm, ppn):
 def back(m, vm, ppn):
     """Give an unbacked guest page a zeroed frame; return the number of frames taken, EPT tables included."""
     frames = 1
-    if m.guests.vm[vm, at.EPT + at.HOST_LEVELS] >= 0:
+    if m.guests.vm[vm, at.HOST_LEVELS] > 1:
         frames += _take_ept_tables(m, vm, ppn)
     gpid = m.guests.vm[vm, at.BASE] + ppn
     assert m.host.pmap[gpid] & at.KIND_MASK == at.UNBACKED
@@ -108,7 +108,7 @@ def vm_exit(m, core, vcpu, reason, handler_cycles):
 def _take_ept_tables(m, vm, ppn):
     """Take a frame for each EPT table that is missing on the way to `ppn`, top down; return how many."""
     taken = 0
-    for level in range(at.HOST_LEVELS, 1, -1):
+    for level in range(m.guests.vm[vm, at.HOST_LEVELS], 1, -1):
         entry = m.guests.vm[vm, at.EPT + level] + walk_key(ppn, level)
         if m.host.ept[entry] == 0:
             m.host.ept[entry] = frame_take(m, at.FRAME_OVERHEAD, vm) + 1

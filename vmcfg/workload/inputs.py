@@ -12,7 +12,7 @@ from vmcfg.scenario.spec import Region, Trace
 from vmcfg.workload.traces import read
 from vmcfg.workload.traces.fault import bad_trace
 
-VPN_BITS = 36  # four levels of nine bits
+USUAL_LEVELS, LEVEL_BITS = 4, 9  # of page tables
 
 Key = tuple[Path, Path | None, str]
 
@@ -55,11 +55,11 @@ def key_of(trace: Trace) -> Key:
     return trace.path, trace.vpn_path, trace.format
 
 
-def load_inputs(traces: Iterable[Trace], most_bytes: int | None = None) -> Inputs:
+def load_inputs(traces: Iterable[Trace], most_bytes: int | None = None, levels: int = USUAL_LEVELS) -> Inputs:
     """Read each distinct trace once, into `most_bytes` at most if there is such a limit.
 
-    Raises TraceError for a file that is not whole, one that holds more than fits, and one with pages that guests of
-    this version cannot map.
+    Raises TraceError for a file that is not whole, one that holds more than fits, and one with pages that page tables
+    of so many levels cannot map.
     """
     distinct = {key_of(trace): trace for trace in traces}
     places: dict[Key, Place] = {}
@@ -67,7 +67,7 @@ def load_inputs(traces: Iterable[Trace], most_bytes: int | None = None) -> Input
     first = first_index = 0
     for key, trace in distinct.items():
         data = read(trace, most_bytes)
-        _check_reach(trace, data.vpns)
+        _check_reach(trace, data.vpns, levels)
         if most_bytes is not None:
             most_bytes -= data.held_bytes
         places[key] = Place(first, len(data.records), first_index, len(data.vpns))
@@ -78,10 +78,10 @@ def load_inputs(traces: Iterable[Trace], most_bytes: int | None = None) -> Input
     return Inputs(_joined(records, np.uint32), _joined(vpns, np.int64), places)
 
 
-def _check_reach(trace: Trace, vpns: np.ndarray) -> None:
+def _check_reach(trace: Trace, vpns: np.ndarray, levels: int) -> None:
     highest = int(vpns.max())
-    if highest >> VPN_BITS:
-        expected = f"a page below 2^{VPN_BITS}, which four levels of page tables can map"
+    if highest >> (levels * LEVEL_BITS):
+        expected = f"a page below 2^{levels * LEVEL_BITS}, which page tables of {levels} levels can map"
         raise bad_trace(trace.file, "", f"page {highest:#x}", expected)
 
 

@@ -44,6 +44,18 @@ def _feature_needs(feature: str, needed: str) -> Refusal:
     )
 
 
+def _five_levels(section: str, key: Path) -> Refusal:
+    def applies(host: Settings, given: Any) -> bool:
+        for step in key:
+            given = given[step]
+        return given == "5_level" and _lacks("la57")(host)
+
+    return Refusal(
+        f"{key[-1]} of five levels", section, key, ("cpu", "profile"), applies,
+        "4_level, or a processor with five", "this needs the feature la57, which {profile} lacks",
+    )
+
+
 REFUSED = (
     Refusal(
         "nested without ept", "hosts", ("mmu", "mode"), ("cpu", "profile"),
@@ -60,6 +72,13 @@ REFUSED = (
         lambda host, vm: host["mmu"]["mode"] == "native" and vm["backing"] == "on_touch",
         "at_start in mode native", "an operating system on bare metal has all its memory from the start",
     ),
+    Refusal(
+        "host table in native", "hosts", ("mmu", "host_table"), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] == "native" and host["mmu"]["host_table"] != "4_level",
+        "no host_table in mode native", "there is no VMM, and no table of its own",
+    ),
+    _five_levels("hosts", ("mmu", "host_table")),
+    _five_levels("vms", ("page_table",)),
     _feature_needs("ept_ad", "ept"),
     _feature_needs("pml", "ept_ad"),
     _feature_needs("invpcid", "pcid"),

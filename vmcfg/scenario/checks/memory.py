@@ -11,12 +11,11 @@ from contextlib import suppress
 from itertools import pairwise
 
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import Instance, Placed, instances, regions
+from vmcfg.scenario.layout import TABLE_LEVELS, Instance, Placed, instances, regions
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES, format_size
 
 ENTRIES = 512  # of one page of a page table
-LEVELS = 4
 
 
 def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
@@ -33,10 +32,10 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
                 _host(findings, settings, host, [vm for vm in vms if vm.settings["host"] == host])
 
 
-def table_pages(spans: Iterable[tuple[int, int]]) -> int:
-    """Pages of a 4-level table, without its root, that maps disjoint spans of pages (first and last, both mapped)."""
+def table_pages(spans: Iterable[tuple[int, int]], levels: int) -> int:
+    """Pages of a table, without its root, that maps disjoint spans of pages (first and last, both mapped)."""
     tables, spans = 0, sorted(spans)
-    for _ in range(LEVELS - 1):
+    for _ in range(levels - 1):
         spans = [(first // ENTRIES, last // ENTRIES) for first, last in spans]
         tables += sum(last - first + 1 for first, last in spans)
         tables -= sum(before[1] == after[0] for before, after in pairwise(spans))  # one table serves both
@@ -70,13 +69,15 @@ def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
     if vm["populate"] == "on_touch":
         return int(vm["kernel_memory"]) + 1
     spans = [(region.base_vpn, region.end_vpn - 1) for region in placed]
-    return int(vm["kernel_memory"]) + 1 + table_pages(spans) + sum(region.pages for region in placed)
+    tables = table_pages(spans, TABLE_LEVELS[vm["page_table"]])
+    return int(vm["kernel_memory"]) + 1 + tables + sum(region.pages for region in placed)
 
 
 def _host(findings: Findings, settings: Settings, name: str, vms: list[Instance]) -> None:
     host = settings["hosts"][name]
     mode, memory = host["mmu"]["mode"], host["memory"]
-    needs = [(vm, _frames_at_start(settings, vm, mode)) for vm in vms]
+    levels = 0 if mode == "native" else TABLE_LEVELS[host["mmu"]["host_table"]]
+    needs = [(vm, _frames_at_start(settings, vm, levels)) for vm in vms]
     total = 0
     for vm, frames in needs:
         total += frames
@@ -85,16 +86,18 @@ def _host(findings: Findings, settings: Settings, name: str, vms: list[Instance]
             return
 
 
-def _frames_at_start(settings: Settings, vm: Instance, mode: str) -> int:
-    """Machine frames that a VM takes before time 0, its host tables included."""
-    if mode == "native":
-        return int(vm.settings["memory"])
+def _frames_at_start(settings: Settings, vm: Instance, host_levels: int) -> int:
+    """Machine frames that a VM takes before time 0, host tables included: a flat one stands whole from the start."""
+    memory = int(vm.settings["memory"])
+    if not host_levels:
+        return memory
     if vm.settings["backing"] == "at_start":
-        pages = int(vm.settings["memory"])
+        pages = memory
     else:
         workload = vm.settings["workload"]
         pages = guest_pages_at_start(vm.settings, regions(workload, settings["workloads"][workload]))
-    return pages + table_pages([(0, pages - 1)]) + 1
+    tables = table_pages([(0, memory - 1)], 2) if host_levels == 1 else table_pages([(0, pages - 1)], host_levels) + 1
+    return pages + tables
 
 
 def _too_small(findings: Findings, path: Path, memory: int, mode: str, need: int, vm: Instance) -> None:
