@@ -62,9 +62,17 @@ def test_the_highest_page_of_four_levels_is_mapped(tmp_path: Path) -> None:
 
 def test_a_page_beyond_four_levels_is_refused(tmp_path: Path) -> None:
     """Nine bits a level: page 2^36 would be taken for page 0."""
-    message = "t: found page 0x1000000000, expected a page below 2\\^36, which four levels of page tables can map"
+    message = "t: found page 0x1000000000, expected a page below 2\\^36, which page tables of 4 levels can map"
     with pytest.raises(RunFailed, match=message):
         run(tmp_path, "u64", words([0, 1 << 36]))
+
+
+def test_five_levels_reach_further(tmp_path: Path) -> None:
+    """Addresses of 57 bits: pages up to 2^45 - 1."""
+    run(tmp_path, "u64", words([0]))
+    (tmp_path / "t").write_bytes(words([1 << 36, (1 << 45) - 1, 0]))
+    deep = vmcfg.load(tmp_path / "u64.yaml", ["vms.guest.page_table=5_level", "hosts.h.cpu.features=[ept, la57]"])
+    assert 3 == deep.run().tables["vms"][0]["guest_faults"]
 
 
 @pytest.mark.parametrize("fmt", ["lackey", "u64", "csv"])
