@@ -39,7 +39,7 @@ def _plain(value: Any) -> Any:
 
 def _is_absent(value: Any, field: Any) -> bool:
     """Tell whether a field that came later is not used: scenarios that know nothing of it keep their digests."""
-    return "is_later" in field.metadata and getattr(value, field.name) is None
+    return "is_later" in field.metadata and getattr(value, field.name) == field.default
 
 
 def _inputs(scenario: Scenario) -> dict[str, str]:
