@@ -39,11 +39,11 @@ def refer_all(all_caches, cores, numbers, found):
 
 
 @entry
-def place_all(all_caches, numbers, firsts, tags):
-    """Tell where the last level may hold each line, and its tag."""
+def find_sets(all_caches, numbers, firsts):
+    """Tell where the last level may hold each line."""
     caches = by_reference(all_caches)
     for position in range(numbers.shape[0]):
-        firsts[position], tags[position] = lines._place(caches, lines.SHARED, numbers[position])
+        firsts[position] = lines._set_of(caches, lines.SHARED, numbers[position])
 
 
 def caches_of(declared: DataCaches) -> lines.DataCaches:
@@ -106,18 +106,17 @@ def test_cores_share_the_last_level_and_nothing_else() -> None:
     st.one_of(st.integers(1, 300), st.integers(1, 1 << 24), st.integers(0, 24).map(lambda log2: 1 << log2)),
     st.lists(st.one_of(st.integers(0, MOST_LINES - 1), st.integers(MOST_LINES - 9, MOST_LINES - 1)), min_size=1),
 )
-def test_sets_and_tags_are_those_of_a_division(sets: int, highs: list[int]) -> None:
+def test_the_set_of_a_line_is_the_remainder_of_a_division(sets: int, highs: list[int]) -> None:
     """A product and a shift in place of a division, exact for every line that a host may have."""
-    low, odd, factor, down = lines.divide_by(sets)
+    mask, low, odd, factor, down = lines.divide_by(sets)
     assert sets == odd << low
     near = [high // odd * odd - 1 for high in highs if high >= odd]
     numbers = np.array([high << low | high & ((1 << low) - 1) for high in (*highs, *near)], np.int64)
-    caches = caches_of(evolve(REAL, llc=DataCache(LINE_BYTES, 1, 54)))
-    caches.shape[lines.SHARED] = [0, low, odd, factor, down, 15, lines.NARROW]
-    firsts, tags = np.zeros((2, len(numbers)), np.int64)
-    place_all(caches, numbers, firsts, tags)
-    assert [line % sets << lines.NARROW for line in numbers.tolist()] == firsts.tolist()
-    assert [line // sets + 1 for line in numbers.tolist()] == tags.tolist()
+    caches = caches_of(REAL)
+    caches.shape[lines.SHARED] = [7, lines.NARROW, 1, mask, low, odd, factor, down, 0]
+    firsts = np.zeros(len(numbers), np.int64)
+    find_sets(caches, numbers, firsts)
+    assert [7 + (line % sets << lines.NARROW) for line in numbers.tolist()] == firsts.tolist()
 
 
 @pytest.mark.parametrize("levels", [3, 2], ids=["three levels", "two levels"])

@@ -69,7 +69,7 @@ MUTANTS = (
            "    if tag in caches.tags[first : first + caches.shape[cache, LAST] + 1]:\n        return True\n"
            "    if caches.shape[cache, SHIFT] == NARROW:\n", "lines machine"),
     Mutant("the last level of the data caches is never asked", "hardware/data_caches.py",
-           "if _to_front(caches, SHARED, line):", "if False:", "lines machine"),
+           "if _to_front(caches, SHARED, line, tag):", "if False:", "lines machine"),
     Mutant("all cores share the first core's data caches", "hardware/data_caches.py",
            "return 1 + core * OWN + level", "return 1 + level", "lines machine"),
     Mutant("an entry's line is that of the table's first entry", "mmu/references.py",

@@ -19,13 +19,17 @@ def data_caches_of(host: HostPlan) -> lines.DataCaches:
     if declared is None or host.latencies is None:
         return lines.DataCaches(tags, shape, np.zeros(0, np.int64), np.zeros((0, lines.PLACES), np.int64))
     latency = np.array(list(host.latencies.values()), np.int64)
-    first = 0
+    first = 1 << lines.WIDE  # behind a set without ways, for levels that are not there
     for cache, level in enumerate([declared.llc, *(declared.l1, declared.l2) * host.cores]):
-        if level:
-            shape[cache] = _shape(level, first)
-            first += level.sets << int(shape[cache, lines.SHIFT])
+        shape[cache] = _shape(level, first) if level else _NOTHING
+        first += level.sets << int(shape[cache, lines.SHIFT]) if level else 0
     assert first == len(tags), "the plan has reserved another number of places"
+    levels = (declared.l1, declared.l2, declared.llc)
+    shape[:, lines.COMMON] = min(lines.divide_by(level.sets)[1] for level in levels if level)
     return lines.DataCaches(tags, shape, latency, np.zeros((host.rows, lines.PLACES), np.int64))
+
+
+_NOTHING = (0, lines.NARROW, 0, *lines.divide_by(1), 0)
 
 
 def _tags(length: int) -> np.ndarray:
@@ -37,4 +41,4 @@ def _tags(length: int) -> np.ndarray:
 
 def _shape(level: DataCache, first: int) -> tuple[int, ...]:
     shift = lines.NARROW if level.ways <= 1 << lines.NARROW else lines.WIDE
-    return first, *lines.divide_by(level.sets), level.ways - 1, shift
+    return first, shift, (1 << level.ways) - 1, *lines.divide_by(level.sets), 0

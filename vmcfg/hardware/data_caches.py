@@ -23,7 +23,8 @@ import numpy as np
 
 from vmcfg.jit import kernel, part, prefetch, to_front16, to_front32
 
-LINE_BYTES = 64
+LINE_SHIFT = 6
+LINE_BYTES = 1 << LINE_SHIFT
 EMPTY = 0  # tags begin at 1
 
 # Where a reference is found.
@@ -33,17 +34,19 @@ PLACES = 4
 # Caches of a host: the last level is the first, L1 and L2 of core c are cache_of(c, L1) and cache_of(c, L2).
 SHARED, OWN = 0, 2
 
-# Fields of shape[cache]. Sets are ODD << LOW; a line's set and tag come of multiplication: see `divide_by`.
-FIRST, LOW, ODD, FACTOR, DOWN, LAST, SHIFT = range(7)
-SHAPE_FIELDS = 7  # set s begins at FIRST + (s << SHIFT) and has LAST + 1 ways; ODD is 0 for a level that is not there
+# Fields of shape[cache]: set s begins at FIRST + (s << SHIFT) and has a way for each bit of WAYS. Sets are ODD << LOW;
+# MASK is their number - 1 where that is a power of two, else -1. Tags leave out COMMON bits, in all caches of a host
+# the same: the lowest LOW of them.
+FIRST, SHIFT, WAYS, MASK, LOW, ODD, FACTOR, DOWN, COMMON = range(9)
+SHAPE_FIELDS = 9
 NARROW, WIDE = 4, 5  # SHIFT: room for 16, 32 ways in a set
-LINES_LOG2 = 31  # of lines that share a value of their LOW lowest bits
+LINES_LOG2 = 31  # of lines that share a value of their COMMON lowest bits
 
 
 class DataCaches(NamedTuple):
     """The data caches of a host; all arrays are empty where references cost a flat latency.
 
-    tags     i32[slot]          line ÷ sets + 1, in the order of use; EMPTY
+    tags     i32[slot]          line ÷ 2^COMMON + 1, in the order of use; EMPTY
     shape    i64[cache, field]
     latency  i64[PLACES]        cycles of a reference by where it is found
     counts   i64[row, PLACES]   references by where they were found: what other counters are in `counters`
@@ -64,16 +67,12 @@ def cache_of(core, level):
 @kernel
 def refer(caches, core, line):
     """Look a line up and bring it into all levels that lack it; return where it was found."""
-    if _to_front(caches, cache_of(core, L1), line):
+    tag = (line >> caches.shape[SHARED, COMMON]) + 1
+    if _to_front(caches, cache_of(core, L1), line, tag):
         return L1
-    return _beyond_l1(caches, core, line)
-
-
-@kernel
-def _beyond_l1(caches, core, line):
-    if _to_front(caches, cache_of(core, L2), line):
+    if _to_front(caches, cache_of(core, L2), line, tag):
         return L2
-    if _to_front(caches, SHARED, line):
+    if _to_front(caches, SHARED, line, tag):
         return LLC
     return MEMORY
 
@@ -81,39 +80,41 @@ def _beyond_l1(caches, core, line):
 @kernel
 def prefetch_line(caches, line):
     """Ask for the set of the last level in which a line may be: it is far away, the others are near."""
-    first, _ = _place(caches, SHARED, line)
-    prefetch(caches.tags, first)
+    prefetch(caches.tags, _set_of(caches, SHARED, line))
 
 
 @kernel
-def _to_front(caches, cache, line):
-    """Make a line the most recently used of its set, in place of the least recently used one if it was not there."""
-    if caches.shape[cache, ODD] == 0:
-        return False
-    first, tag = _place(caches, cache, line)
+def _to_front(caches, cache, line, tag):
+    """Make a line the most recently used of its set, in place of the least recently used one if it was not there.
+
+    A level that the processor lacks is a set without ways, where nothing is ever found.
+    """
+    first = _set_of(caches, cache, line)
     if caches.shape[cache, SHIFT] == NARROW:
-        return to_front16(caches.tags, first, tag, caches.shape[cache, LAST])
-    return _to_front_wide(caches, first, tag, caches.shape[cache, LAST])
+        return to_front16(caches.tags, first, tag, caches.shape[cache, WAYS])
+    return _to_front_wide(caches, first, tag, caches.shape[cache, WAYS])
 
 
 @part
-def _to_front_wide(caches, first, tag, last):
-    return to_front32(caches.tags, first, tag, last)
+def _to_front_wide(caches, first, tag, ways):
+    return to_front32(caches.tags, first, tag, ways)
 
 
 @kernel
-def _place(caches, cache, line):
-    """Return (where the set of a line begins, its tag there): line mod sets, and line ÷ sets + 1."""
+def _set_of(caches, cache, line):
+    """Return where the set of a line begins: that of number line mod sets."""
     shape = caches.shape
-    low = shape[cache, LOW]
-    high = line >> low
-    quotient = (high * shape[cache, FACTOR]) >> shape[cache, DOWN]
-    index = (line & ((np.int64(1) << low) - 1)) + ((high - quotient * shape[cache, ODD]) << low)
-    return shape[cache, FIRST] + (index << shape[cache, SHIFT]), quotient + 1
+    index = line & shape[cache, MASK]
+    if shape[cache, MASK] < 0:
+        low = shape[cache, LOW]
+        high = line >> low
+        quotient = (high * shape[cache, FACTOR]) >> shape[cache, DOWN]
+        index = (line & ((np.int64(1) << low) - 1)) + ((high - quotient * shape[cache, ODD]) << low)
+    return shape[cache, FIRST] + (index << shape[cache, SHIFT])
 
 
-def divide_by(sets: int) -> tuple[int, int, int, int]:
-    """Return (LOW, ODD, FACTOR, DOWN) for a number of sets.
+def divide_by(sets: int) -> tuple[int, int, int, int, int]:
+    """Return (MASK, LOW, ODD, FACTOR, DOWN) for a number of sets.
 
     A division would cost more than all else here, and few caches of the last level have a power of two of sets. With
     2^(c - 1) < odd ≤ 2^c, FACTOR = ceil(2^(31 + c) ÷ odd) is at most 2^32 and too large by less than one. So for
@@ -123,4 +124,4 @@ def divide_by(sets: int) -> tuple[int, int, int, int]:
     low = (sets & -sets).bit_length() - 1
     odd = sets >> low
     down = LINES_LOG2 + (odd - 1).bit_length()
-    return low, odd, -(-(1 << down) // odd), down
+    return (sets - 1 if odd == 1 else -1), low, odd, -(-(1 << down) // odd), down

@@ -44,10 +44,11 @@ def match16(typing_context, tags, first, tag):
 
 
 @intrinsic
-def to_front16(typing_context, tags, first, tag, last):
-    """Move `tag` to tags[first], those before it one place on; if it is absent, what stood at `last` is lost.
+def to_front16(typing_context, tags, first, tag, ways):
+    """Move `tag` to tags[first], those before it one place on; if it is absent, what stood in the last way is lost.
 
-    Return whether it was there. Sixteen places of 32 bits are read and written at once, by one shuffle.
+    Return whether it was there. `ways` has a bit for each way; what lies behind them stays, and without ways all does.
+    Sixteen places of 32 bits are read and written at once, by one shuffle.
     """
     return types.boolean(tags, types.int64, types.int64, types.int64), _moving_to_front(16)
 
@@ -85,27 +86,35 @@ def _matching(lanes: int) -> Callable[..., Any]:
 
 
 def _moving_to_front(lanes: int) -> Callable[..., Any]:
-    """Return the code: the places up to where the tag is (or the last) get their neighbour, the first gets the tag."""
+    """Return the code: the ways up to where the tag is (or all) get their neighbour, the first gets the tag."""
 
     def code(context, builder, signature, args):
-        array, index, tag, last = args
+        array, index, tag, ways = args
+        bits = ir.IntType(lanes)
         vector = ir.VectorType(_INT32, lanes)
         place = place_of(context, builder, signature.args[0], array, index)
         place = builder.bitcast(place, vector.as_pointer())
         before = builder.load(place)
         before.align = 4
         wanted = _spread(builder, builder.trunc(tag, _INT32), lanes)
-        equal = builder.bitcast(builder.icmp_signed("==", before, wanted), ir.IntType(lanes))
-        is_found = builder.icmp_signed("!=", equal, ir.IntType(lanes)(0))
-        found = builder.trunc(builder.cttz(builder.zext(equal, _INT64), ir.IntType(1)(0)), _INT32)
-        end = builder.select(is_found, found, builder.trunc(last, _INT32))
+        found = builder.bitcast(builder.icmp_signed("==", before, wanted), bits)
+        up_to_it = builder.xor(found, builder.sub(found, bits(1)))  # all bits if none is set
+        moving = builder.and_(up_to_it, builder.trunc(ways, bits))
         moved = builder.shuffle_vector(before, wanted, _lanes([lanes, *range(lanes - 1)]))
-        is_behind = builder.icmp_signed(">", _lanes(range(lanes)), _spread(builder, end, lanes))
-        stored = builder.store(builder.select(is_behind, before, moved), place)
+        after = builder.select(builder.bitcast(moving, ir.VectorType(ir.IntType(1), lanes)), moved, before)
+        stored = builder.store(after, _another_name_of(builder, place))
         stored.align = 4
-        return is_found
+        return builder.icmp_signed("!=", found, bits(0))
 
     return code
+
+
+def _another_name_of(builder: Any, place: Any) -> Any:
+    """Return a pointer to the same place, which the compiler cannot know: it would store with a mask.
+
+    What was stored with a mask cannot be forwarded to a load of the whole that comes soon after.
+    """
+    return builder.asm(ir.FunctionType(place.type, [place.type]), "", "=r,0", [place], side_effect=False)
 
 
 def _spread(builder: Any, value: Any, lanes: int) -> Any:

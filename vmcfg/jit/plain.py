@@ -52,18 +52,16 @@ def match16(tags: Any, first: int, tag: int) -> np.int64:
     return np.int64(sum(1 << lane for lane in range(16) if tags[first + lane] == tag))
 
 
-def to_front16(tags: Any, first: int, tag: int, last: int) -> bool:
-    """Move `tag` to tags[first], those before it one place on; if it is absent, what stood at `last` is lost.
+def to_front16(tags: Any, first: int, tag: int, ways: int) -> bool:
+    """Move `tag` to tags[first], those before it one place on; if it is absent, what stood in the last way is lost.
 
-    Return whether it was there. `last` counts from `first`; what lies behind it, up to place 15, stays.
+    Return whether it was there. `ways` has a bit for each way; what lies behind them stays, and without ways all does.
     """
-    places = tags[first : first + last + 1].tolist()
-    is_found = tag in places
-    if not is_found:
-        places.pop()
-    places = [tag, *(other for other in places if other != tag)]
-    tags[first : first + last + 1] = places
-    return is_found
+    end = first + int(ways).bit_length()
+    held = tags[first:end].tolist()
+    moved = [tag, *(other for other in held if other != tag)]
+    tags[first:end] = moved[: len(held)]
+    return tag in held
 
 
 to_front32 = to_front16

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.hardware.core import TABLE_BITS, walk_key
-from vmcfg.hardware.data_caches import LINE_BYTES, prefetch_line, refer
+from vmcfg.hardware.data_caches import LINE_SHIFT, prefetch_line, refer
 from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
 
@@ -23,7 +23,7 @@ def reference_cycles(m, walker, frame, page, level):
     """Count and return what it costs to read the entry of `level` for `page` in the table in `frame`; 0 if flat."""
     if not walker.has_data_caches:
         return np.int64(0)
-    found = refer(m.data_caches, walker.core, entry_address(frame, page, level) // LINE_BYTES)
+    found = refer(m.data_caches, walker.core, entry_address(frame, page, level) >> LINE_SHIFT)
     m.data_caches.counts[walker.row, found] += 1
     return m.data_caches.latency[found]
 
@@ -49,11 +49,11 @@ def prefetch_lines(m, walker, slot, ppn):
     """
     if not walker.has_data_caches:
         return
-    table = slot // at.TABLE_ENTRIES
+    table = slot >> TABLE_BITS
     pages = m.guests.vm[walker.vm, at.PAGES]
     if m.guests.ppns[table] >= pages or ppn >= pages:
         return
-    prefetch_line(m.data_caches, entry_address(frame_of_table(m, walker, table), slot, 1) // LINE_BYTES)
+    prefetch_line(m.data_caches, entry_address(frame_of_table(m, walker, table), slot, 1) >> LINE_SHIFT)
     if walker.host_levels > 1:
         frame = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + 2] + walk_key(ppn, 2)]) - 1
-        prefetch_line(m.data_caches, entry_address(frame, ppn, 1) // LINE_BYTES)
+        prefetch_line(m.data_caches, entry_address(frame, ppn, 1) >> LINE_SHIFT)
