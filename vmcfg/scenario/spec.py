@@ -101,7 +101,7 @@ class Cpu:
     nested_tlb: CacheShape | None
     walkers: int
     costs: Mapping[str, int]  # cycles, by the names in the profile schema
-    assumed: tuple[str, ...] = field(eq=False)  # dotted names of the figures that are only assumed: no figure themselves
+    assumed: tuple[str, ...] = field(eq=False)  # dotted names of the figures that are only assumed
     data_caches: DataCaches | None = field(default=None, metadata=LATER)  # None: a reference costs `walk_reference`
 
 
