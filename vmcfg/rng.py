@@ -22,6 +22,7 @@ _S30 = np.uint64(30)
 _S31 = np.uint64(31)
 _S32 = np.uint64(32)
 _LOW32 = np.uint64(0xFFFFFFFF)
+_MILLION = np.uint64(1_000_000)
 
 
 def stream_key(seed: int, name: str) -> int:
@@ -48,6 +49,26 @@ def mix(x: np.uint64) -> np.uint64:
 def word(mixed_key: np.uint64, index: np.uint64) -> np.uint64:
     """Return the word at `index` of the stream whose key, already mixed, is `mixed_key`."""
     return mix(mixed_key ^ mix(index))
+
+
+@kernel
+def bounded(word: np.uint64, end: np.uint64) -> np.uint64:
+    """Return a draw below `end`, itself below 2^32: the high word of word × end, from two products."""
+    return ((word >> _S32) * end + (((word & _LOW32) * end) >> _S32)) >> _S32
+
+
+@kernel
+def chance(ppm: np.uint64) -> np.uint64:
+    """Return the largest word whose draw below a million is below `ppm`, which is 1 … 1,000,000.
+
+    To ask whether a word is at most this is to ask whether `bounded(word, 1_000_000) < ppm`, at no product.
+    """
+    high = ppm << _S32
+    quotient = high // _MILLION
+    low = (high - quotient * _MILLION) << _S32
+    rest = low // _MILLION
+    is_exact = np.uint64(low == rest * _MILLION)
+    return (quotient << _S32) + rest - is_exact
 
 
 @kernel

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oracle import streams
 
 from vmcfg.jit import entry
-from vmcfg.rng import mix, mulhi, stream_key, word
+from vmcfg.rng import bounded, chance, mix, mulhi, stream_key, word
 from vmcfg.workload.patterns.order import scatter
 
 words = st.one_of(st.integers(0, streams.MASK), st.sampled_from((0, 1, 1 << 31, 1 << 32, 1 << 63, streams.MASK)))
@@ -23,6 +23,14 @@ def compute(pairs, mixed, products, drawn):  # type: ignore[no-untyped-def]
         mixed[i] = mix(pairs[i, 0])
         products[i] = mulhi(pairs[i, 0], pairs[i, 1])
         drawn[i] = word(pairs[i, 0], pairs[i, 1])
+
+
+@entry
+def draw_all(drawn, ends, below, chances, is_chosen):  # type: ignore[no-untyped-def]
+    """A draw below each end, and whether each word is chosen by each chance in parts per million."""
+    for i in range(len(drawn)):
+        below[i] = bounded(drawn[i], ends[i])
+        is_chosen[i] = drawn[i] <= chance(chances[i])
 
 
 @entry
@@ -40,6 +48,18 @@ def test_words_and_products_are_those_of_exact_integers(pairs: list[tuple[int, i
     assert [streams.mix(a) for a, _ in pairs] == mixed.tolist()
     assert [a * b >> 64 for a, b in pairs] == products.tolist()
     assert [streams.mix(a ^ streams.mix(b)) for a, b in pairs] == drawn.tolist()
+
+
+@given(st.lists(st.tuples(words, st.integers(1, (1 << 32) - 1), st.integers(1, 1_000_000)), min_size=1))
+def test_bounded_draws_and_chances_are_those_of_exact_integers(draws: list[tuple[int, int, int]]) -> None:
+    """A word is chosen if its draw below a million is below the chance: also at the last word that is, and at 100 %."""
+    edges = [((ppm << 64) // 1_000_000 + step, end, ppm) for _, end, ppm in draws for step in (-1, 0, 1)]
+    draws = draws + [(word & streams.MASK, end, ppm) for word, end, ppm in edges]
+    drawn, ends, chances = (np.array(column, np.uint64) for column in zip(*draws, strict=True))
+    below, is_chosen = np.zeros(len(draws), np.uint64), np.zeros(len(draws), np.bool_)
+    draw_all(drawn, ends, below, chances, is_chosen)
+    assert [word * end >> 64 for word, end, _ in draws] == below.tolist()
+    assert [word * 1_000_000 >> 64 < ppm for word, _, ppm in draws] == is_chosen.tolist()
 
 
 @given(st.integers(0, streams.MASK), st.text())

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.jit import kernel, part
-from vmcfg.rng import mulhi, word
+from vmcfg.rng import chance, word
 from vmcfg.vmm import machine as at
 from vmcfg.workload import fields as work
 from vmcfg.workload.patterns import hot_cold, mixture, pointer_chase, sequential, stride, uniform, zipf
-from vmcfg.workload.patterns.drawn import KIND_WORD, MILLION, WORDS, drawn_of
+from vmcfg.workload.patterns.drawn import KIND_WORD, WORDS, drawn_of
 from vmcfg.workload.patterns.order import scatter, vpn_of
 
 
@@ -103,18 +103,19 @@ def _page(m, row, key, touch, nth):
 
 @kernel
 def _draw_stores(m, vcpu, phase, first, count):
-    share = np.uint64(m.work.phases[phase, work.WRITE_PPM])
+    share = m.work.phases[phase, work.WRITE_PPM]
     key = m.work.stream[vcpu]
     buffer = m.work.buffer
     load = np.int64(at.LOAD) << at.KIND_SHIFT
     store = np.int64(at.STORE) << at.KIND_SHIFT
-    if share == np.uint64(0):
+    if share == 0:
         for j in range(count):
             buffer[vcpu, j] = (buffer[vcpu, j] << at.VPN_SHIFT) | load
         return
+    most = chance(np.uint64(share))
     for j in range(count):
         drawn = word(key, np.uint64(first + j) * WORDS + KIND_WORD)
-        kind = store if mulhi(drawn, MILLION) < share else load
+        kind = store if drawn <= most else load
         buffer[vcpu, j] = (buffer[vcpu, j] << at.VPN_SHIFT) | kind
 
 

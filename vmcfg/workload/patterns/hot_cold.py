@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.jit import kernel
-from vmcfg.rng import mulhi, word
+from vmcfg.rng import bounded, word
 from vmcfg.workload.patterns.drawn import MILLION, SPARE_WORD, WORDS
 
 
@@ -15,6 +15,6 @@ def rank(m, drawn, key, touch, nth):
     index = touch * WORDS
     hot = np.uint64(drawn.hot_pages)
     page = word(key, index)
-    if mulhi(word(key, index + SPARE_WORD), MILLION) < np.uint64(drawn.hot_share_ppm):
-        return np.int64(mulhi(page, hot))
-    return np.int64(hot + mulhi(page, np.uint64(drawn.pages) - hot))
+    if bounded(word(key, index + SPARE_WORD), MILLION) < np.uint64(drawn.hot_share_ppm):
+        return np.int64(bounded(page, hot))
+    return np.int64(hot + bounded(page, np.uint64(drawn.pages) - hot))
