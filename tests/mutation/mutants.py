@@ -118,7 +118,7 @@ MUTANTS = (
     Mutant("a touch draws page and kind from one word", "workload/patterns/drawn.py",
            "\nKIND_WORD = np.uint64(2)", "\nKIND_WORD = np.uint64(0)"),
     Mutant("a hot set is hot by one page too few", "workload/patterns/hot_cold.py",
-           "return np.int64(mulhi(page, hot))", "return np.int64(mulhi(page, hot - np.uint64(hot > 1)))"),
+           "return np.int64(bounded(page, hot))", "return np.int64(bounded(page, hot - np.uint64(hot > 1)))"),
     Mutant("a trace loses its last record", "workload/generate.py",
            "position + 1 if position + 1 < length", "position + 1 if position + 2 < length", "machine traces"),
     # Digests, sums, tables, verdicts.

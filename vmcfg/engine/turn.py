@@ -34,7 +34,7 @@ from vmcfg.workload import fields as work
 from vmcfg.workload.generate import generate
 
 WORK_ENDED = 100  # the vCPU has nothing left to do
-NOTHING, MISS, NO_DIRTY_BIT = range(3)  # what ends a row of hits in the L1 TLB
+NOTHING, MISS, NO_DIRTY_BIT = range(3)  # what ends a row of hits in the TLBs
 HEAVY = 8  # a stretch in which more than one touch in eight walks is worth looking ahead for
 
 
@@ -61,7 +61,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     phase = m.vcpu[vcpu, at.PHASE]
     walker = walker_of(m, core, vcpu, is_lean, has_data_caches)
     base = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS]
-    l2_cost = m.cost[at.L2_HIT]
+    costs = base, m.cost[at.L2_HIT]
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     stores = m.stores
@@ -89,9 +89,10 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                 block += BLOCK
             last = min(last, block)
         before = position
-        position, clock, stopped_by = retire_hits(
-            stores, data, fetches, m.work.buffer, vcpu, walker.process, position, last, clock, halt, base
+        position, clock, found_in_l2, stopped_by = retire_hits(
+            stores, (data, fetches, second), m.work.buffer, vcpu, walker.process, position, last, clock, halt, costs
         )
+        l2_hits += found_in_l2
         if position > before:
             ended = clock
             if is_paced:
@@ -101,41 +102,32 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
         access = m.work.buffer[vcpu, position]
         vpn = (access >> at.VPN_SHIFT) & at.VPN_MASK
         kind = (access >> at.KIND_SHIFT) & 3
-        cycles = np.int64(0)
-        has_dirty = np.int64(0)
         if stopped_by == MISS:
-            first = fetches if kind == at.FETCH else data
-            tag = tag_of(walker.process, vpn)
-            is_hit, has_dirty = second_lookup(stores, first, second, vpn, tag)
-            if is_hit:
-                l2_hits += 1
-                clock += l2_cost
-            else:
-                if may_run_short(m, walker):
-                    why = shortage(m, vcpu, vpn)
-                    if why != DONE:
-                        break
-                how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested, reads = walk(
-                    m, walker, vpn, mode, kind == at.STORE, False, is_lean
+            if may_run_short(m, walker):
+                why = shortage(m, vcpu, vpn)
+                if why != DONE:
+                    break
+            how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested, reads = walk(
+                m, walker, vpn, mode, kind == at.STORE, False, is_lean
+            )
+            cycles = walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested, reads, has_data_caches)
+            guest_hits += by_guest
+            host_hits += by_host
+            nested_hits += by_nested
+            if how != COMPLETE:
+                handling, again, frame, has_dirty, in_guest, in_host = walk_again(
+                    m, core, vcpu, vpn, mode, kind == at.STORE, how, frame, in_guest + in_host, has_data_caches
                 )
-                cycles = walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested, reads, has_data_caches)
-                guest_hits += by_guest
-                host_hits += by_host
-                nested_hits += by_nested
-                if how != COMPLETE:
-                    handling, again, frame, has_dirty, in_guest, in_host = walk_again(
-                        m, core, vcpu, vpn, mode, kind == at.STORE, how, frame, in_guest + in_host, has_data_caches
-                    )
-                    clock += handling
-                    cycles += again
-                walks += 1
-                guest_refs += in_guest
-                host_refs += in_host
-                fill_tlbs(stores, first, second, vpn, tag, frame, has_dirty)
-                fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
-                has_dirty = np.int64(1)
-        if (kind >> 1) & ~has_dirty:  # a store (2) on an entry without D
-            cycles += dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
+                clock += handling
+                cycles += again
+            walks += 1
+            guest_refs += in_guest
+            host_refs += in_host
+            tag = tag_of(walker.process, vpn)
+            fill_tlbs(stores, fetches if kind == at.FETCH else data, second, vpn, tag, frame, has_dirty)
+            fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
+        else:
+            cycles = dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
         if cycles:
             raw += cycles
             carry += cycles
@@ -164,30 +156,40 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
 
 
 @kernel
-def retire_hits(stores, data, fetches, buffer, vcpu, process, position, last, clock, halt, base):
-    """Retire accesses for as long as each hits the L1 TLB and needs nothing else.
+def retire_hits(stores, tlbs, buffer, vcpu, process, position, last, clock, halt, costs):
+    """Retire accesses for as long as each hits a TLB and needs nothing else.
 
-    Returns (position, clock, what stopped it): NOTHING but `last` or `halt`, a MISS, or a store that has hit, and
-    touched, an entry without D.
+    Returns (position, clock, hits in the L2 TLB, what stopped it): NOTHING but `last` or `halt`, a MISS, or a store
+    that has hit, and touched, an entry without D.
     """
+    data, fetches, second = tlbs
+    base, l2_cost = costs
     stopped_by = NOTHING
+    l2_hits = np.int64(0)
     while position < last and clock < halt:
         access = buffer[vcpu, position]
         vpn = (access >> at.VPN_SHIFT) & at.VPN_MASK
         kind = (access >> at.KIND_SHIFT) & 3
         first = fetches if kind == at.FETCH else data
+        tag = tag_of(process, vpn)
         index = set_of(first, vpn)
-        way = find(stores, first, index, tag_of(process, vpn))
-        if way < 0:
-            stopped_by = MISS
-            break
-        touch(stores, first, index, way)
-        if (kind >> 1) & ~is_dirty(stores, first, index, way):
+        way = find(stores, first, index, tag)
+        if way >= 0:
+            touch(stores, first, index, way)
+            has_dirty = is_dirty(stores, first, index, way)
+        else:
+            is_hit, has_dirty = second_lookup(stores, first, second, vpn, tag)
+            if not is_hit:
+                stopped_by = MISS
+                break
+            l2_hits += 1
+            clock += l2_cost
+        if (kind >> 1) & ~has_dirty:  # a store is 2
             stopped_by = NO_DIRTY_BIT
             break
         clock += base
         position += 1
-    return position, clock, stopped_by
+    return position, clock, l2_hits, stopped_by
 
 
 @kernel
