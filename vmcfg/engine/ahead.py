@@ -2,7 +2,7 @@
 
 On a stream of TLB misses each walk waits for two cache lines far away: the guest's leaf entry and, nested, the
 pmap. Both addresses can be known early because the batch is there. Two blocks ahead the leaf entry is asked for;
-as a block begins they have arrived, and the pmap entries that they lead to are asked for, with data caches also the
+one block ahead they have arrived, and the pmap entries that they lead to are asked for, with data caches also the
 sets of the last level in which both leaf entries will be looked up. The table above the leaf is read as the walk
 will read it; which one that is for a GiB of a process is remembered from the last time, in a few hints. A wrong
 hint asks for the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it is switched
@@ -17,13 +17,13 @@ from vmcfg.mmu.references import prefetch_lines
 from vmcfg.mmu.walks import NATIVE, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 
-BLOCK = 16  # accesses for which memory is asked at once: only a short loop keeps many requests in flight
+BLOCK = 8  # accesses for which memory is asked at once: only a short loop keeps many requests in flight
 KEY, TABLE = range(2)  # of a hint: which GiB of which process, and its table of level 2
 
 
 @kernel
 def look_ahead(m, walker, vcpu, position, end, mode):
-    """Prefetch the leaf entries of the block after the next, and the pmap entries of the one that begins."""
+    """Prefetch the leaf entries of the block after the next, and the pmap entries of the next one."""
     for place in range(position + 2 * BLOCK, min(position + 3 * BLOCK, end)):
         vpn = (m.work.buffer[vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
         entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]
@@ -33,7 +33,7 @@ def look_ahead(m, walker, vcpu, position, end, mode):
         if mode != NATIVE:
             prefetch(m.host.pmap, walker.base + page_of(entry))
     if mode != NATIVE:
-        for place in range(position, position + BLOCK):
+        for place in range(position + BLOCK, position + 2 * BLOCK):
             slot = m.work.ahead[place & (at.AHEAD - 1)]
             ppn = page_of(m.guests.tables[slot])
             prefetch(m.host.pmap, walker.base + ppn)
