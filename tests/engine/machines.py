@@ -106,7 +106,7 @@ def processors(draw: Any, hz: int) -> Cpu:
     and data.
     """
     is_lean = draw(st.booleans())
-    caches = _shapes(LEAN_SETS, LEAN_WAYS) if is_lean else shapes() | _shapes(SETS, WAYS, "plru")
+    caches = _shapes(LEAN_SETS, LEAN_WAYS) if is_lean else shapes() | _shapes(SETS, WAYS, "plru") | _folded()
     small = _shapes((1, 2), (1, 2, 3))
     some = st.one_of(caches, caches, st.none())
     figures = draw(st.sampled_from((CHEAP, DEAR)))
@@ -167,6 +167,11 @@ def _shapes(sets: tuple[int, ...], ways: tuple[int, ...], policy: str = "lru") -
     return st.builds(
         lambda rows, width: CacheShape(rows * width, width, policy), st.sampled_from(sets), st.sampled_from(ways)
     )
+
+
+def _folded() -> st.SearchStrategy[CacheShape]:
+    """Caches indexed by exclusive-or: their sets are a power of two."""
+    return st.builds(evolve, _shapes(LEAN_SETS, WAYS) | _shapes(LEAN_SETS, WAYS, "plru"), index=st.just("xor"))
 
 
 def _walk_caches(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[dict[int, CacheShape]]:

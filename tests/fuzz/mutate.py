@@ -106,6 +106,8 @@ VALUES: dict[str, list[Any]] = {
     "entries": [1, 2, 3, 7, 16, 64, 1536, 65536],
     "ways": [1, 2, 3, 4, 16, 17, 64],
     "policy": ["lru", "plru"],
+    "index": ["modulo", "xor"],
+    "nested_caches": ["all", "1d", "2d", "2d_nested_tlb", "2d_nested_tlb_data"],
     "l2": ["none", {"entries": 12, "ways": 3}],
     "walk_caches": ["none", {"host": {"pde": {"entries": 5}}}],
     "nested_tlb": ["none", {"entries": 1}],

@@ -44,6 +44,7 @@ class LruCache:
     def __init__(self, shape: CacheShape | None) -> None:
         assert shape is None or shape.policy == "lru"
         self.ways = shape.ways if shape else 0
+        self.index = shape.index if shape else "modulo"
         self.sets: list[list[Line]] = [[] for _ in range(shape.entries // shape.ways if shape else 1)]
 
     def find(self, vm: str, number: int) -> Line | None:
@@ -83,4 +84,10 @@ class LruCache:
             lines.clear()
 
     def _set(self, number: int) -> list[Line]:
-        return self.sets[number % len(self.sets)]
+        return self.sets[set_number(self.index, number, len(self.sets))]
+
+
+def set_number(index: str, number: int, sets: int) -> int:
+    """The set by the number's low digits in base `sets`; `xor` combines each with the digit above it."""
+    low, above = number % sets, number // sets % sets
+    return low ^ above if index == "xor" else low

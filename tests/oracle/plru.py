@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from vmcfg.scenario.spec import CacheShape
 
-from .caches import Line
+from .caches import Line, set_number
 
 Branch = tuple[int, int]
 
@@ -17,6 +17,7 @@ class TreePlruCache:
     def __init__(self, shape: CacheShape) -> None:
         assert shape.policy == "plru"
         self.ways = shape.ways
+        self.index = shape.index
         self.sets = [_Set(shape.ways) for _ in range(shape.entries // shape.ways)]
 
     def find(self, vm: str, number: int) -> Line | None:
@@ -53,7 +54,7 @@ class TreePlruCache:
             each.lines = [None] * self.ways
 
     def _set(self, number: int) -> _Set:
-        return self.sets[number % len(self.sets)]
+        return self.sets[set_number(self.index, number, len(self.sets))]
 
 
 class _Set:

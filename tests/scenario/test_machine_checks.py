@@ -39,6 +39,15 @@ def test_a_combination_that_no_machine_has_is_refused(refusal) -> None:
     assert refusal.expected in str(raised.value)
 
 
+def test_an_exclusive_or_needs_a_power_of_two_of_sets() -> None:
+    """Three sets have no bits of their own; eight have three."""
+    with pytest.raises(InvalidScenario, match="found xor with 3 sets, expected modulo"):
+        loads(SMALLEST, sets=["cpu.tlb.l2={entries: 12, ways: 4, index: xor}"])
+    folded = loads(SMALLEST, sets=["cpu.tlb.l2={entries: 32, ways: 4, index: xor}"]).hosts[0].cpu.l2_tlb
+    assert folded is not None
+    assert "xor" == folded.index
+
+
 def test_amd_tags_serve_as_vpid() -> None:
     """AMD has ASIDs and no VPID; both keep translations apart."""
     assert loads(SMALLEST, sets=["cpu.features=[ept, asid]"]).hosts[0].mmu.vpid

@@ -22,6 +22,11 @@ MACHINES = {
     "nested without walk caches": ("cpu.walk_caches=none", "cpu.nested_tlb=none"),
     "nested, pages zeroed by nobody": ("vms.web.zero_on_fault=false",),
     "nested, everything there": ("vms.web.populate=at_start", "vms.web.backing=at_start"),
+    "nested, a nested TLB for all pages": (
+        "mmu.nested_caches=2d_nested_tlb_data",
+        "cpu.nested_tlb={entries: 6, ways: 3, policy: plru}",
+        "cpu.walk_caches.host.pde={entries: 8, ways: 2, index: xor}",
+    ),
     "native": ("mmu.mode=native",),
     "native, one TLB": ("mmu.mode=native", *ROOMY),
     "nested, data caches": ("hosts.h.cpu.data_caches={l1: {size: 1KiB, ways: 2}, l2: {size: 3KiB, ways: 4}}",),

@@ -101,7 +101,7 @@ def _stores(host: HostPlan) -> sets.Stores:
 def _built(shape: CacheShape | None, least_room: int) -> Built | None:
     if shape is None:
         return None
-    return Built(shape.entries // shape.ways, shape.ways, shape.policy, least_room)
+    return Built(shape.entries // shape.ways, shape.ways, shape.policy, least_room, shape.index == "xor")
 
 
 def _guests(host: HostPlan) -> at.Guests:
@@ -149,7 +149,8 @@ def is_lean(host: HostPlan) -> bool:
 def is_plain(shape: CacheShape, room: int) -> bool:
     """Tell whether a store is lean: a power of two of sets, no more ways than room, LRU in an order word."""
     rows = shape.entries // shape.ways
-    return rows & (rows - 1) == 0 and shape.ways <= room and policy_of(shape.policy, shape.ways) == sets.LRU_ORDER
+    is_indexed_plainly = rows & (rows - 1) == 0 and shape.index == "modulo"
+    return is_indexed_plainly and shape.ways <= room and policy_of(shape.policy, shape.ways) == sets.LRU_ORDER
 
 
 def _vcpus(host: HostPlan) -> np.ndarray:

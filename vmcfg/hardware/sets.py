@@ -11,6 +11,10 @@ record of words, and everywhere a set is named by the index of its first word:
     stamp    a replacement policy's word for the way
 
 All ways of a set are compared at once, so a set has room for 8, 16 or 64 ways.
+
+Which set a key is in, its low bits say, alone or folded: exclusive-or of them and as many above. Strides by a power of
+two then fall into many sets; Intel's second-level TLBs are built so from Broadwell on (Gras et al., USENIX Security
+2018).
 """
 
 from __future__ import annotations
@@ -29,9 +33,10 @@ ORDER_WORDS = 8
 # Replacement policies, as the kernels know them: a file each.
 LRU_ORDER, LRU_STAMPS, TREE_PLRU = range(3)
 
-# Fields of shape[cache]. MASK is SETS - 1 for powers of two, else -1; OLDEST is where the last of WAYS nibbles lies.
-BASE, SETS, MASK, WAYS, OLDEST, ROOM, POLICY = range(7)
-SHAPE_FIELDS = 7
+# Fields of shape[cache]. MASK is SETS - 1 for powers of two, else -1; OLDEST is where the last of WAYS nibbles lies;
+# FOLD is by how many bits a key is folded, or 0.
+BASE, SETS, MASK, WAYS, OLDEST, ROOM, POLICY, FOLD = range(8)
+SHAPE_FIELDS = 8
 
 # Tags: bit 0 valid, 45 bits of key, then the address space.
 KEY_SHIFT = 1
@@ -64,10 +69,11 @@ def words_of(room: int) -> int:
     return 2 * room + ORDER_WORDS + (room if room == WIDE else 0)
 
 
-def shape_of(base: int, sets: int, ways: int, room: int, policy: int) -> tuple[int, ...]:
-    """Return the row of `shape` for a store whose first set begins at `base`."""
+def shape_of(base: int, sets: int, ways: int, room: int, policy: int, is_folded: bool) -> tuple[int, ...]:
+    """Return the row of `shape` for a store whose first set begins at `base`; one that folds has 2^n sets."""
     mask = sets - 1 if sets & (sets - 1) == 0 else -1
-    return base, sets, mask, ways, 4 * (ways - 1), room, policy
+    assert mask >= 0 or not is_folded
+    return base, sets, mask, ways, 4 * (ways - 1), room, policy, (sets.bit_length() - 1) * is_folded
 
 
 @kernel
@@ -81,21 +87,24 @@ def geometry(stores, cache, is_lean, lean_room):
     """Return how a store is built, to be kept in registers: its fields of `shape`, in their order.
 
     With `is_lean`, a constant, the caller vouches that sets are a power of two, that they have room for just
-    `lean_room` ways (NARROW or MIDDLE), and that the policy is LRU. Said in terms of the values, this lets the compiler
-    leave out all that is only there for the others.
+    `lean_room` ways (NARROW or MIDDLE), that the policy is LRU and no key folded. Said in terms of the values, this
+    lets the compiler leave out all that is only there for the others.
     """
     shape = stores.shape
-    mask, room, policy = shape[cache, MASK], shape[cache, ROOM], shape[cache, POLICY]
+    mask, room, policy, fold = shape[cache, MASK], shape[cache, ROOM], shape[cache, POLICY], shape[cache, FOLD]
     if is_lean:
         mask &= _NOT_NEGATIVE
         room = np.int64(lean_room)
         policy = np.int64(LRU_ORDER)
-    return shape[cache, BASE], shape[cache, SETS], mask, shape[cache, WAYS], shape[cache, OLDEST], room, policy
+        fold = np.int64(0)
+    return shape[cache, BASE], shape[cache, SETS], mask, shape[cache, WAYS], shape[cache, OLDEST], room, policy, fold
 
 
 @kernel
 def set_of(built, key):
     """Return the set in which `key` may be held."""
+    if built[FOLD]:
+        key ^= key >> built[FOLD]
     if built[MASK] >= 0:
         return nth_set(built, key & built[MASK])
     return nth_set(built, _remainder(key, built[SETS]))

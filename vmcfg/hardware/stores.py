@@ -31,6 +31,7 @@ class Built(NamedTuple):
     ways: int
     policy: str
     least_room: int = layout.NARROW
+    is_folded: bool = False  # the index
 
 
 def new_stores(stores: Sequence[Built | None]) -> layout.Stores:
@@ -41,7 +42,7 @@ def new_stores(stores: Sequence[Built | None]) -> layout.Stores:
         if built is not None:
             room = max(built.least_room, layout.room_for(built.ways))
             policy = assoc.policy_of(built.policy, built.ways)
-            shape[cache] = layout.shape_of(base, built.sets, built.ways, room, policy)
+            shape[cache] = layout.shape_of(base, built.sets, built.ways, room, policy, built.is_folded)
             base += built.sets * layout.words_of(room)
     made = layout.Stores(_aligned(base, layout.PADDING), shape, np.zeros(1, np.int64))
     _empty(made, len(stores))

@@ -83,7 +83,8 @@ def _cycles(cycles: int) -> str:
 def _shape(shape: CacheShape | None) -> str:
     if shape is None:
         return "none"
-    return f"{shape.entries} entries, {shape.ways}-way, {shape.policy}"
+    index = ", xor index" * (shape.index == "xor")
+    return f"{shape.entries} entries, {shape.ways}-way, {shape.policy}{index}"
 
 
 def _origin(path: str, origins: Mapping[str, Origin]) -> Origin:

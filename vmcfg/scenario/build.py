@@ -87,7 +87,7 @@ def _cpu(given: Settings, assumed: tuple[str, ...]) -> spec.Cpu:
 def _cache(given: Any) -> spec.CacheShape | None:
     if given is None or given == "none":
         return None
-    return spec.CacheShape(given["entries"], given["ways"] or given["entries"], given["policy"])
+    return spec.CacheShape(given["entries"], given["ways"] or given["entries"], given["policy"], given["index"])
 
 
 def _data_caches(given: Any) -> spec.DataCaches | None:

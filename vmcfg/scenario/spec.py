@@ -56,11 +56,15 @@ class Run:
 
 @frozen
 class CacheShape:
-    """A translation cache of `entries` in `ways`: `entries // ways` sets, replaced by `policy` (`lru`, `plru`)."""
+    """A translation cache of `entries` in `ways`: `entries // ways` sets, replaced by `policy` (`lru`, `plru`).
+
+    `index` says which set: page mod sets (`modulo`), or the same after an exclusive-or of the bits above (`xor`).
+    """
 
     entries: int
     ways: int
     policy: str = "lru"
+    index: str = field(default="modulo", metadata=LATER)
 
 
 @frozen

@@ -147,6 +147,13 @@ def _shape(findings: Findings, path: Path, cache: Settings) -> None:
     elif ways is not None and entries % ways:
         findings.add((*path, "entries"), "cache-shape", f"found {entries}, expected a multiple of the {ways} ways",
                      _nearest_multiples(entries, ways), [((*path, "ways"), "ways is here")])
+    elif cache["index"] == "xor" and not _is_power_of_two(entries // (ways or entries)):
+        findings.add((*path, "index"), "cache-shape", f"found xor with {entries // ways} sets, expected modulo",
+                     "an exclusive-or of page-number bits needs a power of two of sets")
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
 
 
 def _nearest_multiples(entries: int, ways: int) -> str:
