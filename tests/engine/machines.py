@@ -305,8 +305,17 @@ def _hosts(draw: Any, hz: int, modes: tuple[str, ...]) -> Host:
         cpu=cpu,
         cores=draw(st.integers(1, 3)),
         quantum_ns=nanoseconds(quantum, hz),
-        mmu=Mmu(mode, 4096, draw(st.booleans()), 4 if mode == "native" else draw(st.sampled_from((4, 4, 5, 1)))),
+        mmu=draw(_mmus(mode)),
     )
+
+
+@st.composite
+def _mmus(draw: Any, mode: str) -> Mmu:
+    vpid = draw(st.booleans())
+    if mode == "native":
+        return Mmu(mode, PAGE_BYTES, vpid)
+    kinds = ("all", "all", "1d", "2d", "2d_nested_tlb", "2d_nested_tlb_data", "2d_nested_tlb_data")
+    return Mmu(mode, PAGE_BYTES, vpid, draw(st.sampled_from((4, 4, 5, 1))), draw(st.sampled_from(kinds)))
 
 
 @st.composite

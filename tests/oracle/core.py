@@ -18,7 +18,7 @@ UPPER_LEVELS = (2, 3, 4, 5)  # the levels whose entries point to tables, from th
 
 
 class Core:
-    def __init__(self, cpu: Cpu, lines: Lines | None = None) -> None:
+    def __init__(self, cpu: Cpu, lines: Lines | None = None, used: str = "all") -> None:
         assert cpu.l1_tlb is not None
         self.cpu = cpu
         self.lines = lines  # the data caches, if they are modelled
@@ -26,8 +26,10 @@ class Core:
         self.l1_instructions = cache_of(cpu.l1_itlb) if cpu.l1_itlb else self.l1
         self.l2 = cache_of(cpu.l2_tlb)
         self.guest_caches = {level: cache_of(cpu.guest_walk_caches.get(level)) for level in UPPER_LEVELS}
-        self.host_caches = {level: cache_of(cpu.host_walk_caches.get(level)) for level in UPPER_LEVELS}
-        self.nested_tlb = cache_of(cpu.nested_tlb)
+        host_shapes = {} if used == "1d" else cpu.host_walk_caches
+        self.host_caches = {level: cache_of(host_shapes.get(level)) for level in UPPER_LEVELS}
+        self.nested_tlb = cache_of(None if used in ("1d", "2d") else cpu.nested_tlb)
+        self.nested_tlb_holds_data = used == "2d_nested_tlb_data"
         self.clock = 0
         self.asleep: list[Vcpu] = []  # not started yet
         self.queue: list[Vcpu] = []  # runnable; the first has the core or gets it next

@@ -56,7 +56,7 @@ class _Machine:
         self.frames = Frames(host.memory_pages)
         self.accounts: dict[str, Account] = {}
         self.memories: dict[str, Memory] = {}
-        cores = [Core(host.cpu, lines) for lines in lines_of_cores(host.cpu, host.cores)]
+        cores = [Core(host.cpu, lines, host.mmu.nested_caches) for lines in lines_of_cores(host.cpu, host.cores)]
         vcpus: list[Vcpu] = []
         for vm in scenario.vms:
             if vm.host == host.name:

@@ -58,8 +58,7 @@ class Walk:
         entry.dirty |= self.is_store
         if not self.memory.is_nested:
             return entry.dirty
-        host_entry = self._walk_host(entry.target, "data", is_write=self.is_store)
-        return entry.dirty and (host_entry.dirty or not self.has_host_bits)
+        return self._translate_data(entry.target) and entry.dirty
 
     @property
     def refs(self) -> int:
@@ -99,11 +98,33 @@ class Walk:
         """Finds the machine address of a guest table, in two dimensions only; its use counts as a write."""
         if not self.memory.is_nested:
             return
-        if self._probe(self.core.nested_tlb, ppn):
+        held = self.core.nested_tlb.find(self.vm, ppn)
+        if held is not None and held.dirty:
+            self._probe(self.core.nested_tlb, ppn)
             self.nested_tlb_hits += 1
             return
         self._walk_host(ppn, "table", is_write=True)
-        self._fill(self.core.nested_tlb, ppn)
+        self._keep_in_nested_tlb(ppn, True)
+
+    def _translate_data(self, ppn: int) -> bool:
+        """Finds the machine address of the page itself; returns whether stores need not set D in the EPT any more."""
+        held = self.core.nested_tlb.find(self.vm, ppn) if self.core.nested_tlb_holds_data else None
+        if held is not None and (held.dirty or not self.is_store):
+            self._probe(self.core.nested_tlb, ppn)
+            self.nested_tlb_hits += 1
+            return held.dirty
+        is_dirty = self._walk_host(ppn, "data", is_write=self.is_store).dirty or not self.has_host_bits
+        if self.core.nested_tlb_holds_data:
+            self._keep_in_nested_tlb(ppn, is_dirty)
+        return is_dirty
+
+    def _keep_in_nested_tlb(self, ppn: int, is_dirty: bool) -> None:
+        """A page that is there already was found without D, and is there with it now, also after a quiet walk."""
+        held = self.core.nested_tlb.find(self.vm, ppn)
+        if held is not None:
+            held.dirty = is_dirty
+        elif not self.is_quiet:
+            self.core.nested_tlb.fill(self.vm, ppn, is_dirty)
 
     def _walk_host(self, ppn: int, kind: str, is_write: bool) -> Entry:
         """Reads the EPT for `ppn` and returns its leaf. A and D are set once the host walk is complete."""

@@ -141,13 +141,14 @@ def is_lean(host: HostPlan) -> bool:
     """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
     has_l1i = host.stores[L1I].shape is not None
     levels = {host.host_levels or at.USUAL_LEVELS, *(plan.vm.table_levels for plan in host.vms)}
-    return levels == {at.USUAL_LEVELS} and not has_l1i and all(
+    is_special = has_l1i or host.nested_tlb_holds_data
+    return levels == {at.USUAL_LEVELS} and not is_special and all(
         is_plain(store.shape, room) for store, room in zip(host.stores, LEAN_ROOMS, strict=True) if store.shape
     )
 
 
 def is_plain(shape: CacheShape, room: int) -> bool:
-    """Tell whether a store is lean: a power of two of sets, no more ways than room, LRU in an order word."""
+    """Tell whether a store is lean: a power of two of sets by the low bits, no more ways than room, LRU in a word."""
     rows = shape.entries // shape.ways
     is_indexed_plainly = rows & (rows - 1) == 0 and shape.index == "modulo"
     return is_indexed_plainly and shape.ways <= room and policy_of(shape.policy, shape.ways) == sets.LRU_ORDER
@@ -200,4 +201,5 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
     cost[at.HAS_DATA_CACHES] = host.data_caches is not None
+    cost[at.NESTED_TLB_HOLDS_DATA] = host.nested_tlb_holds_data
     return cost

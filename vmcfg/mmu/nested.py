@@ -10,17 +10,17 @@ address must be translated, so a walk of g guest levels over h host levels reads
 
 That is 24 references for 4 on 4, where native takes 4. Three caches take references away: guest-dimension walk
 caches (their entries are combined: they lead straight to the next table's frame), host-dimension walk caches,
-and the nested TLB (guest table pages only, one hit replaces a whole host walk). It loses where TLB misses are
-many and page tables quiet; it wins wherever guests change their tables (Bhargava et al., ASPLOS 2008).
+and the nested TLB (one hit replaces a whole host walk). It loses where TLB misses are many and page tables quiet; it
+wins wherever guests change their tables (Bhargava et al., ASPLOS 2008).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.assoc import NARROW, SETS, fill, find, geometry, set_of, tag_of, touch
-from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, NESTED_TLB, STORES, walk_key
+from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, walk_key
 from vmcfg.jit import kernel
+from vmcfg.mmu.nested_tlb import ABSENT, keep, probe
 from vmcfg.mmu.references import frame_of_table, reference_cycles
 from vmcfg.mmu.walks import (
     COMPLETE,
@@ -34,8 +34,6 @@ from vmcfg.mmu.walks import (
     slot_in_table,
 )
 from vmcfg.vmm import machine as at
-
-ABSENT = np.int64(0)
 
 
 @kernel
@@ -102,10 +100,14 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     """Walk the host table for one guest page.
 
     Returns (its pmap entry, references, walk-cache hits, nested TLB hits, cycles of the references). The entry is
-    ABSENT after a violation, and after a hit in the nested TLB something else, as nobody needs to read it.
+    ABSENT after a violation, and after a hit in the nested TLB what that knows of it.
     """
-    if is_table and _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
-        return np.int64(at.PRIVATE), np.int64(0), np.int64(0), np.int64(1), np.int64(0)
+    is_write = is_table or is_store
+    holds_data = not is_lean and m.cost[at.NESTED_TLB_HOLDS_DATA] != 0
+    if is_table or holds_data:
+        page = probe(m, walker, ppn, is_write, holds_data, is_quiet, is_lean)
+        if page != ABSENT:
+            return page, np.int64(0), np.int64(0), np.int64(1), np.int64(0)
     caches = walker.core * STORES + HOST_WALK
     level, child = probe_walk_caches(m.stores, caches, walker.host_levels, walker.vm, ppn, is_quiet, is_lean)
     hits = np.int64(level <= walker.host_levels)
@@ -124,9 +126,9 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     if walker.host_levels == 1:
         table += walk_key(ppn, 2)  # a flat table goes on from frame to frame
     cycles += reference_cycles(m, walker, table, ppn, 1)
-    page = _read_host_leaf(m, walker.base + ppn, is_table or is_store)
-    if page != ABSENT and is_table and not is_quiet:
-        _fill_nested_tlb(m, walker, ppn, page >> at.MPN_SHIFT, is_lean)
+    page = _read_host_leaf(m, walker.base + ppn, is_write)
+    if page != ABSENT and (is_table or holds_data):
+        keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
     return page, refs + 1, hits, np.int64(0), cycles
 
 
@@ -147,22 +149,3 @@ def _read_host_leaf(m, gpid, is_write):
             m.host.pmap[gpid] = wanted
         return wanted
     return page
-
-
-@kernel
-def _probe_nested_tlb(m, walker, ppn, is_quiet, is_lean):
-    built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean, NARROW)
-    if built[SETS] == 0:
-        return False
-    index = set_of(built, ppn)
-    way = find(m.stores, built, index, tag_of(walker.vm, ppn))
-    if way >= 0 and not is_quiet:
-        touch(m.stores, built, index, way)
-    return way >= 0
-
-
-@kernel
-def _fill_nested_tlb(m, walker, ppn, mpn, is_lean):
-    built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean, NARROW)
-    if built[SETS]:
-        fill(m.stores, built, set_of(built, ppn), tag_of(walker.vm, ppn), mpn, 0)

@@ -10,7 +10,7 @@ from vmcfg.plan.arrays import array_plans
 from vmcfg.plan.bounds import max_tables, max_touches, scheduled_cycles, touched_pages
 from vmcfg.plan.fingerprint import scenario_digest
 from vmcfg.plan.model import UNLIMITED, HostPlan, PartPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan
-from vmcfg.scenario.spec import Cpu, Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
+from vmcfg.scenario.spec import Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
 
 TABLE_ENTRIES = 512
 NANOSECONDS = 1_000_000_000
@@ -51,7 +51,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         walkers=host.cpu.walkers,
         has_vpid=host.mmu.vpid or not is_nested,
         has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
-        stores=_stores(host.cpu, is_nested),
+        stores=_stores(host),
+        nested_tlb_holds_data=is_nested and host.mmu.nested_caches == "2d_nested_tlb_data",
         data_caches=host.cpu.data_caches,
         vms=vm_plans,
         vcpus=vcpus,
@@ -168,14 +169,17 @@ def _vcpus(vms: tuple[VmPlan, ...], run: Run, host: Host) -> tuple[VcpuPlan, ...
     return tuple(plans)
 
 
-def _stores(cpu: Cpu, is_nested: bool) -> tuple[StorePlan, ...]:
-    """Return a core's stores in the order of `hardware.core`; absent ones too, so that places stay fixed."""
+def _stores(host: Host) -> tuple[StorePlan, ...]:
+    """Return a core's stores in the order of `hardware.core`; absent and unused ones too, so that places stay fixed."""
+    cpu, used = host.cpu, host.mmu.nested_caches
+    is_nested = host.mmu.mode == "nested"
+    has_nested_tlb = is_nested and used not in ("1d", "2d")
     names = {2: "PDE", 3: "PDPTE", 4: "PML4E", 5: "PML5E"}
     shapes = [("L1 TLB", cpu.l1_tlb), ("L1 instruction TLB", cpu.l1_itlb), ("L2 TLB", cpu.l2_tlb)]
-    shapes.append(("nested TLB", cpu.nested_tlb if is_nested else None))
+    shapes.append(("nested TLB", cpu.nested_tlb if has_nested_tlb else None))
     shapes += [(f"{name} cache, guest", cpu.guest_walk_caches.get(level)) for level, name in names.items()]
-    host = cpu.host_walk_caches if is_nested else {}
-    shapes += [(f"{name} cache, host", host.get(level)) for level, name in names.items()]
+    host_caches = cpu.host_walk_caches if is_nested and used != "1d" else {}
+    shapes += [(f"{name} cache, host", host_caches.get(level)) for level, name in names.items()]
     return tuple(StorePlan(number, name, shape) for number, (name, shape) in enumerate(shapes))
 
 

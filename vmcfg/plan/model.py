@@ -115,6 +115,7 @@ class HostPlan:
     has_vpid: bool
     has_ept_ad: bool
     stores: tuple[StorePlan, ...]
+    nested_tlb_holds_data: bool  # beside guest table pages
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]
     vms: tuple[VmPlan, ...]
     vcpus: tuple[VcpuPlan, ...]

@@ -22,6 +22,11 @@ ONLY_NESTED = (
     "costs.invept",
 )
 """Figures without effect in mode native: nothing exits there, and there is no host table."""
+UNUSED = {
+    "1d": ("walk_caches.host", "nested_tlb", "costs.nested_tlb_hit"),
+    "2d": ("nested_tlb", "costs.nested_tlb_hit"),
+}
+"""Figures without effect in mode nested, by what `nested_caches` says."""
 
 
 @frozen
@@ -36,8 +41,9 @@ class Parameter:
 
 def parameters(host: Host, origins: Mapping[str, Origin]) -> Iterator[Parameter]:
     """Return the figures that matter in the host's mode, in the order of a profile."""
+    idle = ONLY_NESTED if host.mmu.mode != "nested" else UNUSED.get(host.mmu.nested_caches, ())
     for name, value in _figures(host.cpu):
-        if host.mmu.mode != "nested" and name.startswith(ONLY_NESTED):
+        if name.startswith(idle):
             continue
         origin = _origin(f"hosts.{host.name}.cpu.{name}", origins)
         yield Parameter(name, value, _words(origin), _is_assumed(name, host.cpu))

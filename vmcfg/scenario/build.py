@@ -61,7 +61,8 @@ def _host(name: str, given: Settings, assumed: tuple[str, ...]) -> spec.Host:
 
 
 def _mmu(given: Settings) -> spec.Mmu:
-    return spec.Mmu(given["mode"], spec.PAGE_BYTES, given["vpid"], TABLE_LEVELS[given["host_table"]])
+    levels = TABLE_LEVELS[given["host_table"]]
+    return spec.Mmu(given["mode"], spec.PAGE_BYTES, given["vpid"], levels, given["nested_caches"])
 
 
 def _cpu(given: Settings, assumed: tuple[str, ...]) -> spec.Cpu:

@@ -115,6 +115,7 @@ class Mmu:
     page_size: int  # bytes; 4096 for now
     vpid: bool  # tagged TLBs: VM exits and switches of vCPUs flush nothing
     host_levels: int = field(default=4, metadata=LATER)  # of the host's table in `nested`; 1 is a flat one
+    nested_caches: str = field(default="all", metadata=LATER)  # | 1d | 2d | 2d_nested_tlb | 2d_nested_tlb_data
 
 
 @frozen

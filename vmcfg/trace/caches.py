@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from vmcfg.hardware import sets as layout
 from vmcfg.hardware import stores
 from vmcfg.hardware.core import L2, NESTED_TLB, STORES
+from vmcfg.mmu.nested_tlb import ABSENT
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
 from vmcfg.trace.twin import Arguments, Run, Watcher
@@ -27,6 +30,8 @@ class CacheWatch:
             "vmcfg.hardware.assoc.drop": self._drop,
             "vmcfg.hardware.assoc.flush": self._flush,
             "vmcfg.hardware.assoc.set_dirty": self._set_dirty,
+            "vmcfg.mmu.nested_tlb.probe": self._probe_nested_tlb,
+            "vmcfg.mmu.nested_tlb.keep": self._keep_in_nested_tlb,
         }
 
     def _find(self, run: Run, given: Arguments) -> Any:
@@ -102,6 +107,19 @@ class CacheWatch:
         run()
         if self._stores.shape[cache, layout.SETS]:
             self._told.say(steps.Flush(self._told.places.cache_name(cache), entries))
+
+    def _probe_nested_tlb(self, run: Run, given: Arguments) -> Any:
+        with self._told.inside() as inner:
+            page = run()
+        for step in inner:
+            assert isinstance(step, steps.Probe)
+            is_useless = page == ABSENT and step.way is not None
+            self._told.say(evolve(step, serves=False, cycles=0) if is_useless else step)
+        return page
+
+    def _keep_in_nested_tlb(self, run: Run, given: Arguments) -> Any:
+        with self._told.no_lookups():  # it searches for what it fills
+            return run()
 
     def _set_dirty(self, run: Run, given: Arguments) -> Any:
         cache, number = self._set_of(given)

@@ -99,15 +99,15 @@ def _rows(all_steps: tuple[Step, ...], depth: int) -> Iterator[Row]:
 
 
 def _probe(step: steps.Probe, depth: int) -> Iterator[Row]:
-    is_hit = step.way is not None
+    is_hit = step.way is not None and step.serves
     yield Row(
         what=_indented(step.cache, depth),
         place=f"set {step.set}",
         bits="D" if step.is_dirty else "",
-        found="hit" if is_hit else "miss",
+        found="hit" if is_hit else "miss" if step.serves else "no D",
         leads_to=step.leads_to,
         cycles=_cycles(step.cycles),
-        note=f"way {step.way}" if is_hit else "",
+        note="" if step.way is None else f"way {step.way}",
         style="hit" if is_hit else "quiet",
     )
 

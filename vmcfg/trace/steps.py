@@ -23,7 +23,10 @@ class Held:
 
 @frozen
 class Probe:
-    """A lookup in one set of a translation cache; `way` is None on a miss, `leads_to` is "" then."""
+    """A lookup in one set of a translation cache; `way` is None on a miss, `leads_to` is "" then.
+
+    `serves` is False where the nested TLB has an entry, but without D, and a write needs it: no hit either.
+    """
 
     step: ClassVar = "probe"
     cache: str
@@ -34,6 +37,7 @@ class Probe:
     leads_to: str
     is_dirty: bool
     cycles: int
+    serves: bool = True
 
 
 @frozen

@@ -36,6 +36,11 @@ def _lacks(*features: str) -> Callable[[Settings], bool]:
     return lambda host: not set(features) & set(host["cpu"]["features"])
 
 
+def _has_no_host_walk_caches(host: Settings) -> bool:
+    caches = host["cpu"]["walk_caches"]
+    return caches == "none" or caches["host"] == "none"
+
+
 def _feature_needs(feature: str, needed: str) -> Refusal:
     return Refusal(
         f"{feature} without {needed}", "hosts", ("cpu", "features"), ("cpu", "features"),
@@ -76,6 +81,22 @@ REFUSED = (
         "host table in native", "hosts", ("mmu", "host_table"), ("mmu", "mode"),
         lambda host, _: host["mmu"]["mode"] == "native" and host["mmu"]["host_table"] != "4_level",
         "no host_table in mode native", "there is no VMM, and no table of its own",
+    ),
+    Refusal(
+        "nested caches in native", "hosts", ("mmu", "nested_caches"), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] == "native" and host["mmu"]["nested_caches"] != "all",
+        "no nested_caches in mode native", "walks have one dimension",
+    ),
+    Refusal(
+        "nested_caches without the host's", "hosts", ("mmu", "nested_caches"), ("cpu", "walk_caches"),
+        lambda host, _: host["mmu"]["nested_caches"] not in ("all", "1d") and _has_no_host_walk_caches(host),
+        "all, 1d, or a processor with walk caches of the host's dimension",
+        "2d is with those, and the cpu has none",
+    ),
+    Refusal(
+        "nested_caches without a nested TLB", "hosts", ("mmu", "nested_caches"), ("cpu", "nested_tlb"),
+        lambda host, _: "nested_tlb" in host["mmu"]["nested_caches"] and host["cpu"]["nested_tlb"] == "none",
+        "all, 1d, 2d, or a processor with a nested TLB", "the cpu has no nested TLB",
     ),
     _five_levels("hosts", ("mmu", "host_table")),
     _five_levels("vms", ("page_table",)),
