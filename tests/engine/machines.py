@@ -305,17 +305,18 @@ def _hosts(draw: Any, hz: int, modes: tuple[str, ...]) -> Host:
         cpu=cpu,
         cores=draw(st.integers(1, 3)),
         quantum_ns=nanoseconds(quantum, hz),
-        mmu=draw(_mmus(mode)),
+        mmu=draw(_mmus(mode, "ept_ad" in cpu.features)),
     )
 
 
 @st.composite
-def _mmus(draw: Any, mode: str) -> Mmu:
+def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
     vpid = draw(st.booleans())
     if mode == "native":
         return Mmu(mode, PAGE_BYTES, vpid)
     kinds = ("all", "all", "1d", "2d", "2d_nested_tlb", "2d_nested_tlb_data", "2d_nested_tlb_data")
-    return Mmu(mode, PAGE_BYTES, vpid, draw(st.sampled_from((4, 4, 5, 1))), draw(st.sampled_from(kinds)))
+    pml = has_ept_ad and draw(st.booleans())
+    return Mmu(mode, PAGE_BYTES, vpid, draw(st.sampled_from((4, 4, 5, 1))), draw(st.sampled_from(kinds)), pml)
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .core import STORE
 from .vcpu import Vcpu
-from .walker import EptViolation, GuestFault, Walk
+from .walker import EptViolation, GuestFault, LogFull, Walk
 
 
 def touch(vcpu: Vcpu, vpn: int, kind: int, accesses_per_touch: int) -> None:
@@ -57,7 +57,7 @@ def _look_up(vcpu: Vcpu, vpn: int, kind: int) -> str:
 def _walk_until_done(vcpu: Vcpu, vpn: int, kind: int) -> bool:
     """Walks and handles faults until a walk completes; returns its D."""
     while True:
-        walk = Walk(vcpu.core, vcpu.memory, vpn, is_store=kind == STORE)
+        walk = Walk(vcpu.core, vcpu.memory, vpn, is_store=kind == STORE, log=vcpu.log)
         try:
             is_dirty = walk.go()
         except GuestFault:
@@ -69,6 +69,8 @@ def _walk_until_done(vcpu: Vcpu, vpn: int, kind: int) -> bool:
             vcpu.count("fault_refs", walk.refs)
             vcpu.core.drop_linear(vcpu.vm.name, vpn)
             _handle_ept_violation(vcpu, violation.ppn, violation.kind)
+        except LogFull:
+            _give_up_for_the_log(vcpu, walk)
         else:
             _count_walk(vcpu, walk)
             vcpu.count("guest_refs", walk.guest_refs)
@@ -79,8 +81,13 @@ def _walk_until_done(vcpu: Vcpu, vpn: int, kind: int) -> bool:
 
 def _walk_for_dirty_bit(vcpu: Vcpu, vpn: int) -> None:
     """A store hit an entry without D: sets it in the tables and in the TLB entries that stores use."""
-    walk = Walk(vcpu.core, vcpu.memory, vpn, is_store=True, is_quiet=True)
-    is_dirty = walk.go()  # cannot fault: nothing that a TLB holds is ever taken away in this scope
+    walk = Walk(vcpu.core, vcpu.memory, vpn, is_store=True, is_quiet=True, log=vcpu.log)
+    try:
+        is_dirty = walk.go()  # cannot fault: nothing that a TLB holds is ever taken away in this scope
+    except LogFull:
+        _give_up_for_the_log(vcpu, walk)
+        _walk_for_dirty_bit(vcpu, vpn)
+        return
     assert is_dirty
     for tlb in (vcpu.core.l1, vcpu.core.l2):
         line = tlb.find(vcpu.vm.name, vpn)
@@ -91,6 +98,15 @@ def _walk_for_dirty_bit(vcpu: Vcpu, vpn: int) -> None:
     vcpu.count("dirty_refs", walk.refs)
 
 
+def _give_up_for_the_log(vcpu: Vcpu, walk: Walk) -> None:
+    """The VMM empties the log; nothing that was cached is taken away."""
+    _count_walk(vcpu, walk)
+    vcpu.count("fault_refs", walk.refs)
+    assert vcpu.log is not None
+    vcpu.log.clear()
+    take_exit(vcpu, "pml_full", vcpu.costs["exit"] + vcpu.costs["pml_full"])
+
+
 def _count_walk(vcpu: Vcpu, walk: Walk) -> None:
     """What is counted and charged for a walk of any outcome."""
     vcpu.count("guest_walk_cache_hits", walk.guest_walk_cache_hits)
@@ -98,6 +114,7 @@ def _count_walk(vcpu: Vcpu, walk: Walk) -> None:
     vcpu.count("nested_tlb_hits", walk.nested_tlb_hits)
     for where, times in walk.found.items():
         vcpu.count(where, times)
+    vcpu.count("pages_logged", walk.logged)
     vcpu.count("walk_cycles", walk.cycles)
     vcpu.charge_walk(walk.cycles)
 

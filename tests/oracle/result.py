@@ -9,8 +9,10 @@ EVENTS = (
     "dirty_walks", "dirty_refs", "guest_walk_cache_hits", "host_walk_cache_hits", "nested_tlb_hits", "walk_cycles",
     "base_cycles", "tlb_cycles", "walk_charged_cycles", "exit_cycles", "guest_fault_cycles", "flush_cycles",
     "pace_cycles", "ready_cycles", "dropped_cycles", "guest_faults", "guest_table_pages", "gpt_writes", "vcpu_switches",
+    "pages_logged",
 )  # fmt: skip
 FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a host has data caches
+LOG_EXITS = ("pml_full",)  # of `nested` with a log of modified pages
 EXITS = {"native": (), "nested": ("ept_violation_data", "ept_violation_table", "vcpu_switch")}
 
 

@@ -10,7 +10,7 @@ from .access import violation_cycles
 from .core import Core
 from .lines import lines_of_cores
 from .memory import Entry, Frames, Memory
-from .result import EVENTS, EXITS, FOUND, OracleResult
+from .result import EVENTS, EXITS, FOUND, LOG_EXITS, OracleResult
 from .schedule import Schedule
 from .streams import Scatter, Zipf
 from .vcpu import Account, Records, Span, Vcpu, has_warmup, to_cycles
@@ -97,7 +97,7 @@ def _new_account(phases: int, host: Host) -> Account:
     counted = EVENTS + (FOUND if host.cpu.data_caches else ())
     return Account(
         counters=[dict.fromkeys(counted, 0) for _ in range(rows)],
-        exits=[dict.fromkeys(EXITS[host.mmu.mode], (0, 0)) for _ in range(rows)],
+        exits=[dict.fromkeys(EXITS[host.mmu.mode] + LOG_EXITS * host.mmu.pml, (0, 0)) for _ in range(rows)],
         spans=[[] for _ in range(rows)],
     )
 

@@ -41,6 +41,7 @@ COSTS: Mapping[str, int] = {
     "gpt_write": 5,
     "invlpg": 200,
     "invept": 400,
+    "pml_full": 300,
 }
 BASE_VPN = 0x400  # 0x400000 >> 12
 

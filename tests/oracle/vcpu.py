@@ -66,6 +66,7 @@ class Vcpu:
         self.account = account
         self.traces = traces
         self.costs = host.cpu.costs
+        self.log: list[int] | None = [] if host.mmu.pml else None
         self.has_vpid = host.mmu.vpid or not memory.is_nested  # native flushes nothing either
         self.start = to_cycles(vm.start_ns, host.cpu.hz)
         self.stretches = _stretches(workload, run, self.start, host.cpu.hz)

@@ -27,16 +27,27 @@ class EptViolation(Exception):  # likewise
         self.kind = kind
 
 
-class Walk:
-    """One walk for `vpn`. A quiet one (a dirty walk) uses the caches, but leaves their recency and contents alone."""
+class LogFull(Exception):  # likewise
+    """The EPT's A or D must be set, and the log of modified pages has no room."""
 
-    def __init__(self, core: Core, memory: Memory, vpn: int, is_store: bool, is_quiet: bool = False) -> None:
+
+class Walk:
+    """One walk for `vpn`. A quiet one (a dirty walk) uses the caches, but leaves their recency and contents alone.
+
+    `log` is the vCPU's log of modified pages: a list of their PPNs, None if nobody logs.
+    """
+
+    def __init__(
+        self, core: Core, memory: Memory, vpn: int, is_store: bool, is_quiet: bool = False, log: list[int] | None = None
+    ) -> None:
         self.core = core
         self.memory = memory
         self.vm = memory.vm.name
         self.vpn = vpn
         self.is_store = is_store
         self.is_quiet = is_quiet
+        self.log = log
+        self.logged = 0
         self.has_host_bits = memory.is_nested and "ept_ad" in core.cpu.features
         self.guest_refs = 0
         self.host_refs = 0
@@ -135,10 +146,22 @@ class Walk:
             level -= 1
             path.append(self._read_host_entry(level, ppn, kind))
         if self.has_host_bits:
+            self._log(ppn, path[-1], is_write)
             for entry in path:
                 entry.accessed = True
             path[-1].dirty |= is_write
         return path[-1]
+
+    def _log(self, ppn: int, leaf: Entry, is_write: bool) -> None:
+        """Before A or D of the leaf is set: there must be room, and if it is D, the page goes in."""
+        is_new = is_write and not leaf.dirty
+        if self.log is None or (leaf.accessed and not is_new):
+            return
+        if len(self.log) == 512:
+            raise LogFull
+        if is_new:
+            self.log.append(ppn)
+            self.logged += 1
 
     def _start_in_the_host_dimension(self, ppn: int) -> int:
         for level in UPPER_LEVELS:

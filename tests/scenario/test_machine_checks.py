@@ -20,6 +20,8 @@ EXAMPLES = {
     "nested caches in native": ["mmu.mode=native", "mmu.nested_caches=1d"],
     "nested_caches without the host's": ["mmu.nested_caches=2d", "cpu.walk_caches.host=none"],
     "nested_caches without a nested TLB": ["mmu.nested_caches=2d_nested_tlb_data", "cpu.nested_tlb=none"],
+    "pml in native": ["mmu.mode=native", "mmu.pml=true"],
+    "pml without the feature": ["mmu.pml=true"],
     "host_table of five levels": ["mmu.host_table=5_level"],
     "page_table of five levels": ["vms.web.page_table=5_level"],
     "ept_ad without ept": ["mmu.mode=native", "cpu.features=[ept_ad]"],

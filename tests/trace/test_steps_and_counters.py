@@ -27,6 +27,7 @@ MACHINES = {
         "cpu.nested_tlb={entries: 6, ways: 3, policy: plru}",
         "cpu.walk_caches.host.pde={entries: 8, ways: 2, index: xor}",
     ),
+    "nested, modified pages logged": ("mmu.pml=true", "cpu.features=[ept, vpid, ept_ad, pml]"),
     "native": ("mmu.mode=native",),
     "native, one TLB": ("mmu.mode=native", *ROOMY),
     "nested, data caches": ("hosts.h.cpu.data_caches={l1: {size: 1KiB, ways: 2}, l2: {size: 3KiB, ways: 4}}",),
@@ -82,7 +83,7 @@ def test_every_reference_is_shown(run: Watched) -> None:
     """References of complete walks, of walks that fault and of dirty walks, as the counters have them."""
     accesses, count = run.accesses, run.counters
     walks = of(accesses, steps.Walk)
-    dirty = [walk for walk in walks if walk.is_dirty_walk]
+    dirty = [walk for walk in walks if walk.is_dirty_walk and walk.end == "complete"]
     complete = [walk for walk in walks if walk.end == "complete" and not walk.is_dirty_walk]
     faulting = [walk for walk in walks if walk.end != "complete"]
     assert count[Event.WALK_REFS] == references(complete)
@@ -121,6 +122,7 @@ def test_every_fault_exit_and_frame_is_shown(run: Watched) -> None:
     # The root's violation, which comes before the run, is charged when vCPU 0 is first given a core.
     assert count[EXIT_COUNT + Exit.EPT_VIOLATION_TABLE] - exits["ept_violation_table"] in (0, 1)
     assert count[EXIT_COUNT + Exit.EPT_VIOLATION_DATA] == exits["ept_violation_data"]
+    assert count[Event.PAGES_LOGGED] == len(of(accesses, steps.LogPage))
     assert count[Event.GUEST_FAULTS] == len(of(accesses, steps.GuestFault))
     assert count[Event.GPT_WRITES] == len(of(accesses, steps.WriteEntry))
     assert run.free_at_start - run.free_frames == len(of(accesses, steps.TakeFrame))

@@ -4,7 +4,8 @@ lookup L1 ── hit ───────────────────�
     └ miss ─ lookup L2 ── hit: fill L1 ───────────► (likewise)                      ─► retire
                  └ miss ─ frames and pages in hand? ─ walk ── complete: fill L2, L1 ─► retire
                                                        ├ guest fault: the guest's handler, walk again
-                                                       └ violation: the VMM's handler,    walk again
+                                                       ├ violation: the VMM's handler,    walk again
+                                                       └ log full: the VMM empties it,    walk again
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import native, nested
-from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, NESTED, walker_of
+from vmcfg.mmu.pml import drain_log
+from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, LOG_FULL, NESTED, walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.vmm.verbs import violation
@@ -57,14 +59,24 @@ def second_lookup(stores, first, second, vpn, tag):
 
 @part
 def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
-    """Set D for a store that hit an entry without it: in the tables, and in both TLBs. Returns the raw walk cycles."""
-    _, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
-        m, walker_of(m, core, vcpu, False, has_data_caches), vpn, mode, True, True, False
-    )
+    """Set D for a store that hit an entry without it: in the tables, and in both TLBs.
+
+    Returns (cycles of handlers, raw walk cycles).
+    """
     row = m.vcpu[vcpu, at.ROW]
+    handling = cycles = np.int64(0)
+    while True:
+        end, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
+            m, walker_of(m, core, vcpu, False, has_data_caches), vpn, mode, True, True, False
+        )
+        refs = guest_refs + host_refs
+        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, has_data_caches)
+        count_hits(m, row, guest_hits, host_hits, nested_hits)
+        if end == COMPLETE:
+            break
+        handling += fault(m, core, vcpu, vpn, end, frame, refs)  # only the log of modified pages can be full
     m.counters[row, Event.DIRTY_WALKS] += 1
-    m.counters[row, Event.DIRTY_REFS] += guest_refs + host_refs
-    count_hits(m, row, guest_hits, host_hits, nested_hits)
+    m.counters[row, Event.DIRTY_REFS] += refs
     tag = tag_of(m.vcpu[vcpu, at.PROCESS], vpn)
     for kind in range(L1, L2 + 1):
         built = geometry(m.stores, core * STORES + kind, False, NARROW)
@@ -74,7 +86,7 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
             if way >= 0:
                 set_dirty(m.stores, built, index, way)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
-    return walk_cycles(m, guest_refs + host_refs, guest_hits + host_hits, nested_hits, reads, has_data_caches)
+    return handling, cycles
 
 
 @part
@@ -103,6 +115,8 @@ def fault(m, core, vcpu, vpn, end, ppn, refs):
     """Handle a walk that could not finish: the guest's fault, or the VMM's. Returns the handlers' cycles."""
     row = m.vcpu[vcpu, at.ROW]
     m.counters[row, Event.FAULT_REFS] += refs
+    if end == LOG_FULL:
+        return drain_log(m, core, vcpu)
     drop_linear(m.stores, core, m.vcpu[vcpu, at.PROCESS], vpn)
     if end == GUEST_PAGE_FAULT:
         return demand_fault(m, core, vcpu, vpn)

@@ -141,7 +141,7 @@ def is_lean(host: HostPlan) -> bool:
     """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
     has_l1i = host.stores[L1I].shape is not None
     levels = {host.host_levels or at.USUAL_LEVELS, *(plan.vm.table_levels for plan in host.vms)}
-    is_special = has_l1i or host.nested_tlb_holds_data
+    is_special = has_l1i or host.nested_tlb_holds_data or host.has_pml
     return levels == {at.USUAL_LEVELS} and not is_special and all(
         is_plain(store.shape, room) for store, room in zip(host.stores, LEAN_ROOMS, strict=True) if store.shape
     )
@@ -175,6 +175,7 @@ def _vcpus(host: HostPlan) -> np.ndarray:
             at.WARM_TOUCHES: plan.warm_touches,
             at.WARM_DEADLINE: plan.warm_deadline,
             at.RUN_TOUCHES: plan.run_touches,
+            at.LOG_INDEX: at.LOG_ENTRIES - 1,
             at.LAST_RETIRED: UNLIMITED if plan.is_warm else plan.run_touches,
         }
         vcpus[number, list(fields)] = list(fields.values())
@@ -197,9 +198,9 @@ def _sched(host: HostPlan) -> np.ndarray:
 
 def _costs(host: HostPlan) -> np.ndarray:
     cost = np.zeros(at.COST_FIELDS, np.int64)
-    cost[: len(at.COSTS)] = [host.costs[name] for name in at.COSTS]
+    cost[: len(at.COSTS)] = [host.costs.get(name, 0) for name in at.COSTS]
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
     cost[at.HAS_DATA_CACHES] = host.data_caches is not None
-    cost[at.NESTED_TLB_HOLDS_DATA] = host.nested_tlb_holds_data
+    cost[[at.NESTED_TLB_HOLDS_DATA, at.HAS_PML]] = host.nested_tlb_holds_data, host.has_pml
     return cost

@@ -8,7 +8,9 @@ import numpy as np
 
 from vmcfg.digest import COUNTERS, fold
 from vmcfg.jit import as_python
+from vmcfg.metrics.events import Event, Exit
 from vmcfg.metrics.result import Checkpoint
+from vmcfg.rng import mixed_key
 from vmcfg.vmm import machine as at
 
 MOST = 64
@@ -44,9 +46,23 @@ class Checkpoints:
 
 
 def _fold_counters(machine: at.Machine) -> None:
+    """Fold the counters in their order, then under its name each that came later and is not 0.
+
+    So a mechanism that a run does not use changes nothing in its digest.
+    """
     with np.errstate(over="ignore"):
         mixed = np.uint64(0)
-        for counters in (machine.counters, machine.data_caches.counts):  # the latter is empty unless it is modelled
+        for counters in (machine.counters[:, _FIRST], machine.data_caches.counts):  # the latter if it is modelled
             for value in counters.ravel().view(np.uint64):
                 mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + value
+        for column, key in _LATER.items():
+            for value in machine.counters[:, column].view(np.uint64):
+                mixed += value * key
         as_python(fold)(machine.digest, COUNTERS, mixed)
+
+
+_COLUMNS = [event.name for event in Event]
+_COLUMNS += [f"{reason.name}/{what}" for what in ("count", "cycles") for reason in Exit]
+_CAME_LATER = ("PAGES_LOGGED", "PML_FULL/count", "PML_FULL/cycles")
+_FIRST = [column for column, name in enumerate(_COLUMNS) if name not in _CAME_LATER]
+_LATER = {_COLUMNS.index(name): np.uint64(mixed_key(0, f"counter/{name}") | 1) for name in _CAME_LATER}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, MODE_EXITS, Event, Found
+from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, LOG_EXITS, MODE_EXITS, Event, Found
 from vmcfg.metrics.result import Checkpoint, HostResult, PhaseResult, VmResult
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
@@ -34,7 +34,7 @@ def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> Phas
         counters |= {where.name.lower(): int(found[where]) for where in Found}
     exits = {
         reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
-        for reason in MODE_EXITS[host.mode]
+        for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml
     }
     return PhaseResult(phase, counters, exits, _elapsed(host, machine, number, phase))
 

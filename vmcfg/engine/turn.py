@@ -127,7 +127,8 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             fill_tlbs(stores, fetches if kind == at.FETCH else data, second, vpn, tag, frame, has_dirty)
             fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
         else:
-            cycles = dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
+            handling, cycles = dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
+            clock += handling
         if cycles:
             raw += cycles
             carry += cycles

@@ -13,6 +13,7 @@ from attrs import frozen
 from vmcfg.errors import RunFailed
 from vmcfg.metrics.result import HostResult, PhaseResult, RunResult, VmResult
 
+LOG_ENTRIES = 512  # of a vCPU's log of modified pages
 FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 
 
@@ -97,6 +98,11 @@ def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
     carried = min(max(0, raw - charged * rates.walkers), rates.vcpus * (rates.walkers - 1))
     claim = "charged walk cycles × walkers + carried remainders = walk_cycles"
     yield Sum(subject, claim, charged * rates.walkers + carried, raw)
+    logged = sum(phase.counters["pages_logged"] for phase in vm.phases)
+    read = LOG_ENTRIES * sum(phase.exits.get("pml_full", (0, 0))[0] for phase in vm.phases)
+    room = rates.vcpus * LOG_ENTRIES if "pml_full" in vm.phases[0].exits else 0
+    left = min(max(0, logged - read), room)
+    yield Sum(subject, f"pml_full × {LOG_ENTRIES} + what is left in the logs = pages_logged", read + left, logged)
     tables = sum(phase.counters["guest_table_pages"] for phase in vm.phases)
     yield Sum(subject, "guest_table_pages made = guest pages that hold tables", tables, vm.pages["guest_tables"])
     configured = vm.pages["private"] + vm.pages["unbacked"]

@@ -40,6 +40,7 @@ class Event(IntEnum):
     GUEST_TABLE_PAGES = 25  # guest page-table pages made, roots included
     GPT_WRITES = 26  # writes of guest page-table entries by the guest
     VCPU_SWITCHES = 27  # times the core was given to this vCPU after another
+    PAGES_LOGGED = 28  # times a walk set D in the host's table and wrote the page into the log of modified pages
 
 
 class Exit(IntEnum):
@@ -48,6 +49,7 @@ class Exit(IntEnum):
     EPT_VIOLATION_DATA = 0  # a guest data page without a frame was accessed
     EPT_VIOLATION_TABLE = 1  # the same for a page that holds a guest page table
     VCPU_SWITCH = 2  # the VMM gave the core to another vCPU
+    PML_FULL = 3  # A or D had to be set in the host's table, and the log of modified pages was full
 
 
 class Found(IntEnum):
@@ -74,6 +76,8 @@ MODE_EXITS = {
     "nested": (Exit.EPT_VIOLATION_DATA, Exit.EPT_VIOLATION_TABLE, Exit.VCPU_SWITCH),
 }
 """Which exits a mode can raise: these rows stand in the table `exits`, also when they are zero."""
+LOG_EXITS = (Exit.PML_FULL,)
+"""Likewise, where modified pages are logged."""
 
 CHARGED = (
     Event.BASE_CYCLES,

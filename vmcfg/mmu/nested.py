@@ -21,11 +21,13 @@ import numpy as np
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, walk_key
 from vmcfg.jit import kernel
 from vmcfg.mmu.nested_tlb import ABSENT, keep, probe
+from vmcfg.mmu.pml import is_log_full, log_page
 from vmcfg.mmu.references import frame_of_table, reference_cycles
 from vmcfg.mmu.walks import (
     COMPLETE,
     GUEST_PAGE_FAULT,
     HOST_VIOLATION,
+    LOG_FULL,
     fill_walk_cache,
     is_dirty_entry,
     page_of,
@@ -34,6 +36,8 @@ from vmcfg.mmu.walks import (
     slot_in_table,
 )
 from vmcfg.vmm import machine as at
+
+NO_ROOM = np.int64(-1)  # no pmap entry either: A or D must be set, and the log is full
 
 
 @kernel
@@ -71,6 +75,9 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
             if page == ABSENT:
                 end = HOST_VIOLATION
                 break
+            if not is_lean and page == NO_ROOM:
+                end = LOG_FULL
+                break
         has_frame = False
         if level == 0:
             break
@@ -100,7 +107,7 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     """Walk the host table for one guest page.
 
     Returns (its pmap entry, references, walk-cache hits, nested TLB hits, cycles of the references). The entry is
-    ABSENT after a violation, and after a hit in the nested TLB what that knows of it.
+    ABSENT after a violation, NO_ROOM where the log is full, and after a hit in the nested TLB what that knows of it.
     """
     is_write = is_table or is_store
     holds_data = not is_lean and m.cost[at.NESTED_TLB_HOLDS_DATA] != 0
@@ -126,15 +133,15 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     if walker.host_levels == 1:
         table += walk_key(ppn, 2)  # a flat table goes on from frame to frame
     cycles += reference_cycles(m, walker, table, ppn, 1)
-    page = _read_host_leaf(m, walker.base + ppn, is_write)
-    if page != ABSENT and (is_table or holds_data):
+    page = _read_host_leaf(m, walker, walker.base + ppn, is_write, is_lean)
+    if page > ABSENT and (is_table or holds_data):
         keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
     return page, refs + 1, hits, np.int64(0), cycles
 
 
 @kernel
-def _read_host_leaf(m, gpid, is_write):
-    """Read a leaf as the processor does, which may set A and D. Return the pmap entry behind it, or ABSENT.
+def _read_host_leaf(m, walker, gpid, is_write, is_lean):
+    """Read a leaf as the processor does, which may set A and D. Return the pmap entry behind it, ABSENT or NO_ROOM.
 
     Reading a guest table counts as a write.
     """
@@ -146,6 +153,11 @@ def _read_host_leaf(m, gpid, is_write):
         if is_write:
             wanted |= at.HOST_DIRTY
         if wanted != page:
+            if not is_lean and m.cost[at.HAS_PML]:
+                if is_log_full(m, walker.vcpu):
+                    return NO_ROOM
+                if (wanted ^ page) & at.HOST_DIRTY:
+                    log_page(m, walker.vcpu, gpid)
             m.host.pmap[gpid] = wanted
         return wanted
     return page

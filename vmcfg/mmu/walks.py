@@ -5,7 +5,7 @@ Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns nine in
     (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits,
      cycles of the references)
 
-`end` is one of the three below. `frame` is the page's machine frame after a complete walk, and the PPN that has
+`end` is one of the four below. `frame` is the page's machine frame after a complete walk, and the PPN that has
 none after a violation. D is what a TLB entry filled by this walk may keep. The cycles are 0 where a reference costs a
 flat latency: see `mmu.references`.
 """
@@ -22,13 +22,14 @@ from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
 
 # How a walk ends.
-COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION = range(3)
+COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL = range(4)
 
 
 class Walker(NamedTuple):
     """Who walks: what a vCPU's walks have in common, read once and kept in registers."""
 
     core: int
+    vcpu: int
     process: int  # also the tag of its linear and combined mappings
     vm: int  # also the tag of its guest-physical mappings
     root_table: int
@@ -54,6 +55,7 @@ def walker_of(m, core, vcpu, is_lean, has_data_caches):
     tables = m.guests.process
     return Walker(
         core,
+        vcpu,
         process,
         vm,
         tables[process, at.ROOT_TABLE],

@@ -51,6 +51,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         walkers=host.cpu.walkers,
         has_vpid=host.mmu.vpid or not is_nested,
         has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
+        has_pml=host.mmu.pml,
         stores=_stores(host),
         nested_tlb_holds_data=is_nested and host.mmu.nested_caches == "2d_nested_tlb_data",
         data_caches=host.cpu.data_caches,

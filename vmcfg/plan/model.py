@@ -114,6 +114,7 @@ class HostPlan:
     walkers: int
     has_vpid: bool
     has_ept_ad: bool
+    has_pml: bool  # modified pages are logged
     stores: tuple[StorePlan, ...]
     nested_tlb_holds_data: bool  # beside guest table pages
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]

@@ -11,6 +11,7 @@ from vmcfg.scenario.layout import TABLE_LEVELS, Instance, drawing, instances, re
 from vmcfg.scenario.settings import Settings
 
 LEVELS = {"pde": 2, "pdpte": 3, "pml4e": 4, "pml5e": 5}
+COSTS_OF_PML = ("pml_full",)  # came later: scenarios that do not use it keep their digests
 
 
 def build(
@@ -56,16 +57,16 @@ def _run(given: Settings) -> spec.Run:
 
 def _host(name: str, given: Settings, assumed: tuple[str, ...]) -> spec.Host:
     mmu = _mmu(given["mmu"])
-    cpu = _cpu(given["cpu"], assumed)
+    cpu = _cpu(given["cpu"], assumed, mmu)
     return spec.Host(name, given["memory"], given["cores"], given["quantum"], cpu, mmu)
 
 
 def _mmu(given: Settings) -> spec.Mmu:
     levels = TABLE_LEVELS[given["host_table"]]
-    return spec.Mmu(given["mode"], spec.PAGE_BYTES, given["vpid"], levels, given["nested_caches"])
+    return spec.Mmu(given["mode"], spec.PAGE_BYTES, given["vpid"], levels, given["nested_caches"], given["pml"])
 
 
-def _cpu(given: Settings, assumed: tuple[str, ...]) -> spec.Cpu:
+def _cpu(given: Settings, assumed: tuple[str, ...], mmu: spec.Mmu) -> spec.Cpu:
     walk_caches = given["walk_caches"]
     guest, host = ("none", "none") if walk_caches == "none" else (walk_caches["guest"], walk_caches["host"])
     return spec.Cpu(
@@ -79,7 +80,7 @@ def _cpu(given: Settings, assumed: tuple[str, ...]) -> spec.Cpu:
         host_walk_caches=_walk_caches(host),
         nested_tlb=_cache(given["nested_tlb"]),
         walkers=given["walkers"],
-        costs=dict(given["costs"]),
+        costs={name: cycles for name, cycles in given["costs"].items() if mmu.pml or name not in COSTS_OF_PML},
         assumed=assumed,
         data_caches=_data_caches(given["data_caches"]),
     )

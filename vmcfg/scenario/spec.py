@@ -116,6 +116,7 @@ class Mmu:
     vpid: bool  # tagged TLBs: VM exits and switches of vCPUs flush nothing
     host_levels: int = field(default=4, metadata=LATER)  # of the host's table in `nested`; 1 is a flat one
     nested_caches: str = field(default="all", metadata=LATER)  # | 1d | 2d | 2d_nested_tlb | 2d_nested_tlb_data
+    pml: bool = field(default=False, metadata=LATER)  # modified guest pages are logged
 
 
 @frozen

@@ -12,6 +12,7 @@ from vmcfg.metrics.result import RunResult
 from vmcfg.scenario.spec import Scenario
 from vmcfg.tables import claims, comparison
 from vmcfg.tables.data_caches import DATA_CACHES
+from vmcfg.tables.dirty_log import DIRTY_LOG
 from vmcfg.tables.exits import EXITS
 from vmcfg.tables.frames import FRAMES
 from vmcfg.tables.memory import MEMORY
@@ -21,7 +22,7 @@ from vmcfg.tables.translation import TRANSLATION
 from vmcfg.tables.vms import VMS
 
 KINDS: Mapping[str, TableKind] = {
-    kind.name: kind for kind in (VMS, TRANSLATION, DATA_CACHES, EXITS, MEMORY, TIME, FRAMES)
+    kind.name: kind for kind in (VMS, TRANSLATION, DATA_CACHES, EXITS, DIRTY_LOG, MEMORY, TIME, FRAMES)
 }
 
 EXPLAINED: Mapping[str, TableKind | Description] = {
@@ -45,6 +46,9 @@ def build(scenario: Scenario, result: RunResult) -> dict[str, Table]:
 
 
 def names_of(scenario: Scenario) -> list[str]:
-    """Return the names of the tables that a run has: that of data caches only where a host models them."""
-    has_data_caches = any(host.cpu.data_caches for host in scenario.hosts)
-    return [name for name in KINDS if has_data_caches or name != DATA_CACHES.name]
+    """Return the names of the tables that a run has: two of them only where a host has what they are about."""
+    is_about_something = {
+        DATA_CACHES.name: any(host.cpu.data_caches for host in scenario.hosts),
+        DIRTY_LOG.name: any(host.mmu.pml for host in scenario.hosts),
+    }
+    return [name for name in KINDS if is_about_something.get(name, True)]

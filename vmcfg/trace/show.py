@@ -18,7 +18,8 @@ GAP = "  "
 INDENT = "  "
 RIGHT = (0, 2, 3, 7)  # columns that are aligned to the right
 HEADS = ("#", "table or cache", "place", "address", "bits", "found", "leads to", "cycles", "")
-ENDS = {"complete": "", "guest_fault": ", ends in a guest fault", "violation": ", ends in an EPT violation"}
+ENDS = {"complete": "", "guest_fault": ", ends in a guest fault", "violation": ", ends in an EPT violation",
+        "log_full": ", ends because the log is full"}
 ALL_BITS = {"guest": "PWAD", "host": "RWXAD"}
 
 Paint = Callable[[str, str], str]
@@ -133,6 +134,11 @@ def _of_reference(step: steps.Reference) -> str:
     return f"its line was in {step.found}" if not step.bits and step.found != MEMORY else ""
 
 
+def _log_page(step: steps.LogPage, depth: int) -> Iterator[Row]:
+    what = _indented(f"log ppn {step.ppn:#x}", depth)
+    yield Row(what=what, place=f"[{step.index}]", note="as modified", style="host")
+
+
 def _host_walk(step: steps.HostWalk, depth: int) -> Iterator[Row]:
     yield Row(what=_indented(f"where is {step.of}, ppn {step.ppn:#x}?", depth + 1), style="quiet")
     yield from _rows(step.steps, depth + 2)
@@ -218,6 +224,7 @@ _SHOWN: dict[type, Callable[[Any, int], Iterator[Row]]] = {
     steps.Flush: _flush,
     steps.SetDirty: _set_dirty,
     steps.Reference: _reference,
+    steps.LogPage: _log_page,
     steps.HostWalk: _host_walk,
     steps.Walk: _walk,
     steps.GuestFault: _guest_fault,

@@ -107,6 +107,15 @@ class Reference:
 
 
 @frozen
+class LogPage:
+    """A guest page was written into the vCPU's log of modified pages, at this place of it."""
+
+    step: ClassVar = "log_page"
+    ppn: int
+    index: int
+
+
+@frozen
 class HostWalk:
     """The translation of one guest page on the way: `of` says which."""
 
@@ -119,7 +128,7 @@ class HostWalk:
 
 @frozen
 class Walk:
-    """A page walk, and how it ended: complete, guest_fault or violation. A dirty walk only sets D."""
+    """A page walk, and how it ended: complete, guest_fault, violation or log_full. A dirty walk only sets D."""
 
     step: ClassVar = "walk"
     is_dirty_walk: bool
@@ -199,7 +208,7 @@ class Exit:
 
 
 Step = (
-    Probe | Fill | Drop | Flush | SetDirty | Reference | HostWalk | Walk
+    Probe | Fill | Drop | Flush | SetDirty | Reference | LogPage | HostWalk | Walk
     | TakePage | Zero | WriteEntry | GuestFault | TakeFrame | Exit
 )  # fmt: skip
 

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from vmcfg.hardware.data_caches import L1, L2, LINE_BYTES, LLC, MEMORY
-from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION
+from vmcfg.mmu.nested_tlb import ABSENT
+from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
 from vmcfg.trace.twin import Arguments, Run, Watcher
 from vmcfg.vmm import machine as at
 
-ENDS = {COMPLETE: "complete", GUEST_PAGE_FAULT: "guest_fault", HOST_VIOLATION: "violation"}
+ENDS = {COMPLETE: "complete", GUEST_PAGE_FAULT: "guest_fault", HOST_VIOLATION: "violation", LOG_FULL: "log_full"}
 FOUND = {L1: "L1", L2: "L2", LLC: "LLC", MEMORY: "memory"}
 
 
@@ -38,6 +39,7 @@ class WalkWatch:
             "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
             "vmcfg.mmu.nested._translate": self._translate,
             "vmcfg.mmu.nested._read_host_leaf": self._read_host_leaf,
+            "vmcfg.mmu.pml.log_page": self._log_page,
         }
 
     def watched_machine(self) -> at.Machine:
@@ -89,7 +91,7 @@ class WalkWatch:
         of = f"guest L{tables[ppn]} table" if given["is_table"] else "the page"
         with self._told.inside() as inner:
             result = run()
-        self._told.say(steps.HostWalk(ppn, of, bool(result[0]), tuple(inner)))
+        self._told.say(steps.HostWalk(ppn, of, bool(result[0] != ABSENT), tuple(inner)))
         return result
 
     def _read_ept(self, place: int, entry: int) -> None:
@@ -108,10 +110,18 @@ class WalkWatch:
     def _read_host_leaf(self, run: Run, given: Arguments) -> Any:
         gpid = int(given["gpid"])
         before = places.host_bits(int(self._told.machine.host.pmap[gpid]))
-        page = run()
+        with self._told.inside() as logged:
+            page = run()
         after = places.host_bits(int(self._told.machine.host.pmap[gpid]))
         self._refer_to_host_leaf(self._told.places.ppn_of(gpid), before, after)
+        for step in logged:
+            self._told.say(step)
         return page
+
+    def _log_page(self, run: Run, given: Arguments) -> Any:
+        index = int(self._told.machine.vcpu[int(given["vcpu"]), at.LOG_INDEX])
+        run()
+        self._told.say(steps.LogPage(self._told.places.ppn_of(int(given["gpid"])), index))
 
     def _refer_to_host_leaf(self, ppn: int, before: str, bits: str) -> None:
         frame = self._told.places.frame_of(ppn)

@@ -56,6 +56,7 @@ MPN_SHIFT = 12
 IS_TABLE = 1 << 4  # holds a guest page table
 HOST_ACCESSED = 1 << 5
 HOST_DIRTY = 1 << 6
+LOG_ENTRIES = 512  # of a vCPU's log of modified pages
 
 # --- kinds of machine frames (u8) -------------------------------------------------------------------------------
 FRAME_FREE, FRAME_PRIVATE, FRAME_SHARED, FRAME_OVERHEAD, FRAME_RESERVED = range(5)
@@ -106,8 +107,9 @@ PROCESS_FIELDS = 3
     NEXT,  # the first of them not yet retired
     CARRY,  # walk cycles not yet charged, fewer than the walkers
     IS_WALK_HEAVY,  # the last stretch had many walks: look ahead
-) = range(28)
-VCPU_FIELDS = 28
+    LOG_INDEX,  # of its log of modified pages: where the next goes, -1 when it is full
+) = range(29)
+VCPU_FIELDS = 29
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 
@@ -137,11 +139,13 @@ COSTS = (
     "gpt_write",
     "invlpg",
     "invept",
+    "pml_full",
 )
 (ACCESS, L2_HIT, WALK_REFERENCE, WALK_CACHE_HIT, NESTED_TLB_HIT, EXIT) = range(6)
-(EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT) = range(6, 12)
-WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES, NESTED_TLB_HOLDS_DATA = range(12, 20)
-COST_FIELDS = 20
+(EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT, PML_FULL) = range(6, 13)
+(WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES) = range(13, 20)
+NESTED_TLB_HOLDS_DATA, HAS_PML = range(20, 22)
+COST_FIELDS = 22
 
 USUAL_LEVELS = 4  # of both tables: lean loops take it as given, and the compiler unrolls their walks
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vmcfg.scenario.checks import claims, data_caches, machine, memory, names, run, workloads
+from vmcfg.scenario.checks import claims, data_caches, machine, memory, names, run, tables, workloads
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.settings import Settings
@@ -24,4 +24,5 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     workloads.check(findings, settings, directory)
     memory.check(findings, settings, picked)
     run.check(findings, settings, picked)
+    tables.check(findings, settings)
     claims.check(findings, settings)

@@ -1,4 +1,4 @@
-"""Data caches: shapes that no cache has, hosts too large for them, and a table of them where there are none."""
+"""Data caches: shapes that no cache has, and hosts too large for them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from vmcfg.units import PAGE_BYTES, format_size
 LEVELS = ("l1", "l2", "llc")
 FIGURES = ("size", "ways", "latency")
 MOST_LINES = 1 << 31  # of a host, for each power of two in a cache's number of sets: its tags have 31 bits
-TABLE = "data_caches"
 
 
 def check(findings: Findings, settings: Settings) -> None:
-    """Looks at each level of each host, then at the tables."""
+    """Looks at each level of each host."""
     for name, host in settings.get("hosts", {}).items():
         with suppress(Broken):
             caches = host["cpu"]["data_caches"]
             for level in LEVELS if caches != "none" else ():
                 with suppress(Broken):
                     _level(findings, ("hosts", name), level, host)
-    with suppress(Broken):
-        _table(findings, settings)
 
 
 def dearest_reference(caches: Settings | str) -> int:
@@ -55,12 +52,3 @@ def _level(findings: Findings, path: Path, level: str, host: Settings) -> None:
         message = f"found {sets} sets, expected more powers of two in them for a host of this size"
         hint = f"with these sets the host may have {format_size(most)}"
         findings.add((*at, "size"), "cache-shape", message, hint, [((*path, "memory"), "the host's memory is here")])
-
-
-def _table(findings: Findings, settings: Settings) -> None:
-    """A table that would stay empty was asked for by mistake."""
-    hosts = settings["hosts"].values()
-    if TABLE in settings["tables"] and all(host["cpu"]["data_caches"] == "none" for host in hosts):
-        place: Path = ("tables", settings["tables"].index(TABLE))
-        findings.add(place, "contradiction", f"found {TABLE}, expected a host with cpu.data_caches",
-                     "for instance data_caches: profile, which takes the processor's own")

@@ -98,6 +98,16 @@ REFUSED = (
         lambda host, _: "nested_tlb" in host["mmu"]["nested_caches"] and host["cpu"]["nested_tlb"] == "none",
         "all, 1d, 2d, or a processor with a nested TLB", "the cpu has no nested TLB",
     ),
+    Refusal(
+        "pml in native", "hosts", ("mmu", "pml"), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["pml"] and host["mmu"]["mode"] == "native",
+        "false in mode native", "what is logged is what walks set in the EPT",
+    ),
+    Refusal(
+        "pml without the feature", "hosts", ("mmu", "pml"), ("cpu", "profile"),
+        lambda host, _: host["mmu"]["pml"] and host["mmu"]["mode"] == "nested" and _lacks("pml")(host),
+        "false, or a processor with page-modification logging", "this needs the feature pml, which {profile} lacks",
+    ),
     _five_levels("hosts", ("mmu", "host_table")),
     _five_levels("vms", ("page_table",)),
     _feature_needs("ept_ad", "ept"),

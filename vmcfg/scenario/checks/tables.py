@@ -1,0 +1,40 @@
+"""Tables that stay empty unless a host has what they are about: who asks for one has forgotten that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from attrs import frozen
+
+from vmcfg.scenario.findings import Findings, Path
+from vmcfg.scenario.settings import Broken, Settings
+
+
+@frozen
+class Need:
+    """What some host must have."""
+
+    is_met: Callable[[Settings], bool]  # by a host
+    expected: str
+    hint: str
+
+
+NEEDS: Mapping[str, Need] = {
+    "data_caches": Need(
+        lambda host: host["cpu"]["data_caches"] != "none",
+        "a host with cpu.data_caches", "for instance data_caches: profile, which takes the processor's own",
+    ),
+    "dirty_log": Need(
+        lambda host: host["mmu"]["pml"], "a host with mmu.pml", "pml: true logs the guest pages that are modified",
+    ),
+}
+
+
+def check(findings: Findings, settings: Settings) -> None:
+    """Refuses each table that would have no rows."""
+    for name, need in NEEDS.items():
+        with suppress(Broken):
+            if name in settings["tables"] and not any(need.is_met(host) for host in settings["hosts"].values()):
+                place: Path = ("tables", settings["tables"].index(name))
+                findings.add(place, "contradiction", f"found {name}, expected {need.expected}", need.hint)
