@@ -49,6 +49,7 @@ LEAN_WAYS = (1, 1, 2, 3, 4, 7, 12, 16)
 LEAN_SETS = (1, 1, 2, 4, 8)
 # Where regions begin: at 0, at the usual place, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and of all.
 BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
+PAGE_SIZES = (4 << 10, 2 << 20, 1 << 30)
 CHEAP = (0, 1, 2, 3, 10)
 DEAR = (0, 7, 50, 200, 1009, 5000)
 
@@ -311,12 +312,16 @@ def _hosts(draw: Any, hz: int, modes: tuple[str, ...]) -> Host:
 
 @st.composite
 def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
+    """Any host table, with any use of its caches; half of the trees have large pages."""
     vpid = draw(st.booleans())
     if mode == "native":
         return Mmu(mode, PAGE_BYTES, vpid)
+    levels = draw(st.sampled_from((4, 4, 5, 1)))
     kinds = ("all", "all", "1d", "2d", "2d_nested_tlb", "2d_nested_tlb_data", "2d_nested_tlb_data")
     pml = has_ept_ad and draw(st.booleans())
-    return Mmu(mode, PAGE_BYTES, vpid, draw(st.sampled_from((4, 4, 5, 1))), draw(st.sampled_from(kinds)), pml)
+    is_large = levels > 1 and draw(st.booleans())
+    size, table_size = (draw(st.sampled_from(PAGE_SIZES)) if is_large else PAGE_BYTES for _ in range(2))
+    return Mmu(mode, size, vpid, levels, draw(st.sampled_from(kinds)), pml, table_size)
 
 
 @st.composite
@@ -324,12 +329,13 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
     kernel = draw(st.sampled_from((0, 1, 13)))
     levels = draw(st.sampled_from((4, 4, 5)))
     needed = _guest_pages(workload, traces, levels)
+    is_large = max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES
     return tiny.vm(
         name=name,
         host=host.name,
         workload=workload.name,
         kernel_pages=kernel,
-        memory_pages=kernel + needed + draw(st.sampled_from((0, 1, 5, 600))),
+        memory_pages=kernel + needed + draw(st.sampled_from((5, 600, 1200) if is_large else (0, 1, 5, 600))),
         vcpus=draw(st.integers(1, 3)),
         start_ns=draw(st.just(0) | st.integers(0, 6000).map(lambda cycles: nanoseconds(cycles, hz))),
         populate=draw(st.sampled_from(("on_touch", "at_start"))),

@@ -15,6 +15,8 @@ from running import machines_of, run_to_the_end
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
 
+Leaves = dict[tuple[int, int], tuple[int, bool, bool]]  # (level, page >> 9·(level - 1)) -> frame, A, D
+
 
 @pytest.mark.slow
 def test_the_engine_leaves_the_memory_that_the_oracle_leaves(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -38,11 +40,11 @@ def compare(oracle: OracleResult, host: HostPlan, machine: at.Machine, vm: int) 
     name = host.vms[vm].vm.name
     assert oracle.pmap[name] == pmap(host, machine, vm)
     assert oracle.guest_entries[name] == dict(guest_entries(machine, vm))
-    leaves = {page: entry for (level, page), entry in oracle.host_entries[name].items() if level == 1}
-    tables = {where: entry[0] for where, entry in oracle.host_entries[name].items() if where[0] > 1}
     if host.mode == "nested":
-        assert leaves == host_leaves(host, machine, vm)
-        assert tables == host_tables(host, machine, vm)
+        large, tables = host_entries(host, machine, vm)
+        leaves = {where: entry for where, entry in oracle.host_entries[name].items() if where not in tables}
+        assert leaves == {**host_leaves(host, machine, vm, large), **large}
+        assert tables == {where: oracle.host_entries[name][where][0] for where in tables}
 
 
 def pmap(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int]:
@@ -69,21 +71,35 @@ def guest_entries(machine: at.Machine, process: int) -> Iterator[tuple[tuple[int
                     waiting.append((level - 1, page, entry >> at.CHILD_SHIFT))
 
 
-def host_leaves(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, tuple[int, bool, bool]]:
+def host_leaves(host: HostPlan, machine: at.Machine, vm: int, large: Leaves) -> Leaves:
+    """Return the leaves of pages of 4 KiB: what the pmap has, without what lies in large pages."""
     base = host.vms[vm].base
-    entries = {ppn: int(machine.host.pmap[base + ppn]) for ppn in pmap(host, machine, vm)}
     return {
-        ppn: (mpn, bool(entries[ppn] & at.HOST_ACCESSED), bool(entries[ppn] & at.HOST_DIRTY))
+        (1, ppn): (mpn, *marks(int(machine.host.pmap[base + ppn])))
         for ppn, mpn in pmap(host, machine, vm).items()
+        if not any((level, ppn // 512 ** (level - 1)) in large for level in (2, 3))
     }
 
 
-def host_tables(host: HostPlan, machine: at.Machine, vm: int) -> dict[tuple[int, int], int]:
-    """Return the frames of the EPT's tables by the entries that lead to them: kept as frame + 1, 0 is absent."""
+def host_entries(host: HostPlan, machine: at.Machine, vm: int) -> tuple[Leaves, dict[tuple[int, int], int]]:
+    """Return the leaves of large pages, and the frames of the EPT's tables by the entries that lead to them.
+
+    Of tables the frame + 1 is kept, 0 is absent; of a large page the marks, and the pmap has its frames.
+    """
     pages = host.vms[vm].vm.memory_pages
-    found = {}
+    frames = pmap(host, machine, vm)
+    large: Leaves = {}
+    tables: dict[tuple[int, int], int] = {}
     for level, first in host.vms[vm].ept_offsets.items():
         entries = -(-pages // 512 ** (level - 1))
-        frames = machine.host.ept[first : first + entries].tolist()
-        found |= {(level, page): frame - 1 for page, frame in enumerate(frames) if frame}
-    return found
+        for page, entry in enumerate(machine.host.ept[first : first + entries].tolist()):
+            if entry < 0:
+                large[level, page] = (frames[page * 512 ** (level - 1)], *marks(entry))
+            elif entry:
+                tables[level, page] = entry - 1
+    return large, tables
+
+
+def marks(entry: int) -> tuple[bool, bool]:
+    """Return A and D, which have the same places in the pmap and in the EPT."""
+    return bool(entry & at.HOST_ACCESSED), bool(entry & at.HOST_DIRTY)

@@ -47,11 +47,11 @@ class Round(NamedTuple):
 
 @st.composite
 def machines(draw: Any) -> Scenario:
-    """Nested VMs that have mapped and backed all they use, so that only what is taken away can fault."""
+    """Nested VMs that have mapped and backed all they use, by pages of any size: only what is taken away can fault."""
     hz = 1_000_000_000
-    host = tiny.host(
-        cpu=draw(processors(hz)), cores=draw(st.integers(1, 2)), mmu=Mmu("nested", 4096, draw(st.booleans()))
-    )
+    size, table_size = (draw(st.sampled_from((4 << 10, 4 << 10, 2 << 20, 1 << 30))) for _ in range(2))
+    mmu = Mmu("nested", size, draw(st.booleans()), table_page_size=table_size)
+    host = tiny.host(cpu=draw(processors(hz)), cores=draw(st.integers(1, 2)), mmu=mmu)
     pages = draw(st.integers(2, 200))
     phase = tiny.phase(draw(st.sampled_from(("uniform", "sequential"))), accesses=300, write_ppm=300_000)
     vms = [tiny.vm_at_start(name, vcpus=draw(st.integers(1, 2))) for name in "ab"[: draw(st.integers(1, 2))]]
@@ -91,17 +91,27 @@ def test_exactly_the_touched_pages_fault_again(scenario: Scenario, plan: list[Ro
 
 
 def take_some_away(host: HostPlan, machine: at.Machine, vm: int, step: Round) -> set[int]:
-    """Take away a share of what is backed; afterwards no cache of any core holds anything of that VM."""
+    """Take away a share of what is backed; afterwards no cache of any core holds anything of that VM.
+
+    Large pages are split for it: they become tables, which take frames, and the rest of them stays where it was.
+    """
     first, pages = host.vms[vm].base, host.vms[vm].vm.memory_pages
     backed = np.flatnonzero(machine.host.pmap[first : first + pages] & at.KIND_MASK == at.PRIVATE)
     taken = Random(step.seed).sample(backed.tolist(), -(-len(backed) * step.share // 100))
     others = held(machine) - held_of(machine, vm)
-    free = int(machine.host.counts[at.FRAME_FREE])
+    free, tables = (int(machine.host.counts[kind]) for kind in (at.FRAME_FREE, at.FRAME_OVERHEAD))
+    rest = set(backed.tolist()) - set(taken)
+    before = {ppn: frame_of(host, machine, vm, ppn) for ppn in rest}
     cycles = take_away(machine, vm, np.array(taken, np.int64))
     assert cycles == host.costs["invept"] * host.cores
-    assert free + len(taken) == machine.host.counts[at.FRAME_FREE]
+    assert free + len(taken) + tables == machine.host.counts[at.FRAME_FREE] + machine.host.counts[at.FRAME_OVERHEAD]
+    assert before == {ppn: frame_of(host, machine, vm, ppn) for ppn in rest}
     assert held(machine) == others
     return set(taken)
+
+
+def frame_of(host: HostPlan, machine: at.Machine, vm: int, ppn: int) -> int:
+    return int(machine.host.pmap[host.vms[vm].base + ppn]) >> at.MPN_SHIFT
 
 
 def until(machine: at.Machine, host: HostPlan, step: Round) -> int:

@@ -93,6 +93,8 @@ VALUES: dict[str, list[Any]] = {
     "exit": [0, 1, 2000, 10**6, 10**9],
     "mode": ["native", "nested"],
     "vpid": [True, False],
+    "page_size": ["4KiB", "2MiB", "1GiB"],
+    "table_page_size": ["4KiB", "2MiB", "1GiB"],
     "cpu": resources.profile_names(),
     "profile": resources.profile_names(),
     "populate": ["on_touch", "at_start"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .core import STORE
+from .memory import page_count
 from .vcpu import Vcpu
 from .walker import EptViolation, GuestFault, LogFull, Walk
 
@@ -25,10 +26,18 @@ def take_exit(vcpu: Vcpu, reason: str, cycles: int) -> None:
         vcpu.core.flush_untagged()
 
 
-def violation_cycles(vcpu: Vcpu, ept_tables: int) -> int:
-    """The frame of the page and those of new EPT tables are zeroed by the VMM."""
+def violation_cycles(vcpu: Vcpu, frames: int) -> int:
+    """The frames of the page and of new EPT tables are zeroed by the VMM."""
     costs = vcpu.costs
-    return costs["exit"] + costs["ept_violation"] + costs["zero_page"] * (1 + ept_tables)
+    return costs["exit"] + costs["ept_violation"] + costs["zero_page"] * frames
+
+
+def count_backing(vcpu: Vcpu, pages: int, kind: str) -> None:
+    """What size of page a violation was answered with, where it could be another."""
+    sizes = vcpu.memory.host_sizes
+    if max(sizes.values()) > 1:
+        vcpu.count({1: "backed_4k", 512: "backed_2m", 512 * 512: "backed_1g"}[pages])
+        vcpu.count("backed_smaller", int(pages < page_count(sizes[kind])))
 
 
 def _look_up(vcpu: Vcpu, vpn: int, kind: int) -> str:
@@ -141,6 +150,7 @@ def _handle_guest_fault(vcpu: Vcpu, vpn: int) -> None:
 
 def _handle_ept_violation(vcpu: Vcpu, ppn: int, kind: str) -> None:
     """The VMM backs the page; the core forgets the guest-physical translations on the way to it."""
-    ept_tables = vcpu.memory.back(ppn)
+    pages, tables = vcpu.memory.back(ppn, kind)
+    count_backing(vcpu, pages, kind)
     vcpu.core.drop_guest_physical(vcpu.vm.name, ppn)
-    take_exit(vcpu, f"ept_violation_{kind}", violation_cycles(vcpu, ept_tables))
+    take_exit(vcpu, f"ept_violation_{kind}", violation_cycles(vcpu, pages + tables))

@@ -27,6 +27,7 @@ class Entry:
     target: int
     accessed: bool = False
     dirty: bool = False
+    is_leaf: bool = False  # of the EPT: maps a page; the guest's leaves are those of level 1
 
 
 def key(level: int, page: int) -> tuple[int, int]:
@@ -39,27 +40,66 @@ def prefix(level: int, page: int) -> int:
     return page >> 9 * (level - 1)
 
 
+def page_count(level: int) -> int:
+    """How many pages an entry of `level` covers: 512 pages of 4 KiB are 2 MiB, 512 of those 1 GiB."""
+    return 512 ** (level - 1)
+
+
 class Frames:
     """The host's frames; `kind[mpn]` is `private` or `overhead` for those taken."""
 
     def __init__(self, pages: int) -> None:
         self.total = pages
-        self.free = list(reversed(range(pages)))  # a stack: MPN 0 is on top, and what is freed goes on top
+        self.unused = 0  # the first frame that nobody has had yet
+        self.single: list[int] = []  # free ones before it, the next to be taken last
+        self.blocks: list[int] = []  # free aligned blocks of 512 before it, likewise
         self.kind: dict[int, str] = {}
+
+    @property
+    def free(self) -> int:
+        return self.total - len(self.kind)
 
     def take(self, kind: str) -> int:
         if not self.free:
             raise OutOfFramesError
-        mpn = self.free.pop()
+        if not self.single and self.blocks:
+            block = self.blocks.pop()
+            self.single = [block + n for n in reversed(range(512))]
+        if self.single:
+            mpn = self.single.pop()
+        else:
+            mpn = self.unused
+            self.unused += 1
         self.kind[mpn] = kind
         return mpn
+
+    def take_block(self, size: int) -> int | None:
+        """The first of `size` neighbouring frames, at a multiple of it; None if there are none such."""
+        if size == 512 and self.blocks:
+            first = self.blocks.pop()
+        else:
+            first = -(-self.unused // size) * size
+            if first + size > self.total:
+                return None
+            self._pass_over(first)
+            self.unused = first + size
+        self.kind |= dict.fromkeys(range(first, first + size), "private")
+        return first
+
+    def _pass_over(self, end: int) -> None:
+        """What lies before a block stays free: whole blocks of 512 as such, the lowest to be taken first."""
+        skipped = range(self.unused, end)
+        whole = [mpn for mpn in skipped if mpn % 512 == 0]
+        rest = [mpn for mpn in skipped if not whole or mpn < whole[0]]
+        self.blocks += reversed(whole)
+        self.single += reversed(rest)
 
     def summary(self) -> dict[str, int]:
         """Frames by kind; nothing is shared or reserved in this scope."""
         kinds = list(self.kind.values())
         return {
             "total": self.total,
-            "free": len(self.free),
+            "free": self.free,
             "private": kinds.count("private"),
             "shared": 0,
             "overhead": kinds.count("overhead"),
@@ -69,11 +109,16 @@ class Frames:
 
 @dataclass
 class Memory:
-    """What one VM and its only process own."""
+    """What one VM and its only process own.
+
+    `host_sizes`: the levels of the EPT entries that map data and guest tables: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB.
+    """
 
     vm: Vm
     frames: Frames
     host_levels: int  # 0: one dimension only
+    host_sizes: dict[str, int] = field(default_factory=lambda: {"data": 1, "table": 1})
+    reserve: int = 0  # frames that large pages leave free
     pmap: dict[int, int] = field(default_factory=dict)
     ept: dict[tuple[int, int], Entry] = field(default_factory=dict)
     guest: dict[tuple[int, int], Entry] = field(default_factory=dict)
@@ -81,6 +126,7 @@ class Memory:
 
     def __post_init__(self) -> None:
         self.free_ppns = list(reversed(range(self.vm.kernel_pages, self.vm.memory_pages)))
+        self.range_ppns: list[int] = []  # free ones of the range that tables have for themselves
         self.levels = self.vm.table_levels
         self.is_nested = self.host_levels > 0
         if self.is_nested:
@@ -89,30 +135,65 @@ class Memory:
             for _ in range(512, self.vm.memory_pages, 512):
                 self.frames.take("overhead")
 
-    def take_ppn(self) -> int:
-        """The guest's next free page."""
-        if not self.free_ppns:
-            raise OutOfGuestPagesError(self.vm.name)
-        return self.free_ppns.pop()
+    def take_ppn(self, kind: str) -> int:
+        """The guest's next free page for `data` or a `table`: from the kind's own place, else from the other's."""
+        if kind == "table" and not self.range_ppns and len(set(self.host_sizes.values())) > 1:
+            self._set_range_apart()
+        places = [self.range_ppns, self.free_ppns] if kind == "table" else [self.free_ppns, self.range_ppns]
+        for place in places:
+            if place:
+                return place.pop()
+        raise OutOfGuestPagesError(self.vm.name)
 
-    def back(self, ppn: int) -> int:
-        """Gives `ppn` a frame, after the EPT tables that are missing above it; returns how many those were."""
+    def _set_range_apart(self) -> None:
+        """Gives tables the highest free block of the larger size, with what is left of the memory above it."""
+        if not self.free_ppns:
+            return
+        size = page_count(max(self.host_sizes.values()))
+        end = self.free_ppns[0] + 1
+        first = end - end % size - size
+        if first >= self.free_ppns[-1]:
+            self.range_ppns = [ppn for ppn in self.free_ppns if ppn >= first]
+            self.free_ppns = [ppn for ppn in self.free_ppns if ppn < first]
+
+    def back(self, ppn: int, kind: str = "data") -> tuple[int, int]:
+        """Gives `ppn` a frame, or its block one large page; returns (pages backed, EPT tables made for it)."""
         assert ppn not in self.pmap and 0 <= ppn < self.vm.memory_pages
-        tables = 0
-        if self.is_nested:
-            for level in range(self.host_levels, 1, -1):
-                if key(level, ppn) not in self.ept:
-                    self.ept[key(level, ppn)] = Entry(self.frames.take("overhead"))
-                    tables += 1
+        for level in range(self.host_sizes[kind], 1, -1):
+            first = self._take_large(ppn, page_count(level))
+            if first is not None:
+                tables = self._make_ept_tables(ppn, level)
+                start = ppn - ppn % page_count(level)
+                self.pmap |= {start + n: first + n for n in range(page_count(level))}
+                self.ept[key(level, ppn)] = Entry(first, is_leaf=True)
+                return page_count(level), tables
+        tables = self._make_ept_tables(ppn, 1) if self.is_nested else 0
         self.pmap[ppn] = self.frames.take("private")
         if self.is_nested:
-            self.ept[key(1, ppn)] = Entry(self.pmap[ppn])
+            self.ept[key(1, ppn)] = Entry(self.pmap[ppn], is_leaf=True)
+        return 1, tables
+
+    def _take_large(self, ppn: int, size: int) -> int | None:
+        """A block of frames for the block of guest pages around `ppn`, if all of these lack frames and exist."""
+        block = range(ppn - ppn % size, ppn - ppn % size + size)
+        if block[-1] >= self.vm.memory_pages or self.frames.free < size + self.reserve:
+            return None
+        if any(other in self.pmap for other in block):
+            return None
+        return self.frames.take_block(size)
+
+    def _make_ept_tables(self, ppn: int, leaf: int) -> int:
+        tables = 0
+        for level in range(self.host_levels, leaf, -1):
+            if key(level, ppn) not in self.ept:
+                self.ept[key(level, ppn)] = Entry(self.frames.take("overhead"))
+                tables += 1
         return tables
 
-    def back_at_no_cost(self, ppn: int, _kind: str = "") -> None:
+    def back_at_no_cost(self, ppn: int, kind: str) -> None:
         """Work before t = 0."""
         if ppn not in self.pmap:
-            self.back(ppn)
+            self.back(ppn, kind)
 
     def map_page(self, vpn: int, use: Callable[[int, str], None]) -> int:
         """Maps `vpn` to a new page, after the guest tables that are missing above it; returns how many those were.
@@ -130,7 +211,7 @@ class Memory:
 
     def _use_new_page(self, level: int, vpn: int, kind: str, use: Callable[[int, str], None]) -> int:
         assert key(level, vpn) not in self.guest
-        ppn = self.take_ppn()
+        ppn = self.take_ppn(kind)
         use(ppn, kind)
         self.guest[key(level, vpn)] = Entry(ppn)
         return ppn
@@ -141,7 +222,7 @@ class Memory:
             "configured": self.vm.memory_pages,
             "private": len(self.pmap),
             "unbacked": self.vm.memory_pages - len(self.pmap),
-            "guest_free": len(self.free_ppns),
+            "guest_free": len(self.free_ppns) + len(self.range_ppns),
             "guest_tables": len(self.table_ppns),
             "guest_kernel": self.vm.kernel_pages,
         }

@@ -11,6 +11,7 @@ EVENTS = (
     "pace_cycles", "ready_cycles", "dropped_cycles", "guest_faults", "guest_table_pages", "gpt_writes", "vcpu_switches",
     "pages_logged",
 )  # fmt: skip
+SIZED = ("backed_4k", "backed_2m", "backed_1g", "backed_smaller")  # counted where a host may have large pages
 FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a host has data caches
 LOG_EXITS = ("pml_full",)  # of `nested` with a log of modified pages
 EXITS = {"native": (), "nested": ("ept_violation_data", "ept_violation_table", "vcpu_switch")}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vmcfg.scenario.spec import Host, Run, Scenario, Vm, Workload
+from vmcfg.scenario.spec import PAGE_BYTES, Host, Run, Scenario, Vm, Workload
 
 from .access import violation_cycles
 from .core import Core
 from .lines import lines_of_cores
 from .memory import Entry, Frames, Memory
-from .result import EVENTS, EXITS, FOUND, LOG_EXITS, OracleResult
+from .result import EVENTS, EXITS, FOUND, LOG_EXITS, SIZED, OracleResult
 from .schedule import Schedule
 from .streams import Scatter, Zipf
 from .vcpu import Account, Records, Span, Vcpu, has_warmup, to_cycles
+
+SIZE_LEVELS = {4 << 10: 1, 2 << 20: 2, 1 << 30: 3}  # the level of the entry that maps a page of so many bytes
 
 
 def run(
@@ -74,7 +76,7 @@ class _Machine:
     ) -> list[Vcpu]:
         """EPT root, kernel pages, backing at start, the process's root table, populated pages: in this order."""
         workload = next(w for w in scenario.workloads if w.name == vm.workload)
-        memory = Memory(vm, self.frames, self.host.mmu.host_levels if self.host.mmu.mode == "nested" else 0)
+        memory = _memory_of(vm, self.host, self.frames, scenario)
         account = _new_account(len(workload.phases), self.host)
         vcpus = []
         for number in range(vm.vcpus):
@@ -83,18 +85,31 @@ class _Machine:
             vcpu = Vcpu(vm, number, self.host, core, memory, workload, scenario.run, account, traces)
             vcpu.index = index
             vcpus.append(vcpu)
-        _back_at_start(memory)
-        _make_root(memory, vcpus[0])
+        is_backed = vm.backing == "at_start" or not memory.is_nested
+        is_apart = len(set(memory.host_sizes.values())) > 1
+        _back_from_start(memory, vm.memory_pages if is_backed and not is_apart else vm.kernel_pages)
+        _make_root(memory, vcpus[0], is_backed)
         tables = _populate_at_start(memory, workload, traces) if vm.populate == "at_start" else 0
+        if is_backed:
+            _back_from_start(memory, vm.memory_pages)
         account.counters[_first_row(scenario.run)]["guest_table_pages"] += 1 + tables
         self.memories[vm.name] = memory
         self.accounts[vm.name] = account
         return vcpus
 
 
+def _memory_of(vm: Vm, host: Host, frames: Frames, scenario: Scenario) -> Memory:
+    if host.mmu.mode != "nested":
+        return Memory(vm, frames, 0)
+    sizes = {"data": SIZE_LEVELS[host.mmu.page_size], "table": SIZE_LEVELS[host.mmu.table_page_size]}
+    reserve = max((other.table_levels + 1) * host.mmu.host_levels for other in scenario.vms if other.host == host.name)
+    return Memory(vm, frames, host.mmu.host_levels, sizes, reserve)
+
+
 def _new_account(phases: int, host: Host) -> Account:
     rows = phases + 1
-    counted = EVENTS + (FOUND if host.cpu.data_caches else ())
+    is_large = max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES
+    counted = EVENTS + (FOUND if host.cpu.data_caches else ()) + (SIZED if is_large else ())
     return Account(
         counters=[dict.fromkeys(counted, 0) for _ in range(rows)],
         exits=[dict.fromkeys(EXITS[host.mmu.mode] + LOG_EXITS * host.mmu.pml, (0, 0)) for _ in range(rows)],
@@ -107,19 +122,22 @@ def _first_row(run: Run) -> int:
     return 0 if has_warmup(run) else 1
 
 
-def _back_at_start(memory: Memory) -> None:
-    is_all = memory.vm.backing == "at_start" or not memory.is_nested
-    for ppn in range(memory.vm.memory_pages if is_all else memory.vm.kernel_pages):
-        memory.back(ppn)
+def _back_from_start(memory: Memory, pages: int) -> None:
+    """The first so many pages; where tables have sizes of their own, the process gets its pages before the others."""
+    for ppn in range(pages):
+        memory.back_at_no_cost(ppn, "data")
 
 
-def _make_root(memory: Memory, vcpu: Vcpu) -> None:
+def _make_root(memory: Memory, vcpu: Vcpu, is_free: bool) -> None:
     """The frame is taken now; the exit that it took is paid by vCPU 0 at its first turn."""
-    root = memory.take_ppn()
+    root = memory.take_ppn("table")
     memory.table_ppns.append(root)
     if root not in memory.pmap:
-        ept_tables = memory.back(root)
-        vcpu.charges_before_start.append(("ept_violation_table", violation_cycles(vcpu, ept_tables)))
+        pages, tables = memory.back(root, "table")
+        if is_free:
+            return
+        vcpu.root_pages = pages
+        vcpu.charges_before_start.append(("ept_violation_table", violation_cycles(vcpu, pages + tables)))
 
 
 def _populate_at_start(memory: Memory, workload: Workload, traces: dict[str, Records]) -> int:

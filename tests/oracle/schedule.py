@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmcfg.scenario.spec import Mixture
 
-from .access import take_exit, touch
+from .access import count_backing, take_exit, touch
 from .core import Core
 from .streams import Scatter, Zipf, kind_of_touch, part_of_touch, stream_key, vpn_of_touch
 from .vcpu import Vcpu
@@ -114,5 +114,7 @@ def _give_core(core: Core, vcpu: Vcpu) -> None:
         if vcpu.memory.is_nested:
             take_exit(vcpu, "vcpu_switch", vcpu.costs["exit"])
     core.ran_last = vcpu
+    if vcpu.charges_before_start:
+        count_backing(vcpu, vcpu.root_pages, "table")
     while vcpu.charges_before_start:
         take_exit(vcpu, *vcpu.charges_before_start.pop(0))

@@ -82,6 +82,7 @@ class Vcpu:
         self.touches = 0  # the index in the vCPU's stream
         self.touches_after_warmup = 0
         self.carried_walk_cycles = 0
+        self.root_pages = 0  # how many its violation backed, before t = 0
         self.charges_before_start: list[tuple[str, int]] = []  # exits (reason, cycles) taken before t = 0
         self.waits_since: int | None = None
 

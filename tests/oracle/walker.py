@@ -141,7 +141,7 @@ class Walk:
         """Reads the EPT for `ppn` and returns its leaf. A and D are set once the host walk is complete."""
         level = self._start_in_the_host_dimension(ppn)
         path = [self._read_host_entry(level, ppn, kind)]
-        while level > 1:
+        while not path[-1].is_leaf:
             self._fill(self.core.host_caches[level], prefix(level, ppn))
             level -= 1
             path.append(self._read_host_entry(level, ppn, kind))

@@ -24,6 +24,15 @@ EXAMPLES = {
     "pml without the feature": ["mmu.pml=true"],
     "host_table of five levels": ["mmu.host_table=5_level"],
     "page_table of five levels": ["vms.web.page_table=5_level"],
+    **{
+        f"{key} {where}": [f"mmu.{key}={size}", *sets]
+        for key in ("page_size", "table_page_size")
+        for where, size, sets in (
+            ("in native", "2MiB", ["mmu.mode=native", *["mmu.table_page_size=4KiB"] * (key == "page_size")]),
+            ("in a flat table", "2MiB", ["mmu.host_table=flat", *["mmu.table_page_size=4KiB"] * (key == "page_size")]),
+            ("of 1GiB", "1GiB", ["cpu.features=[ept]", *["mmu.table_page_size=4KiB"] * (key == "page_size")]),
+        )
+    },
     "ept_ad without ept": ["mmu.mode=native", "cpu.features=[ept_ad]"],
     "pml without ept_ad": ["cpu.features=[ept, pml]"],
     "invpcid without pcid": ["cpu.features=[ept, invpcid]"],

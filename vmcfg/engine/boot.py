@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from vmcfg.guest.fault import back_if_needed, make_root, populate
-from vmcfg.jit import by_reference, entry
+from vmcfg.jit import by_reference, entry, kernel
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_take
 
 
 @entry
 def back_range(machine, vm, first, end):
-    """Back the guest pages first … end - 1, and give the VM the root of its EPT if it has one."""
+    """Back the guest pages first … end - 1, and first of all give the VM the root of its EPT if it has one."""
     m = by_reference(machine)
-    if m.guests.vm[vm, at.HOST_LEVELS]:
-        m.guests.vm[vm, at.EPT_ROOT] = frame_take(m, at.FRAME_OVERHEAD, vm)
-    if m.guests.vm[vm, at.HOST_LEVELS] == 1:  # a flat table stands whole from the start, in neighbouring frames
-        for _ in range((m.guests.vm[vm, at.PAGES] - 1) // at.TABLE_ENTRIES):
-            frame_take(m, at.FRAME_OVERHEAD, vm)
+    if m.guests.vm[vm, at.HOST_LEVELS] and m.guests.vm[vm, at.EPT_ROOT] < 0:
+        _make_ept_root(m, vm)
     for ppn in range(first, end):
         back_if_needed(m, vm, ppn)
 
@@ -31,3 +28,12 @@ def start_process(machine, process, vpns):
     for position in range(vpns.shape[0]):
         tables += populate(m, process, vpns[position])
     return tables
+
+
+@kernel
+def _make_ept_root(m, vm):
+    """Take the frame of an EPT's root; a flat table stands whole from the start, in neighbouring frames."""
+    m.guests.vm[vm, at.EPT_ROOT] = frame_take(m, at.FRAME_OVERHEAD, vm)
+    if m.guests.vm[vm, at.HOST_LEVELS] == 1:
+        for _ in range((m.guests.vm[vm, at.PAGES] - 1) // at.TABLE_ENTRIES):
+            frame_take(m, at.FRAME_OVERHEAD, vm)

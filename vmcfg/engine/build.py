@@ -15,7 +15,7 @@ from vmcfg.hardware import sets
 from vmcfg.hardware.assoc import policy_of
 from vmcfg.hardware.core import L1I, L2, STORES
 from vmcfg.hardware.stores import Built, new_stores
-from vmcfg.metrics.events import COLUMNS, Event
+from vmcfg.metrics.events import COLUMNS, Event, Sized
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.model import UNLIMITED, HostPlan, VmPlan
 from vmcfg.rng import mixed_key
@@ -42,6 +42,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
         sched=_sched(host),
         marks=np.full((host.marks, 2), -1, np.int64),
         counters=np.zeros((host.rows, COLUMNS), np.int64),
+        sizes=np.zeros((host.rows if host.has_large_pages else 0, len(Sized)), np.int64),
         digest=np.array([mixed_key(0, f"digest/{name}") for name in SUBSYSTEMS], np.uint64),
         cost=_costs(host),
     )
@@ -52,12 +53,15 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
 
 def _start_vm(machine: at.Machine, host: HostPlan, number: int, vm: VmPlan, inputs: Inputs) -> None:
     """Give a VM its frames and its process in the order of docs/semantics.md, at no cost."""
-    start = vm.vm.memory_pages if vm.vm.backing == "at_start" else vm.vm.kernel_pages
-    back_range(machine, number, 0, start)
+    is_backed = vm.vm.backing == "at_start"
+    back_range(machine, number, 0, vm.vm.memory_pages if is_backed and not host.table_block else vm.vm.kernel_pages)
     mapped = np.zeros(0, np.int64)
     if vm.vm.populate == "at_start":
         mapped = inputs.pages(vm.regions, _traces(host, vm))
     tables = start_process(machine, number, mapped)
+    if is_backed and host.table_block:  # the host had to see first where tables lie
+        machine.guests.vm[number, at.ROOT_FRAMES] = 0
+        back_range(machine, number, vm.vm.kernel_pages, vm.vm.memory_pages)
     is_warm = any(vcpu.is_warm for vcpu in host.vcpus)
     machine.counters[vm.first_row + (0 if is_warm else 1), Event.GUEST_TABLE_PAGES] += tables
 
@@ -114,7 +118,9 @@ def _guests(host: HostPlan) -> at.Guests:
         vm[number, at.GUEST_FRESH] = plan.vm.kernel_pages
         vm[number, at.ZEROES] = plan.vm.zero_on_fault
         vm[number, [at.LEVELS, at.HOST_LEVELS]] = plan.vm.table_levels, host.host_levels
-        vm[number, at.EPT :] = -1
+        vm[number, [at.HOST_PAGE, at.HOST_TABLE_PAGE]] = host.page_level, host.table_page_level
+        vm[number, [at.TABLE_BLOCK, at.CEILING]] = host.table_block, plan.vm.memory_pages
+        vm[number, at.EPT :] = vm[number, at.EPT_ROOT] = -1
         for level, offset in plan.ept_offsets.items():
             vm[number, at.EPT + level] = offset
         process[number, at.PROCESS_VM] = number
@@ -134,14 +140,15 @@ def _host(host: HostPlan) -> at.Host:
     counts[at.RESERVE] = host.reserve_frames
     names = ("pmap", "owner", "refs", "kind", "free_list", "ept")
     arrays = {name: _zeros(host, f"host.{name}") for name in names}
-    return at.Host(counts=counts, **arrays)
+    blocks = host.frames // at.TABLE_ENTRIES if host.has_large_pages else 0
+    return at.Host(counts=counts, blocks=np.zeros(max(1, blocks), np.int32), **arrays)
 
 
 def is_lean(host: HostPlan) -> bool:
     """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
     has_l1i = host.stores[L1I].shape is not None
     levels = {host.host_levels or at.USUAL_LEVELS, *(plan.vm.table_levels for plan in host.vms)}
-    is_special = has_l1i or host.nested_tlb_holds_data or host.has_pml
+    is_special = has_l1i or host.nested_tlb_holds_data or host.has_pml or host.has_large_pages
     return levels == {at.USUAL_LEVELS} and not is_special and all(
         is_plain(store.shape, room) for store, room in zip(host.stores, LEAN_ROOMS, strict=True) if store.shape
     )
@@ -201,6 +208,6 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[: len(at.COSTS)] = [host.costs.get(name, 0) for name in at.COSTS]
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
-    cost[at.HAS_DATA_CACHES] = host.data_caches is not None
+    cost[[at.HAS_DATA_CACHES, at.HAS_LARGE_PAGES]] = host.data_caches is not None, host.has_large_pages
     cost[[at.NESTED_TLB_HOLDS_DATA, at.HAS_PML]] = host.nested_tlb_holds_data, host.has_pml
     return cost

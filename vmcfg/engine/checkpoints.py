@@ -52,7 +52,8 @@ def _fold_counters(machine: at.Machine) -> None:
     """
     with np.errstate(over="ignore"):
         mixed = np.uint64(0)
-        for counters in (machine.counters[:, _FIRST], machine.data_caches.counts):  # the latter if it is modelled
+        # Those of data caches and of page sizes are there where these are modelled.
+        for counters in (machine.counters[:, _FIRST], machine.data_caches.counts, machine.sizes):
             for value in counters.ravel().view(np.uint64):
                 mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + value
         for column, key in _LATER.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, LOG_EXITS, MODE_EXITS, Event, Found
+from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, LOG_EXITS, MODE_EXITS, Event, Found, Sized
 from vmcfg.metrics.result import Checkpoint, HostResult, PhaseResult, VmResult
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
@@ -32,6 +32,9 @@ def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> Phas
     if host.data_caches:
         found = machine.data_caches.counts[host.vms[number].first_row + phase]
         counters |= {where.name.lower(): int(found[where]) for where in Found}
+    if host.has_large_pages:
+        sizes = machine.sizes[host.vms[number].first_row + phase]
+        counters |= {sized.name.lower(): int(sizes[sized]) for sized in Sized}
     exits = {
         reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
         for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml

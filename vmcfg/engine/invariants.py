@@ -2,6 +2,7 @@
 
 every frame has one kind, and the kinds' counts add up to the host's memory
 every private frame belongs to just the guest page whose pmap names it
+every large page is backed from its first page to its last, by neighbouring frames from a multiple of its size
 every TLB entry leads where its page table and the pmap lead now
 """
 
@@ -12,7 +13,7 @@ import numpy as np
 from vmcfg.hardware import sets
 from vmcfg.hardware.core import L2, STORES
 from vmcfg.hardware.stores import held
-from vmcfg.plan.model import HostPlan
+from vmcfg.plan.model import HostPlan, pages_of_level
 from vmcfg.vmm import machine as at
 
 
@@ -20,6 +21,8 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
     """Raise AssertionError, with what is wrong, if the machine breaks an invariant."""
     _check_frames(machine)
     _check_owners(host, machine)
+    for number in range(len(host.vms)):
+        _check_large_pages(host, machine, number)
     for core in range(host.cores):
         for kind in range(L2 + 1):
             _check_tlb(host, machine, core * STORES + kind)
@@ -55,6 +58,19 @@ def _check_owners(host: HostPlan, machine: at.Machine) -> None:
     assert (machine.host.refs[frames] == 1).all(), "a private frame is not mapped once"
     private = machine.host.counts[at.FRAME_PRIVATE]
     assert len(gpids) == private, f"{len(gpids)} pages are backed, {private} frames are private"
+
+
+def _check_large_pages(host: HostPlan, machine: at.Machine, number: int) -> None:
+    plan = host.vms[number]
+    for level, first in plan.ept_offsets.items():
+        pages = pages_of_level(level)
+        entries = machine.host.ept[first : first + -(-plan.vm.memory_pages // pages)]
+        for block in np.flatnonzero(entries < 0):
+            begin = plan.base + int(block) * pages
+            page = machine.host.pmap[begin : begin + pages]
+            assert ((page & at.KIND_MASK) == at.PRIVATE).all(), f"a large page of level {level} is not backed"
+            assert page[0] >> at.MPN_SHIFT & (pages - 1) == 0, "a large page's frames begin at no multiple of its size"
+            assert (np.diff(page >> at.MPN_SHIFT) == 1).all(), "a large page's frames are no neighbours"
 
 
 def _check_tlb(host: HostPlan, machine: at.Machine, cache: int) -> None:

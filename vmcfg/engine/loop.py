@@ -23,6 +23,7 @@ from vmcfg.jit import by_reference, entry, kernel, named, part
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.mmu.walks import MODES, NESTED
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.large_pages import asked_level, count_backing
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
 
 
@@ -156,6 +157,7 @@ def _charge_root(m, core, vcpu):
     frames = m.guests.vm[vm, at.ROOT_FRAMES]
     if frames and m.vcpu[vcpu, at.ORDINAL] == 0:
         m.guests.vm[vm, at.ROOT_FRAMES] = 0
+        count_backing(m, vcpu, frames, asked_level(m, vm, True))
         cycles = vm_exit(m, core, vcpu, Exit.EPT_VIOLATION_TABLE, violation_cycles(m, frames))
         m.core[core, at.CLOCK] += cycles
 

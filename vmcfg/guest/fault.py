@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import GUEST, fold
-from vmcfg.guest.pages import page_take
+from vmcfg.guest.pages import page_take, table_page_take
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.tables import gpt_write, leaf_entry, table_entry
@@ -119,6 +119,6 @@ def needs(m, process, vpn):
 
 @kernel
 def _take_table_page(m, vm):
-    ppn = page_take(m, vm)
+    ppn = table_page_take(m, vm)
     m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] |= at.IS_TABLE
     return ppn

@@ -1,5 +1,9 @@
-"""The guest's free pages: ascending PPNs after its kernel, then the pages that were freed, last in first out."""
+"""The guest's free pages: ascending PPNs after its kernel, then the pages that were freed, last in first out.
 
+Where the host backs guest tables by pages of another size than data, the guest keeps the two apart: tables come from
+aligned ranges of the larger size, from the top of its memory downwards, as many as are needed. When one kind has used
+up its own, it takes from the other's; so no page is ever lost to this.
+"""
 from __future__ import annotations
 
 import numpy as np
@@ -16,9 +20,23 @@ def page_take(m, vm):
     if guest[vm, at.GUEST_TOP] > 0:
         guest[vm, at.GUEST_TOP] -= 1
         return np.int64(m.guests.free_list[guest[vm, at.BASE] + guest[vm, at.GUEST_TOP]])
+    if guest[vm, at.GUEST_FRESH] == guest[vm, at.CEILING]:
+        return _next_of_range(guest, vm)
     ppn = guest[vm, at.GUEST_FRESH]
     guest[vm, at.GUEST_FRESH] += 1
     return ppn
+
+
+@kernel
+def table_page_take(m, vm):
+    """Take a free guest page for a table and return its PPN. The caller has made sure that there is one."""
+    guest = m.guests.vm
+    if guest[vm, at.TABLE_BLOCK] and guest[vm, at.TABLE_NEXT] == guest[vm, at.TABLE_END]:
+        _begin_range(guest, vm)
+    if guest[vm, at.TABLE_NEXT] == guest[vm, at.TABLE_END]:
+        return page_take(m, vm)
+    guest[vm, at.GUEST_FREE] -= 1
+    return _next_of_range(guest, vm)
 
 
 @kernel
@@ -28,3 +46,23 @@ def page_free(m, vm, ppn):
     m.guests.free_list[guest[vm, at.BASE] + guest[vm, at.GUEST_TOP]] = ppn
     guest[vm, at.GUEST_TOP] += 1
     guest[vm, at.GUEST_FREE] += 1
+
+
+@kernel
+def _begin_range(guest, vm):
+    """Set the highest aligned range that nobody has used yet apart for tables, if there is one.
+
+    The first takes along what lies between it and the end of memory.
+    """
+    block = guest[vm, at.TABLE_BLOCK]
+    first = (guest[vm, at.CEILING] // block - 1) * block
+    if first >= guest[vm, at.GUEST_FRESH]:
+        guest[vm, at.TABLE_NEXT] = first
+        guest[vm, at.TABLE_END] = guest[vm, at.CEILING]
+        guest[vm, at.CEILING] = first
+
+
+@kernel
+def _next_of_range(guest, vm):
+    guest[vm, at.TABLE_NEXT] += 1
+    return guest[vm, at.TABLE_NEXT] - 1

@@ -54,6 +54,7 @@ def sums(result: RunResult, vm_to_rates: Mapping[str, Rates]) -> Iterator[Sum]:
         for phase in vm.phases:
             subject = f"VM {vm.name}, " + (f"phase {phase.phase}" if phase.phase else "warm-up")
             yield from _lookups(subject, phase, rates)
+            yield from _page_sizes(subject, phase)
             yield from _cycles(subject, phase, rates)
         yield from _whole_run(vm, rates)
     for host in result.hosts:
@@ -70,6 +71,21 @@ def _lookups(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
     if "vcpu_switch" in phase.exits:
         switches = phase.exits["vcpu_switch"][0]
         yield Sum(subject, "exits vcpu_switch = vcpu_switches", switches, n["vcpu_switches"])
+
+
+def _page_sizes(subject: str, phase: PhaseResult) -> Iterator[Sum]:
+    """What is counted by size, where any page may be large."""
+    n = phase.counters
+    if "backed_4k" not in n:
+        return
+    violations = sum(count for reason, (count, _) in phase.exits.items() if reason.startswith("ept_violation"))
+    backed = n["backed_4k"] + n["backed_2m"] + n["backed_1g"]
+    yield Sum(subject, "backed_4k + backed_2m + backed_1g = EPT violations", backed, violations)
+    yield _at_most(subject, "backed_smaller", n["backed_smaller"], "backed_4k + backed_2m", backed - n["backed_1g"])
+
+
+def _at_most(subject: str, name: str, figure: int, bound: str, most: int) -> Sum:
+    return Sum(subject, f"{name} is at most {bound}, so the smaller of both", min(figure, most), figure)
 
 
 def _cycles(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:

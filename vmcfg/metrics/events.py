@@ -65,6 +65,18 @@ class Found(IntEnum):
     MEMORY_REFS = 3  # missed in all levels
 
 
+class Sized(IntEnum):
+    """What is counted by the size of pages, on hosts where any page may be larger than 4 KiB.
+
+    Columns of an array of their own, `sizes i64[row, sized]`, so that other hosts have none.
+    """
+
+    BACKED_4K = 0  # EPT violations answered with a host page of 4 KiB
+    BACKED_2M = 1  # with one of 2 MiB
+    BACKED_1G = 2  # with one of 1 GiB
+    BACKED_SMALLER = 3  # with a smaller one than the host is asked for
+
+
 EVENTS = len(Event)
 EXITS = len(Exit)
 EXIT_COUNT = EVENTS  # columns EXIT_COUNT + reason: how often

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, walk_key
-from vmcfg.jit import kernel
+from vmcfg.jit import kernel, part
 from vmcfg.mmu.nested_tlb import ABSENT, keep, probe
 from vmcfg.mmu.pml import is_log_full, log_page
 from vmcfg.mmu.references import frame_of_table, reference_cycles
@@ -36,6 +36,7 @@ from vmcfg.mmu.walks import (
     slot_in_table,
 )
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.large_pages import MARKS
 
 NO_ROOM = np.int64(-1)  # no pmap entry either: A or D must be set, and the log is full
 
@@ -124,9 +125,15 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     for below in range(level - 1, 1, -1):
         refs += 1
         cycles += reference_cycles(m, walker, table, ppn, below)
-        child = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)])
+        place = m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)
+        child = np.int64(m.host.ept[place])
         if child == 0:
             return ABSENT, refs, hits, np.int64(0), cycles
+        if not is_lean and child < 0:
+            page = _read_large_leaf(m, walker, place, walker.base + ppn, is_write)
+            if page > ABSENT and (is_table or holds_data):
+                keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
+            return page, refs, hits, np.int64(0), cycles
         if not is_quiet:
             fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, child, is_lean)
         table = child - 1
@@ -161,3 +168,23 @@ def _read_host_leaf(m, walker, gpid, is_write, is_lean):
             m.host.pmap[gpid] = wanted
         return wanted
     return page
+
+
+@part
+def _read_large_leaf(m, walker, place, gpid, is_write):
+    """Read the leaf of a large host page likewise, at a place of the EPT above its lowest level.
+
+    Returns the pmap entry of the page with the A and D of the leaf, or NO_ROOM.
+    """
+    leaf = np.int64(m.host.ept[place])
+    if m.cost[at.HAS_EPT_AD]:
+        wanted = leaf | at.HOST_ACCESSED
+        if is_write:
+            wanted |= at.HOST_DIRTY
+        if wanted != leaf and m.cost[at.HAS_PML]:
+            if is_log_full(m, walker.vcpu):
+                return NO_ROOM
+            if (wanted ^ leaf) & at.HOST_DIRTY:
+                log_page(m, walker.vcpu, gpid)
+        m.host.ept[place] = leaf = wanted
+    return (m.host.pmap[gpid] & ~np.int64(MARKS)) | (leaf & MARKS)

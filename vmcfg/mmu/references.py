@@ -56,4 +56,5 @@ def prefetch_lines(m, walker, slot, ppn):
     prefetch_line(m.data_caches, entry_address(frame_of_table(m, walker, table), slot, 1) >> LINE_SHIFT)
     if walker.host_levels > 1:
         frame = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + 2] + walk_key(ppn, 2)]) - 1
-        prefetch_line(m.data_caches, entry_address(frame, ppn, 1) >> LINE_SHIFT)
+        if frame >= 0:  # not a large page
+            prefetch_line(m.data_caches, entry_address(frame, ppn, 1) >> LINE_SHIFT)

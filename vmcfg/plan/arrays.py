@@ -7,7 +7,7 @@ guest pages, frames and tables that a run can use, not the configured size of it
 from __future__ import annotations
 
 from vmcfg.metrics.events import COLUMNS
-from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan
+from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan, pages_of_level
 from vmcfg.scenario.spec import DataCache
 
 ITEM_BYTES = {"i64": 8, "u64": 8, "i32": 4, "u32": 4, "u16": 2, "u8": 1}
@@ -22,7 +22,8 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
     pages = sum(vm.touched_pages for vm in host.vms)
     groups = len(host.vms)
     overhead = sum(-(-vm.vm.memory_pages // TABLE_ENTRIES) for vm in host.vms) if host.host_levels == 1 else 0
-    frames = min(host.frames, pages + host.ept_entries + overhead)
+    passed_over = pages_of_level(max(host.page_level, host.table_page_level)) - 1  # to where a block begins
+    frames = min(host.frames, pages + host.ept_entries + overhead + passed_over)
     vcpus = len(host.vcpus)
     return (
         _array("guests.tables", "i64", (host.max_tables * TABLE_ENTRIES,), host.max_tables * TABLE_ENTRIES,

@@ -30,13 +30,13 @@ def max_tables(vm: Vm, workload: Workload, levels: int) -> int:
     return min(vm.memory_pages, roots_and_regions + from_traces)
 
 
-def touched_pages(vm: Vm, workload: Workload, tables: int) -> int:
-    """Return how many guest pages of a VM can come to be used."""
+def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:
+    """Return how many guest pages of a VM can come to be used, in aligned blocks of so many for data and for tables."""
     if vm.backing == "at_start":
         return vm.memory_pages
     data = sum(region.pages for region in workload.regions)
     data += sum(_trace_pages(phase.trace) for phase in workload.phases if phase.trace)
-    return min(vm.memory_pages, vm.kernel_pages + data + tables)
+    return min(vm.memory_pages, _whole(vm.kernel_pages + data, block) + _whole(tables, block))
 
 
 def max_touches(host: HostPlan) -> int:
@@ -50,6 +50,10 @@ def scheduled_cycles(host: HostPlan) -> int:
     UNLIMITED where only a trace knows. What touches cost comes on top: it is bounded with their number.
     """
     return min(host.run_end, max(_scheduled(host, vcpu) for vcpu in host.vcpus))
+
+
+def _whole(pages: int, block: int) -> int:
+    return -(-pages // block) * block
 
 
 def _tables_of(region: Region, levels: int) -> int:

@@ -9,10 +9,11 @@ from attrs import evolve
 from vmcfg.plan.arrays import array_plans
 from vmcfg.plan.bounds import max_tables, max_touches, scheduled_cycles, touched_pages
 from vmcfg.plan.fingerprint import scenario_digest
-from vmcfg.plan.model import UNLIMITED, HostPlan, PartPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan
+from vmcfg.plan.model import UNLIMITED, HostPlan, PartPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan, pages_of_level
 from vmcfg.scenario.spec import Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
 
 TABLE_ENTRIES = 512
+PAGE_LEVELS = {4 << 10: 1, 2 << 20: 2, 1 << 30: 3}  # of the table entry that maps a page of so many bytes
 NANOSECONDS = 1_000_000_000
 
 
@@ -34,7 +35,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
     first_phases, phases = _phases(used, host.cpu.hz)
     is_nested = host.mmu.mode == "nested"
     host_levels = host.mmu.host_levels if is_nested else 0
-    vm_plans, ept_entries = _vms(vms, workloads, first_phases, host_levels)
+    page_levels = PAGE_LEVELS[host.mmu.page_size], PAGE_LEVELS[host.mmu.table_page_size]
+    vm_plans, ept_entries = _vms(vms, workloads, first_phases, host_levels, pages_of_level(max(page_levels)))
     vcpus = _vcpus(vm_plans, scenario.run, host)
     plan = HostPlan(
         name=host.name,
@@ -46,6 +48,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         quantum_cycles=cycles_of(host.quantum_ns, host.cpu.hz),
         run_end=_or_unlimited(scenario.run.duration_ns, host.cpu.hz),
         host_levels=host_levels,
+        page_level=page_levels[0],
+        table_page_level=page_levels[1],
         reserve_frames=max((vm.table_levels + 1) * host_levels for vm in vms) if vms else 0,
         costs=dict(host.cpu.costs),
         walkers=host.cpu.walkers,
@@ -115,7 +119,7 @@ def _parts(workload: Workload, mixture: Mixture) -> tuple[PartPlan, ...]:
 
 
 def _vms(
-    vms: list[Vm], workloads: dict[str, Workload], first_phases: dict[str, int], host_levels: int
+    vms: list[Vm], workloads: dict[str, Workload], first_phases: dict[str, int], host_levels: int, block: int
 ) -> tuple[tuple[VmPlan, ...], int]:
     plans: list[VmPlan] = []
     base = row = ept = 0
@@ -135,7 +139,7 @@ def _vms(
                 phases=len(workload.phases),
                 regions=workload.regions,
                 max_tables=tables,
-                touched_pages=touched_pages(vm, workload, tables),
+                touched_pages=touched_pages(vm, workload, tables, block),
                 ept_offsets=offsets,
             )
         )

@@ -12,6 +12,11 @@ from vmcfg.scenario.spec import CacheShape, DataCaches, Pattern, Region, Scenari
 UNLIMITED = 1 << 62  # no end by this measure
 
 
+def pages_of_level(level: int) -> int:
+    """Return how many pages of 4 KiB lie below a table entry of `level`."""
+    return 1 << 9 * (level - 1)
+
+
 @frozen
 class StorePlan:
     """One translation cache of a core; `number` is its place among the core's stores."""
@@ -109,6 +114,8 @@ class HostPlan:
     quantum_cycles: int
     run_end: int  # clock at which all cores stop, UNLIMITED if the work decides
     host_levels: int  # of the host's tables: 1 for flat ones, 0 in native
+    page_level: int  # of the host table's leaf for data pages: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB
+    table_page_level: int  # the same for the pages of guest tables
     reserve_frames: int  # free frames that a missing access must find before it starts
     costs: Mapping[str, int]
     walkers: int
@@ -133,6 +140,18 @@ class HostPlan:
         """Guest pages of the host, counted in gpids."""
         last = self.vms[-1]
         return last.base + last.vm.memory_pages
+
+    @property
+    def has_large_pages(self) -> bool:
+        """Tell whether any page may be larger than 4 KiB."""
+        return max(self.page_level, self.table_page_level) > 1
+
+    @property
+    def table_block(self) -> int:
+        """Pages of the ranges that guest tables have for themselves; 0 where they may lie among the data."""
+        if self.page_level == self.table_page_level:
+            return 0
+        return pages_of_level(max(self.page_level, self.table_page_level))
 
     @property
     def traces(self) -> Iterator[Trace]:

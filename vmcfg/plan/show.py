@@ -12,7 +12,7 @@ from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.limits import rounded_size
 from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan, PhasePlan, Plan, VcpuPlan, VmPlan
 from vmcfg.plan.parameters import Parameter, parameters
-from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Pattern, Rate, Region, Run, Scenario, Stride
+from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Mmu, Pattern, Rate, Region, Run, Scenario, Stride
 from vmcfg.units import format_duration, format_rate, format_share, format_size
 
 USUAL_LEVELS = 4  # of page tables
@@ -62,11 +62,16 @@ def _machine(scenario: Scenario, host: HostPlan) -> Iterator[str]:
     tags = "tagged TLB" if host.has_vpid else "no VPID: exits flush the TLB"
     yield from _aligned(
         [
-            ("mode", f"{host.mode}, pages of {format_size(declared.mmu.page_size)}, {tags}{_host_table(host)}"),
+            ("mode", f"{host.mode}, pages of {_page_sizes(declared.mmu)}, {tags}{_host_table(host)}"),
             ("cpu", f"{declared.cpu.profile}, {host.hz} Hz, {_some(host.cores, 'core')}"),
             ("frames", f"{host.frames} ({format_size(host.frames * PAGE_BYTES)}); {_reserve(host)}"),
         ]
     )
+
+
+def _page_sizes(mmu: Mmu) -> str:
+    size, table_size = format_size(mmu.page_size), format_size(mmu.table_page_size)
+    return size if size == table_size else f"{size}, of {table_size} behind guest tables"
 
 
 def _host_table(host: HostPlan) -> str:

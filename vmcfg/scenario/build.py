@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vmcfg import units
 from vmcfg.scenario import spec
 from vmcfg.scenario.claims import claims
 from vmcfg.scenario.layout import TABLE_LEVELS, Instance, drawing, instances, regions
@@ -62,8 +63,10 @@ def _host(name: str, given: Settings, assumed: tuple[str, ...]) -> spec.Host:
 
 
 def _mmu(given: Settings) -> spec.Mmu:
+    size, table_size = units.parse_size(given["page_size"]), units.parse_size(given["table_page_size"])
     levels = TABLE_LEVELS[given["host_table"]]
-    return spec.Mmu(given["mode"], spec.PAGE_BYTES, given["vpid"], levels, given["nested_caches"], given["pml"])
+    caches, pml = given["nested_caches"], given["pml"]
+    return spec.Mmu(given["mode"], size, given["vpid"], levels, caches, pml, table_size)
 
 
 def _cpu(given: Settings, assumed: tuple[str, ...], mmu: spec.Mmu) -> spec.Cpu:

@@ -1,4 +1,4 @@
-"""Defaults that depend on other settings: the only host, the tags a processor has, the backing that a mode decides.
+"""Defaults that depend on other settings: the only host, tags that a processor has, backing that a mode decides, pages.
 
 All other defaults are in the schema. These are few and stand here together, with the origin that each reports.
 """
@@ -16,7 +16,13 @@ NATIVE_BACKING = "at_start"  # an operating system on bare metal has all its mem
 
 def fill(root: Node, settings: Settings) -> None:
     """Puts these defaults where the document is silent, as far as what they depend on is known."""
-    for section, rule in (("vms", _only_host), ("hosts", _tags_of_the_processor), ("vms", _backing_of_the_mode)):
+    rules = (
+        ("vms", _only_host),
+        ("hosts", _tags_of_the_processor),
+        ("hosts", _one_page_size),
+        ("vms", _backing_of_the_mode),
+    )
+    for section, rule in rules:
         for name in settings.get(section, ()):
             with suppress(Broken):
                 rule(root, settings, name)
@@ -43,6 +49,12 @@ def _tags_of_the_processor(_: Node, settings: Settings, name: str) -> None:
     host = settings["hosts"][name]
     if host["mmu"]["vpid"] is None:
         host["mmu"]["vpid"] = bool({"vpid", "asid"} & set(host["cpu"]["features"]))
+
+
+def _one_page_size(_: Node, settings: Settings, name: str) -> None:
+    mmu = settings["hosts"][name]["mmu"]
+    if mmu["table_page_size"] is None:
+        mmu["table_page_size"] = mmu["page_size"]
 
 
 def _backing_of_the_mode(root: Node, settings: Settings, name: str) -> None:

@@ -112,11 +112,12 @@ class Cpu:
 @frozen
 class Mmu:
     mode: str  # native | nested
-    page_size: int  # bytes; 4096 for now
+    page_size: int  # bytes of the host's pages behind guest data: 4096, 2 MiB or 1 GiB
     vpid: bool  # tagged TLBs: VM exits and switches of vCPUs flush nothing
     host_levels: int = field(default=4, metadata=LATER)  # of the host's table in `nested`; 1 is a flat one
     nested_caches: str = field(default="all", metadata=LATER)  # | 1d | 2d | 2d_nested_tlb | 2d_nested_tlb_data
     pml: bool = field(default=False, metadata=LATER)  # modified guest pages are logged
+    table_page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # the same behind the guest's page tables
 
 
 @frozen
@@ -290,3 +291,8 @@ class Scenario:
     claims: tuple[Claim, ...] = field(default=(), eq=False)
     expected_error: ExpectedError | None = field(default=None, eq=False)
     comparison: Comparison | None = field(default=None, eq=False)
+
+    @property
+    def has_large_pages(self) -> bool:
+        """Tell whether any page of any host or VM may be larger than 4 KiB."""
+        return any(max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES for host in self.hosts)

@@ -25,6 +25,7 @@ class HandlerWatch:
         return {
             "vmcfg.guest.fault.demand_fault": self._demand_fault,
             "vmcfg.guest.pages.page_take": self._page_take,
+            "vmcfg.guest.pages.table_page_take": self._page_take,
             "vmcfg.mmu.tables.gpt_write": self._gpt_write,
             "vmcfg.vmm.verbs.gpa_access": self._gpa_access,
             "vmcfg.vmm.verbs.violation": self._violation,
@@ -32,6 +33,7 @@ class HandlerWatch:
             "vmcfg.mmu.pml.drain_log": self._drain_log,
             "vmcfg.vmm.verbs.back": self._back,
             "vmcfg.vmm.frames.frame_take": self._frame_take,
+            "vmcfg.vmm.frames.block_take": self._block_take,
         }
 
     def _demand_fault(self, run: Run, given: Arguments) -> Any:
@@ -47,7 +49,8 @@ class HandlerWatch:
 
     def _page_take(self, run: Run, given: Arguments) -> Any:
         lowest = min(self._told.places.guest_path(self._told.vpn))
-        ppn = run()
+        with self._told.inside():  # a page for a table may be taken as any other
+            ppn = run()
         purpose = "the page" if lowest == 1 else f"guest L{lowest - 1} table"
         self._told.say(steps.TakePage(int(ppn), purpose))
         return ppn
@@ -103,4 +106,10 @@ class HandlerWatch:
         if given["kind"] == at.FRAME_OVERHEAD:
             purpose = f"host L{self._tables_to_make.pop(0)} table"
         self._told.say(steps.TakeFrame(int(mpn), purpose))
+        return mpn
+
+    def _block_take(self, run: Run, given: Arguments) -> Any:
+        mpn, level = run(), int(given["level"])
+        first = places.first_of(self._backing, level)
+        self._told.say(steps.TakeFrame(int(mpn), f"ppn {first:#x} and all of its {places.SIZES[level]}"))
         return mpn

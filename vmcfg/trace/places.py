@@ -17,6 +17,8 @@ from vmcfg.vmm import machine as at
 INDEX_MASK = at.TABLE_ENTRIES - 1
 address_of_entry = as_python(entry_address)  # (frame, page, level) → the machine address of the entry
 HOST_PRESENT = "RWX"  # an EPT entry that is present allows everything
+SIZES = {1: "4KiB", 2: "2MiB", 3: "1GiB"}  # of a page by the level of the entry that maps it
+LARGE_BIT = 1 << 7  # of an entry in memory that maps a large page, in both dimensions
 
 
 class Places:
@@ -127,6 +129,16 @@ def host_bits(page: int) -> str:
     if page & at.KIND_MASK == at.UNBACKED:
         return ""
     return HOST_PRESENT + "A" * bool(page & at.HOST_ACCESSED) + "D" * bool(page & at.HOST_DIRTY)
+
+
+def large_bits(entry: int) -> str:
+    """Return the bits of an EPT entry that maps a large page, as `host.ept` has it."""
+    return HOST_PRESENT + "A" * bool(entry & at.HOST_ACCESSED) + "D" * bool(entry & at.HOST_DIRTY)
+
+
+def first_of(page: int, level: int) -> int:
+    """Return the first page that an entry of `level` maps together with `page`."""
+    return _key(page, level) << TABLE_BITS * (level - 1)
 
 
 def host_value(frame: int, bits: str) -> int:

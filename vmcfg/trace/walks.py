@@ -40,6 +40,7 @@ class WalkWatch:
             "vmcfg.mmu.nested._translate": self._translate,
             "vmcfg.mmu.nested._read_host_leaf": self._read_host_leaf,
             "vmcfg.mmu.pml.log_page": self._log_page,
+            "vmcfg.mmu.nested._read_large_leaf": self._read_large_leaf,
         }
 
     def watched_machine(self) -> at.Machine:
@@ -95,8 +96,8 @@ class WalkWatch:
         return result
 
     def _read_ept(self, place: int, entry: int) -> None:
-        """Hear of an entry above the leaf that a walker, or a handler, has read."""
-        if not self._is_walking:
+        """Hear of an entry above the leaf that a walker or a handler has read; leaves have kernels of their own."""
+        if not self._is_walking or entry < 0:
             return
         level = self._told.places.ept_level(place)
         first = int(self._told.machine.guests.vm[self._told.places.vm, at.EPT + level])
@@ -122,6 +123,23 @@ class WalkWatch:
         index = int(self._told.machine.vcpu[int(given["vcpu"]), at.LOG_INDEX])
         run()
         self._told.say(steps.LogPage(self._told.places.ppn_of(int(given["gpid"])), index))
+    def _read_large_leaf(self, run: Run, given: Arguments) -> Any:
+        place, gpid = int(given["place"]), int(given["gpid"])
+        before = places.large_bits(int(self._told.machine.host.ept[place]))
+        with self._told.inside() as logged:
+            page = run()
+        bits = places.large_bits(int(self._told.machine.host.ept[place]))
+        level, ppn = self._told.places.ept_level(place), self._told.places.ppn_of(gpid)
+        first = self._told.places.frame_of(places.first_of(ppn, level))
+        value = places.host_value(first, bits) | places.LARGE_BIT
+        address = self._told.places.host_address(ppn, level)
+        target = f"mpn {first:#x}, {places.SIZES[level]}"
+        index = places.index_of(ppn, level)
+        self._refer("host", level, index, address, value, bits, _new(before, bits), target)
+        for step in logged:
+            self._told.say(step)
+        return page
+
 
     def _refer_to_host_leaf(self, ppn: int, before: str, bits: str) -> None:
         frame = self._told.places.frame_of(ppn)

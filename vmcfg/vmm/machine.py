@@ -58,19 +58,29 @@ HOST_ACCESSED = 1 << 5
 HOST_DIRTY = 1 << 6
 LOG_ENTRIES = 512  # of a vCPU's log of modified pages
 
+# --- an entry of the EPT above its lowest level (i32): 0 if absent, frame of the next table + 1, or a large page ------
+#     31 | 30 .. 7 | 6 | 5 | 4 .. 0
+#      1 |         | D | A |          its pages have neighbouring frames, which the pmap names, and these D and A
+LARGE = -(1 << 31)
+
 # --- kinds of machine frames (u8) -------------------------------------------------------------------------------
 FRAME_FREE, FRAME_PRIVATE, FRAME_SHARED, FRAME_OVERHEAD, FRAME_RESERVED = range(5)
 FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 
 # --- fields ------------------------------------------------------------------------------------------------------
-# host.counts: frames by kind stand first, in the order of FRAME_KINDS.
-FRESH, TOP, RESERVE, TOTAL = range(5, 9)  # next never-used MPN, height of the stack, kept back for an access, all
-HOST_FIELDS = 9
+# host.counts: frames by kind stand first, in the order of FRAME_KINDS. FRESH: next never-used MPN. TOP, BLOCK_TOP:
+# heights of the stacks of free frames and of free blocks. RESERVE: kept back for an access.
+FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP = range(5, 10)
+HOST_FIELDS = 10
 
 # guests.vm[vm, field]. ROOT_FRAMES: frames that the root table's violation took, still to be charged.
 # LEVELS: of its own page table. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT: the frame of its
-# EPT's root, or the first of a flat one. EPT + level: where its entries of that level, from 2, begin in host.ept.
-BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, LEVELS, HOST_LEVELS, EPT_ROOT, EPT = range(11)
+# EPT's root, or the first of a flat one. HOST_PAGE, HOST_TABLE_PAGE: the level of the EPT's leaf for data and for guest
+# tables, 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB. TABLE_BLOCK: pages of the ranges that guest tables have for themselves,
+# 0 if they lie among the data; TABLE_NEXT, TABLE_END: what is left of the newest such range; CEILING: where the lowest
+# of them begins. EPT + level: where its entries of that level, from 2, begin in host.ept.
+BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, LEVELS, HOST_LEVELS, EPT_ROOT = range(10)
+HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, EPT = range(10, 17)
 VM_FIELDS = EPT + 6
 
 # guests.process[process, field]
@@ -144,10 +154,11 @@ COSTS = (
 (ACCESS, L2_HIT, WALK_REFERENCE, WALK_CACHE_HIT, NESTED_TLB_HIT, EXIT) = range(6)
 (EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT, PML_FULL) = range(6, 13)
 (WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES) = range(13, 20)
-NESTED_TLB_HOLDS_DATA, HAS_PML = range(20, 22)
-COST_FIELDS = 22
+NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES = range(20, 23)
+COST_FIELDS = 23
 
 USUAL_LEVELS = 4  # of both tables: lean loops take it as given, and the compiler unrolls their walks
+BLOCK_LEVEL = 2  # free frames are kept by blocks of 2 MiB too
 
 
 class Guests(NamedTuple):
@@ -179,6 +190,7 @@ class Host(NamedTuple):
     free_list  i32[mpns]   given-back frames, a stack
     counts     i64[HOST_FIELDS]
     ept        i32[entries]  entries of the levels above the leaf of each VM's EPT: frame of the next table + 1
+    blocks     i32[blocks]   first frames of free blocks of 2 MiB that lie before FRESH, a stack
     """
 
     pmap: np.ndarray
@@ -188,6 +200,7 @@ class Host(NamedTuple):
     free_list: np.ndarray
     counts: np.ndarray
     ept: np.ndarray
+    blocks: np.ndarray
 
 
 class Work(NamedTuple):
@@ -227,6 +240,7 @@ class Machine(NamedTuple):
     vcpu     i64[vcpus, VCPU_FIELDS]     core   i64[cores, CORE_FIELDS]    queue  i32[cores, vcpus]
     sched    i64[SCHED_FIELDS]           marks  i64[vcpus × rows, 2]
     counters i64[rows, COLUMNS]          digest u64[subsystems]            cost   i64[COST_FIELDS]
+    sizes    i64[rows, SIZED], no rows where all pages are of 4 KiB
     """
 
     stores: Stores
@@ -240,5 +254,6 @@ class Machine(NamedTuple):
     sched: np.ndarray
     marks: np.ndarray
     counters: np.ndarray
+    sizes: np.ndarray
     digest: np.ndarray
     cost: np.ndarray

@@ -22,6 +22,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_free, frame_take
+from vmcfg.vmm.large_pages import asked_level, back_large, count_backing, fitting_level, split_large
 
 
 @kernel
@@ -32,10 +33,16 @@ def is_backed(m, vm, ppn):
 
 @part
 def back(m, vm, ppn):
-    """Give an unbacked guest page a zeroed frame; return the number of frames taken, EPT tables included."""
+    """Give an unbacked guest page a zeroed frame; return the number of frames taken, EPT tables included.
+
+    Where the host asks for large pages, and one fits, its neighbours get theirs with it.
+    """
+    level = fitting_level(m, vm, ppn)
+    if level > 1:
+        return back_large(m, vm, ppn, level) + _take_ept_tables(m, vm, ppn, level)
     frames = 1
     if m.guests.vm[vm, at.HOST_LEVELS] > 1:
-        frames += _take_ept_tables(m, vm, ppn)
+        frames += _take_ept_tables(m, vm, ppn, 1)
     gpid = m.guests.vm[vm, at.BASE] + ppn
     assert m.host.pmap[gpid] & at.KIND_MASK == at.UNBACKED
     mpn = frame_take(m, at.FRAME_PRIVATE, gpid)
@@ -45,10 +52,15 @@ def back(m, vm, ppn):
 
 @kernel
 def unback(m, vm, ppn):
-    """Take a private page's frame away and free it. The page reads as zero when it is backed again."""
+    """Take a private page's frame away and free it. The page reads as zero when it is backed again.
+
+    A large page is split for it, into tables that may take the very frame: two must be at hand, this one included.
+    """
     gpid = m.guests.vm[vm, at.BASE] + ppn
     assert m.host.pmap[gpid] & at.KIND_MASK == at.PRIVATE
     frame_free(m, m.host.pmap[gpid] >> at.MPN_SHIFT)
+    if m.cost[at.HAS_LARGE_PAGES]:
+        split_large(m, vm, ppn)
     m.host.pmap[gpid] &= at.IS_TABLE
 
 
@@ -80,6 +92,7 @@ def violation(m, core, vcpu, ppn):
     is_table = m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] & at.IS_TABLE
     reason = Exit.EPT_VIOLATION_TABLE if is_table else Exit.EPT_VIOLATION_DATA
     frames = back(m, vm, ppn)
+    count_backing(m, vcpu, frames, asked_level(m, vm, is_table))
     drop_guest_physical(m.stores, core, vm, ppn)
     return vm_exit(m, core, vcpu, reason, violation_cycles(m, frames))
 
@@ -105,10 +118,10 @@ def vm_exit(m, core, vcpu, reason, handler_cycles):
 
 
 @kernel
-def _take_ept_tables(m, vm, ppn):
-    """Take a frame for each EPT table that is missing on the way to `ppn`, top down; return how many."""
+def _take_ept_tables(m, vm, ppn, leaf):
+    """Take a frame for each EPT table that is missing on the way to the entry of level `leaf`; return how many."""
     taken = 0
-    for level in range(m.guests.vm[vm, at.HOST_LEVELS], 1, -1):
+    for level in range(m.guests.vm[vm, at.HOST_LEVELS], leaf, -1):
         entry = m.guests.vm[vm, at.EPT + level] + walk_key(ppn, level)
         if m.host.ept[entry] == 0:
             m.host.ept[entry] = frame_take(m, at.FRAME_OVERHEAD, vm) + 1

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -61,6 +61,29 @@ def _five_levels(section: str, key: Path) -> Refusal:
     )
 
 
+def _large_pages(key: str) -> Iterator[Refusal]:
+    """Host pages of 2 MiB and 1 GiB need a host, with a tree that has entries for them, and a processor."""
+    def is_large(host: Settings) -> bool:
+        return host["mmu"][key] != "4KiB"
+
+    at = ("mmu", key)
+    yield Refusal(
+        f"{key} in native", "hosts", at, ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] == "native" and is_large(host),
+        "4KiB in mode native", "there is no VMM that could choose pages",
+    )
+    yield Refusal(
+        f"{key} in a flat table", "hosts", at, ("mmu", "host_table"),
+        lambda host, _: host["mmu"]["host_table"] == "flat" and is_large(host),
+        "4KiB in a flat host table", "it has an entry for each page of 4KiB, and no others",
+    )
+    yield Refusal(
+        f"{key} of 1GiB", "hosts", at, ("cpu", "profile"),
+        lambda host, _: host["mmu"][key] == "1GiB" and _lacks("pdpe1gb")(host),
+        "4KiB or 2MiB, or a processor with larger pages", "this needs the feature pdpe1gb, which {profile} lacks",
+    )
+
+
 REFUSED = (
     Refusal(
         "nested without ept", "hosts", ("mmu", "mode"), ("cpu", "profile"),
@@ -110,6 +133,8 @@ REFUSED = (
     ),
     _five_levels("hosts", ("mmu", "host_table")),
     _five_levels("vms", ("page_table",)),
+    *_large_pages("page_size"),
+    *_large_pages("table_page_size"),
     _feature_needs("ept_ad", "ept"),
     _feature_needs("pml", "ept_ad"),
     _feature_needs("invpcid", "pcid"),

@@ -13,7 +13,7 @@ from itertools import pairwise
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.layout import TABLE_LEVELS, Instance, Placed, instances, regions
 from vmcfg.scenario.settings import Broken, Settings
-from vmcfg.units import PAGE_BYTES, format_size
+from vmcfg.units import PAGE_BYTES, format_size, parse_size
 
 ENTRIES = 512  # of one page of a page table
 
@@ -40,6 +40,11 @@ def table_pages(spans: Iterable[tuple[int, int]], levels: int) -> int:
         tables += sum(last - first + 1 for first, last in spans)
         tables -= sum(before[1] == after[0] for before, after in pairwise(spans))  # one table serves both
     return tables
+
+
+def pages_at_once(mmu: Settings) -> int:
+    """The most pages that a host can back with one page of its own."""
+    return max(parse_size(mmu[key]) for key in ("page_size", "table_page_size")) // PAGE_BYTES
 
 
 def _kernel(findings: Findings, vm: Instance) -> None:

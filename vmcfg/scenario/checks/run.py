@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from vmcfg.scenario.checks.data_caches import dearest_reference
+from vmcfg.scenario.checks.memory import pages_at_once
 from vmcfg.scenario.checks.workloads import ends_by_itself
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.layout import Instance, instances
@@ -64,7 +65,7 @@ def _cycles(findings: Findings, settings: Settings, vm: Instance) -> None:
     """A run by accesses must not be able to outgrow its counters; one by time cannot, as durations are bounded."""
     accesses = settings["run"]["accesses"]
     workload = settings["workloads"][vm.settings["workload"]]
-    dearest = _dearest_touch(settings["hosts"][vm.settings["host"]]["cpu"], workload)
+    dearest = _dearest_touch(settings["hosts"][vm.settings["host"]], workload)
     most = MOST_CYCLES // (dearest * vm.settings["vcpus"])
     if isinstance(accesses, int) and accesses > most:
         message = f"found {format_count(accesses)}, expected at most {most:,}, so that cycles fit into 63 bits"
@@ -72,13 +73,14 @@ def _cycles(findings: Findings, settings: Settings, vm: Instance) -> None:
         findings.add(("run", "accesses"), "range", message, hint)
 
 
-def _dearest_touch(cpu: Settings, workload: Settings) -> int:
+def _dearest_touch(host: Settings, workload: Settings) -> int:
     """An upper bound of the cycles of one touch, with every fault and exit that it may take."""
     accesses: int = max(phase["accesses_per_touch"] for phase in workload["phases"])
+    cpu, zeroed = host["cpu"], 3 + pages_at_once(host["mmu"])
     costs = cpu["costs"]
     reference = max(costs["walk_reference"], dearest_reference(cpu["data_caches"]))
     probe = max(reference, costs["walk_cache_hit"], costs["nested_tlb_hit"])
-    exits = WALKS * (costs["exit"] + costs["ept_violation"] + 4 * costs["zero_page"])
+    exits = WALKS * (costs["exit"] + costs["ept_violation"] + zeroed * costs["zero_page"])
     fault = costs["guest_fault"] + 4 * (costs["zero_page"] + costs["gpt_write"])
     total: int = accesses * costs["access"] + costs["l2_tlb_hit"] + WALKS * WALK_REFERENCES * probe + exits + fault
     return total

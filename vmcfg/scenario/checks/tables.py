@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from attrs import frozen
 
+from vmcfg.scenario.checks.memory import pages_at_once
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.settings import Broken, Settings
 
@@ -24,6 +25,10 @@ NEEDS: Mapping[str, Need] = {
     "data_caches": Need(
         lambda host: host["cpu"]["data_caches"] != "none",
         "a host with cpu.data_caches", "for instance data_caches: profile, which takes the processor's own",
+    ),
+    "page_sizes": Need(
+        lambda host: pages_at_once(host["mmu"]) > 1,
+        "a host with large pages", "for instance mmu: {mode: nested, page_size: 2MiB}",
     ),
     "dirty_log": Need(
         lambda host: host["mmu"]["pml"], "a host with mmu.pml", "pml: true logs the guest pages that are modified",
