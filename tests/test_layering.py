@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hardware": ("jit",),
     "vmm": (*MACHINE_STATE, "workload.zipf"),
     "mmu": MACHINE_STATE,
-    "guest": (*MACHINE_STATE, "mmu"),
+    "guest": (*MACHINE_STATE, "mmu", "workload.fields"),
     "workload": ("errors", "jit", "rng", "scenario.spec", "scenario.trace_files", "vmm.machine"),
     "plan": ("errors", "units", "scenario.spec", "scenario.trace_files", "metrics.events"),
     "engine": (

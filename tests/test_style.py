@@ -19,7 +19,7 @@ OWED = {
     "jit/pieces.py define_pipelines", "metrics/result.py HostResult", "metrics/result.py VmResult",
     "plan/model.py HostPlan", "plan/model.py Plan", "plan/model.py VcpuPlan", "plan/model.py reserved_bytes",
     "scenario/document.py place",
-    "scenario/spec.py Host", "scenario/spec.py Mmu", "scenario/spec.py Scenario", "scenario/spec.py Workload",
+    "scenario/spec.py Host", "scenario/spec.py Mmu", "scenario/spec.py Scenario", "scenario/spec_workload.py Workload",
     "tables/formats.py as_markdown", "tables/memory.py VmMemory", "unit_hints.py count", "unit_hints.py duration",
     "unit_hints.py rate", "unit_hints.py share", "unit_hints.py size", "units.py format_share",
 }  # fmt: skip

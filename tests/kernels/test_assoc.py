@@ -56,7 +56,7 @@ def specialise(lean_room: int) -> Callable[..., None]:
             elif operation == FLUSH:
                 assoc.flush(stores, cache)
             elif operation == FLUSH_SPACE:
-                assoc.flush_space(stores, cache, space)
+                assoc.flush_spaces(stores, cache, space, space + 1)
 
     return operate
 

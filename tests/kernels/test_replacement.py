@@ -37,7 +37,7 @@ def step(all_stores, what, space, key):
     elif what == FLUSH:
         assoc.flush(stores, 0)
     else:
-        assoc.flush_space(stores, 0, space)
+        assoc.flush_spaces(stores, 0, space, space + 1)
     return 0
 
 

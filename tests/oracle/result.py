@@ -9,7 +9,8 @@ EVENTS = (
     "dirty_walks", "dirty_refs", "guest_walk_cache_hits", "host_walk_cache_hits", "nested_tlb_hits", "walk_cycles",
     "base_cycles", "tlb_cycles", "walk_charged_cycles", "exit_cycles", "guest_fault_cycles", "flush_cycles",
     "pace_cycles", "ready_cycles", "dropped_cycles", "guest_faults", "guest_table_pages", "gpt_writes", "vcpu_switches",
-    "pages_logged",
+    "guest_cycles", "system_calls", "kernel_accesses", "context_switches", "cr3_loads", "invlpgs", "shootdowns",
+    "cow_faults", "write_faults", "forks", "process_exits", "table_pages_freed", "pages_logged",
 )  # fmt: skip
 SIZED = ("backed_4k", "backed_2m", "backed_1g", "backed_smaller")  # counted where a host may have large pages
 FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a host has data caches

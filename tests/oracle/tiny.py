@@ -41,7 +41,22 @@ COSTS: Mapping[str, int] = {
     "gpt_write": 5,
     "invlpg": 200,
     "invept": 400,
-    "pml_full": 300,
+    "syscall": 20,
+    "context_switch": 30,
+    "cr3_load": 15,
+    "copy_page": 60,
+    "ipi": 70,
+    "true_fault": 110,
+    "hidden_fault": 120,
+    "trace_fault": 130,
+    "shadow_cr3_load": 140,
+    "shadow_invlpg": 150,
+    "hypercall": 160,
+    "validate_entry": 6,
+    "tlb_refill": 170,
+    "guest_refill": 40,
+    "software_tlb_hit": 8,
+    "pml_full": 180,
 }
 BASE_VPN = 0x400  # 0x400000 >> 12
 

@@ -15,6 +15,7 @@ SMALLEST = (Path(__file__).parent / "good" / "smallest.yaml").read_text("utf-8")
 EXAMPLES = {
     "nested without ept": ["cpu.features=[]"],
     "vpid without tags": ["mmu.mode=native", "mmu.vpid=true", "cpu.features=[ept]"],
+    "pcid without tags": ["mmu.pcid=true", "cpu.features=[ept]"],
     "native backed on touch": ["mmu.mode=native", "vms.web.backing=on_touch"],
     "host table in native": ["mmu.mode=native", "mmu.host_table=flat"],
     "nested caches in native": ["mmu.mode=native", "mmu.nested_caches=1d"],

@@ -49,9 +49,9 @@ def test_the_table_of_features_leaves_none_out() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_profile_is_complete(name: str) -> None:
-    """Each loads, data caches included, and every cost is there."""
+    """Each loads, data caches included, and every cost is there but that of a log which the host does not keep."""
     cpu = _cpu(name)
-    assert 12 == len(cpu.costs)
+    assert 27 == len(cpu.costs)
     assert cpu.data_caches is not None
 
 
@@ -59,7 +59,7 @@ def test_a_shipped_profile_is_complete(name: str) -> None:
 def test_every_figure_has_either_a_source_or_a_reason(name: str) -> None:
     """As many in every profile, and none of them is both."""
     profile = profiles.load(name)
-    assert 26 == len({*profile.sourced, *profile.assumed}) == len(profile.sourced) + len(profile.assumed)
+    assert 41 == len({*profile.sourced, *profile.assumed}) == len(profile.sourced) + len(profile.assumed)
 
 
 @pytest.mark.parametrize("name", NAMES)

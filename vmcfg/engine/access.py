@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.guest.fault import demand_fault, needs
+from vmcfg.guest.fault import guest_fault, needs
 from vmcfg.hardware.assoc import (
     NARROW,
     SETS,
@@ -32,7 +32,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import native, nested
 from vmcfg.mmu.pml import drain_log
-from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, LOG_FULL, NESTED, walker_of
+from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, LOG_FULL, NESTED, kernel_walker_of, walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.vmm.verbs import violation
@@ -61,20 +61,24 @@ def second_lookup(stores, first, second, vpn, tag):
 def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
     """Set D for a store that hit an entry without it: in the tables, and in both TLBs.
 
-    Returns (cycles of handlers, raw walk cycles).
+    Returns (cycles of handlers, raw walk cycles, whether that was done). It was not if the guest does not let the page
+    be written: after its handler the access has to begin anew.
     """
     row = m.vcpu[vcpu, at.ROW]
+    walker = walker_of(m, core, vcpu, False, has_data_caches)
     handling = cycles = np.int64(0)
     while True:
         end, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
-            m, walker_of(m, core, vcpu, False, has_data_caches), vpn, mode, True, True, False
+            m, walker, vpn, mode, True, True, False
         )
         refs = guest_refs + host_refs
         cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, has_data_caches)
         count_hits(m, row, guest_hits, host_hits, nested_hits)
         if end == COMPLETE:
             break
-        handling += fault(m, core, vcpu, vpn, end, frame, refs)  # only the log of modified pages can be full
+        handling += fault(m, walker, vpn, end, frame, refs)
+        if end != LOG_FULL:
+            return handling, cycles, np.int64(0)
     m.counters[row, Event.DIRTY_WALKS] += 1
     m.counters[row, Event.DIRTY_REFS] += refs
     tag = tag_of(m.vcpu[vcpu, at.PROCESS], vpn)
@@ -86,7 +90,7 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
             if way >= 0:
                 set_dirty(m.stores, built, index, way)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
-    return handling, cycles
+    return handling, cycles, np.int64(1)
 
 
 @part
@@ -98,10 +102,11 @@ def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs, has_data_cach
     """
     row = m.vcpu[vcpu, at.ROW]
     handling = cycles = np.int64(0)
+    walker = walker_of(m, core, vcpu, False, has_data_caches)
     while True:
-        handling += fault(m, core, vcpu, vpn, end, ppn, refs)
+        handling += fault(m, walker, vpn, end, ppn, refs)
         end, ppn, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
-            m, walker_of(m, core, vcpu, False, has_data_caches), vpn, mode, is_store, False, False
+            m, walker, vpn, mode, is_store, False, False
         )
         refs = guest_refs + host_refs
         cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, has_data_caches)
@@ -110,17 +115,79 @@ def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs, has_data_cach
             return handling, cycles, ppn, has_dirty, guest_refs, host_refs
 
 
-@kernel
-def fault(m, core, vcpu, vpn, end, ppn, refs):
-    """Handle a walk that could not finish: the guest's fault, or the VMM's. Returns the handlers' cycles."""
+@part
+def kernel_access(m, core, vcpu, vpn, mode, has_data_caches):
+    """Load from a page of the guest kernel's memory, an access like any other; return its cycles."""
+    walker = kernel_walker_of(m, core, vcpu, has_data_caches)
     row = m.vcpu[vcpu, at.ROW]
-    m.counters[row, Event.FAULT_REFS] += refs
+    data = geometry(m.stores, core * STORES + L1, False, NARROW)
+    second = geometry(m.stores, core * STORES + L2, False, NARROW)
+    tag = tag_of(walker.space, vpn)
+    index = set_of(data, vpn)
+    way = find(m.stores, data, index, tag)
+    cycles = m.cost[at.ACCESS]
+    m.counters[row, Event.ACCESSES] += 1
+    m.counters[row, Event.KERNEL_ACCESSES] += 1
+    m.counters[row, Event.BASE_CYCLES] += cycles
+    if way >= 0:
+        touch(m.stores, data, index, way)
+        m.counters[row, Event.L1_HITS] += 1
+        return cycles
+    is_hit, _ = second_lookup(m.stores, data, second, vpn, tag)
+    if is_hit:
+        m.counters[row, Event.STLB_HITS] += 1
+        m.counters[row, Event.TLB_CYCLES] += m.cost[at.L2_HIT]
+        return cycles + m.cost[at.L2_HIT]
+    return cycles + _kernel_walk(m, walker, vpn, tag, mode)
+
+
+@kernel
+def _kernel_walk(m, walker, vpn, tag, mode):
+    """Walk for a load of the kernel's memory, which is always mapped, and fill both TLBs; return the charged cycles."""
+    core, row = walker.core, walker.row
+    handling = cycles = np.int64(0)
+    while True:
+        end, frame, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
+            m, walker, vpn, mode, False, False, False
+        )
+        refs = guest_refs + host_refs
+        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, walker.has_data_caches)
+        count_hits(m, row, guest_hits, host_hits, nested_hits)
+        if end == COMPLETE:
+            break
+        handling += fault(m, walker, vpn, end, frame, refs)
+    m.counters[row, Event.WALKS] += 1
+    m.counters[row, Event.GUEST_REFS] += guest_refs
+    m.counters[row, Event.HOST_REFS] += host_refs
+    m.counters[row, Event.WALK_REFS] += refs
+    data = geometry(m.stores, core * STORES + L1, False, NARROW)
+    fill_tlbs(m.stores, data, geometry(m.stores, core * STORES + L2, False, NARROW), vpn, tag, frame, has_dirty)
+    fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ refs)
+    return handling + _charge_walk(m, walker.vcpu, cycles)
+
+
+@kernel
+def _charge_walk(m, vcpu, cycles):
+    """Count the cycles of a walk; return those charged now, as several walkers share them."""
+    row = m.vcpu[vcpu, at.ROW]
+    shift = m.cost[at.WALKERS_LOG2]
+    carried = m.vcpu[vcpu, at.CARRY] + cycles
+    m.vcpu[vcpu, at.CARRY] = carried - ((carried >> shift) << shift)
+    m.counters[row, Event.WALK_CYCLES] += cycles
+    m.counters[row, Event.WALK_CHARGED_CYCLES] += carried >> shift
+    return carried >> shift
+
+
+@kernel
+def fault(m, walker, vpn, end, ppn, refs):
+    """Handle a walk that could not finish: the guest's fault, or the VMM's. Returns the handlers' cycles."""
+    m.counters[walker.row, Event.FAULT_REFS] += refs
     if end == LOG_FULL:
-        return drain_log(m, core, vcpu)
-    drop_linear(m.stores, core, m.vcpu[vcpu, at.PROCESS], vpn)
+        return drain_log(m, walker.core, walker.vcpu)
+    drop_linear(m.stores, walker.core, walker.space, vpn)
     if end == GUEST_PAGE_FAULT:
-        return demand_fault(m, core, vcpu, vpn)
-    return violation(m, core, vcpu, ppn)
+        return guest_fault(m, walker.core, walker.vcpu, vpn)
+    return violation(m, walker.core, walker.vcpu, ppn)
 
 
 @kernel
@@ -165,10 +232,10 @@ def may_run_short(m, walker):
 
 
 @part
-def shortage(m, vcpu, vpn):
+def shortage(m, vcpu, vpn, is_store):
     """Decide by a pure look, before anything changes, whether an access can go on. Returns DONE or what it needs."""
     process = m.vcpu[vcpu, at.PROCESS]
-    pages, lacks_frame = needs(m, process, vpn)
+    pages, lacks_frame = needs(m, process, vpn, is_store)
     if pages > m.guests.vm[m.vcpu[vcpu, at.VM], at.GUEST_FREE]:
         return NEED_GUEST_PAGES
     if lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]:

@@ -44,8 +44,8 @@ def look_ahead(m, walker, vcpu, position, end, mode):
 def _table_above_leaf(m, walker, vpn):
     """Return the table that holds the entry of level 2 for a page, as far as is known."""
     gib = walk_key(vpn, 3)
-    key = (walker.process << at.HINT_PROCESS_SHIFT) | gib
-    hint = (gib ^ (walker.process << 3)) & (at.HINTS - 1)
+    key = (walker.space << at.HINT_PROCESS_SHIFT) | gib
+    hint = (gib ^ (walker.space << 3)) & (at.HINTS - 1)
     if m.work.hints[hint, KEY] != key:
         _find_out(m, walker, vpn, hint, key)
     return m.work.hints[hint, TABLE]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmcfg.guest.fault import back_if_needed, make_root, populate
+from vmcfg.guest.address_space import kernel_vpn
+from vmcfg.guest.fault import back_if_needed, make_roots_at_no_cost, map_kernel, populate
 from vmcfg.jit import by_reference, entry, kernel
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_take
@@ -19,12 +20,22 @@ def back_range(machine, vm, first, end):
 
 
 @entry
-def start_process(machine, process, vpns):
-    """Make a process's root, then map the pages `vpns` (ascending). Returns the number of tables made."""
+def start_kernel(machine, vm):
+    """Map the guest kernel's memory for all processes to come, if anybody accesses it. Returns the tables made."""
     m = by_reference(machine)
-    tables = 1
-    vm = m.guests.process[process, at.PROCESS_VM]
-    m.guests.vm[vm, at.ROOT_FRAMES] = make_root(m, process)
+    tables = 0
+    for ppn in range(m.guests.vm[vm, at.KERNEL_PAGES]):
+        tables += map_kernel(m, vm, kernel_vpn(m.guests.vm[vm, at.LEVELS]) + ppn, ppn)
+    return tables
+
+
+@entry
+def start_process(machine, process, vpns):
+    """Make a process's roots, then map the pages `vpns` (ascending). Returns the number of tables made."""
+    m = by_reference(machine)
+    make_roots_at_no_cost(m, process)
+    m.guests.process[process, at.IS_LIVE] = 1
+    tables = 1 + m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.HAS_KPTI]
     for position in range(vpns.shape[0]):
         tables += populate(m, process, vpns[position])
     return tables

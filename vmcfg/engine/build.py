@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from vmcfg.digest import SUBSYSTEMS
-from vmcfg.engine.boot import back_range, start_process
+from vmcfg.engine.boot import back_range, start_kernel, start_process
 from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.work import work_of
 from vmcfg.hardware import sets
@@ -17,7 +17,7 @@ from vmcfg.hardware.core import L1I, L2, STORES
 from vmcfg.hardware.stores import Built, new_stores
 from vmcfg.metrics.events import COLUMNS, Event, Sized
 from vmcfg.mmu.walks import MODES
-from vmcfg.plan.model import UNLIMITED, HostPlan, VmPlan
+from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, VmPlan
 from vmcfg.rng import mixed_key
 from vmcfg.scenario.spec import CacheShape, Trace
 from vmcfg.vmm import machine as at
@@ -58,9 +58,12 @@ def _start_vm(machine: at.Machine, host: HostPlan, number: int, vm: VmPlan, inpu
     mapped = np.zeros(0, np.int64)
     if vm.vm.populate == "at_start":
         mapped = inputs.pages(vm.regions, _traces(host, vm))
-    tables = start_process(machine, number, mapped)
+    tables = start_kernel(machine, number)
+    for process in range(vm.first_process, vm.first_process + vm.processes):
+        tables += start_process(machine, process, mapped)
     if is_backed and host.table_block:  # the host had to see first where tables lie
-        machine.guests.vm[number, at.ROOT_FRAMES] = 0
+        processes = slice(vm.first_process, vm.first_process + vm.processes)
+        machine.guests.process[processes, at.ROOT_FRAMES : at.VIEW_FRAMES + 1] = 0
         back_range(machine, number, vm.vm.kernel_pages, vm.vm.memory_pages)
     is_warm = any(vcpu.is_warm for vcpu in host.vcpus)
     machine.counters[vm.first_row + (0 if is_warm else 1), Event.GUEST_TABLE_PAGES] += tables
@@ -110,7 +113,8 @@ def _built(shape: CacheShape | None, least_room: int) -> Built | None:
 
 def _guests(host: HostPlan) -> at.Guests:
     vm = np.zeros((len(host.vms), at.VM_FIELDS), np.int64)
-    process = np.zeros((len(host.vms), at.PROCESS_FIELDS), np.int64)
+    rows = host.process_slots + len(host.vms)  # behind all slots, one of each VM for what an exec leaves behind
+    process = np.zeros((rows, at.PROCESS_FIELDS), np.int64)
     for number, plan in enumerate(host.vms):
         vm[number, at.BASE] = plan.base
         vm[number, at.PAGES] = plan.vm.memory_pages
@@ -120,18 +124,41 @@ def _guests(host: HostPlan) -> at.Guests:
         vm[number, [at.LEVELS, at.HOST_LEVELS]] = plan.vm.table_levels, host.host_levels
         vm[number, [at.HOST_PAGE, at.HOST_TABLE_PAGE]] = host.page_level, host.table_page_level
         vm[number, [at.TABLE_BLOCK, at.CEILING]] = host.table_block, plan.vm.memory_pages
-        vm[number, at.EPT :] = vm[number, at.EPT_ROOT] = -1
+        vm[number, at.EPT : at.EPT + 6] = vm[number, at.EPT_ROOT] = -1
         for level, offset in plan.ept_offsets.items():
             vm[number, at.EPT + level] = offset
-        process[number, at.PROCESS_VM] = number
+        space = rows + number
+        vm[number, [at.FIRST_PROCESS, at.SLOTS, at.GLOBAL_SPACE]] = plan.first_process, plan.slots, space
+        vm[number, [at.HAS_KPTI, at.PCIDS, at.KERNEL_PAGES]] = plan.vm.kpti, plan.vm.pcids, plan.kernel_pages
+        own = np.arange(plan.first_process, plan.first_process + plan.slots)
+        left = host.process_slots + number
+        vm[number, at.LEFT] = left
+        process[[*own, left], at.PROCESS_VM] = number
+        process[own, at.KERNEL_SPACE] = rows + len(host.vms) + own if plan.vm.kpti else space
     return at.Guests(
         tables=_zeros(host, "guests.tables"),
         ppns=_zeros(host, "guests.ppns"),
-        pool=np.zeros(1, np.int64),
+        pool=np.zeros(2, np.int64),
+        given_back=_zeros(host, "guests.given_back"),
         vm=vm,
         process=process,
         free_list=_zeros(host, "guests.free_list"),
+        sharers=_zeros(host, "guests.sharers"),
+        pcids=_pcids(host),
     )
+
+
+def _pcids(host: HostPlan) -> np.ndarray:
+    """Return what address spaces the vCPUs keep translations of: at the start, of the loaded one in place 0."""
+    places = np.zeros((len(host.vcpus), max(plan.vm.pcids for plan in host.vms)), np.int32)
+    places[:, 0] = [1 + _process_of(host, vcpu) for vcpu in host.vcpus]
+    return places
+
+
+def _process_of(host: HostPlan, vcpu: VcpuPlan) -> int:
+    """Return the process that a vCPU begins with."""
+    vm = host.vms[vcpu.vm]
+    return vm.first_process + vcpu.ordinal % vm.processes
 
 
 def _host(host: HostPlan) -> at.Host:
@@ -167,7 +194,9 @@ def _vcpus(host: HostPlan) -> np.ndarray:
         vm = host.vms[plan.vm]
         fields = {
             at.VM: plan.vm,
-            at.PROCESS: plan.vm,
+            at.PROCESS: _process_of(host, plan),
+            at.PCID_NEXT: 1 % vm.vm.pcids,
+            at.EVENT_TOUCH: UNLIMITED,
             at.ORDINAL: plan.ordinal,
             at.STATUS: at.WAITING,
             at.WAKE: plan.wake,
@@ -208,6 +237,7 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[: len(at.COSTS)] = [host.costs.get(name, 0) for name in at.COSTS]
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
-    cost[[at.HAS_DATA_CACHES, at.HAS_LARGE_PAGES]] = host.data_caches is not None, host.has_large_pages
+    cost[[at.HAS_DATA_CACHES, at.HAS_PCID]] = host.data_caches is not None, host.has_pcid
+    cost[at.HAS_LARGE_PAGES] = host.has_large_pages
     cost[[at.NESTED_TLB_HOLDS_DATA, at.HAS_PML]] = host.nested_tlb_holds_data, host.has_pml
     return cost

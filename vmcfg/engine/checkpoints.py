@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from vmcfg.digest import COUNTERS, fold
 from vmcfg.jit import as_python
-from vmcfg.metrics.events import Event, Exit
+from vmcfg.metrics.events import Event, Exit, Found, Sized
 from vmcfg.metrics.result import Checkpoint
 from vmcfg.rng import mixed_key
 from vmcfg.vmm import machine as at
@@ -46,24 +46,23 @@ class Checkpoints:
 
 
 def _fold_counters(machine: at.Machine) -> None:
-    """Fold the counters in their order, then under its name each that came later and is not 0.
-
-    So a mechanism that a run does not use changes nothing in its digest.
-    """
+    """Fold every counter under its own name: one that stays 0, as those of unused mechanisms do, changes nothing."""
     with np.errstate(over="ignore"):
         mixed = np.uint64(0)
         # Those of data caches and of page sizes are there where these are modelled.
-        for counters in (machine.counters[:, _FIRST], machine.data_caches.counts, machine.sizes):
-            for value in counters.ravel().view(np.uint64):
-                mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + value
-        for column, key in _LATER.items():
-            for value in machine.counters[:, column].view(np.uint64):
-                mixed += value * key
+        for counters, keys in zip((machine.counters, machine.data_caches.counts, machine.sizes), _KEYS, strict=True):
+            for row in counters.view(np.uint64):
+                mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + (row * keys).sum(dtype=np.uint64)
         as_python(fold)(machine.digest, COUNTERS, mixed)
 
 
-_COLUMNS = [event.name for event in Event]
-_COLUMNS += [f"{reason.name}/{what}" for what in ("count", "cycles") for reason in Exit]
-_CAME_LATER = ("PAGES_LOGGED", "PML_FULL/count", "PML_FULL/cycles")
-_FIRST = [column for column, name in enumerate(_COLUMNS) if name not in _CAME_LATER]
-_LATER = {_COLUMNS.index(name): np.uint64(mixed_key(0, f"counter/{name}") | 1) for name in _CAME_LATER}
+def _keys(names: Iterable[str]) -> np.ndarray:
+    return np.array([mixed_key(0, f"counter/{name}") | 1 for name in names], np.uint64)
+
+
+_EXITS = [f"{reason.name}/{what}" for what in ("count", "cycles") for reason in Exit]
+_KEYS = (
+    _keys([*(event.name for event in Event), *_EXITS]),
+    _keys(found.name for found in Found),
+    _keys(sized.name for sized in Sized),
+)

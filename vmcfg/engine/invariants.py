@@ -1,6 +1,7 @@
 """The invariants of the machine, checked from outside the kernels at an epoch's end.
 
 every frame has one kind, and the kinds' counts add up to the host's memory
+every guest page is just one of kernel, free, table and data, and data is shared as often as it is mapped
 every private frame belongs to just the guest page whose pmap names it
 every large page is backed from its first page to its last, by neighbouring frames from a multiple of its size
 every TLB entry leads where its page table and the pmap lead now
@@ -21,6 +22,7 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
     """Raise AssertionError, with what is wrong, if the machine breaks an invariant."""
     _check_frames(machine)
     _check_owners(host, machine)
+    _check_guest_pages(host, machine)
     for number in range(len(host.vms)):
         _check_large_pages(host, machine, number)
     for core in range(host.cores):
@@ -28,19 +30,59 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
             _check_tlb(host, machine, core * STORES + kind)
 
 
-def translate(host: HostPlan, machine: at.Machine, process: int, vpn: int) -> tuple[int, int] | None:
+def translate(host: HostPlan, machine: at.Machine, space: int, vpn: int) -> tuple[int, int] | None:
     """Return (frame, leaf entry) of a page by reading the tables alone, or None if it is not mapped and backed."""
-    table = int(machine.guests.process[process, at.ROOT_TABLE])
+    vm, table = _root_of(machine, space)
     entry = 0
-    for level in range(host.vms[process].vm.table_levels, 0, -1):
+    for level in range(host.vms[vm].vm.table_levels, 0, -1):
         entry = int(machine.guests.tables[table * at.TABLE_ENTRIES + ((vpn >> (9 * (level - 1))) & 511)])
         if not entry & at.PRESENT:
             return None
         table = entry >> at.CHILD_SHIFT
-    page = int(machine.host.pmap[host.vms[process].base + ((entry >> at.PPN_SHIFT) & at.PPN_MASK)])
+    page = int(machine.host.pmap[host.vms[vm].base + ((entry >> at.PPN_SHIFT) & at.PPN_MASK)])
     if page & at.KIND_MASK != at.PRIVATE:
         return None
     return page >> at.MPN_SHIFT, entry
+
+
+def _root_of(machine: at.Machine, space: int) -> tuple[int, int]:
+    """Return (VM, root table) of an address space: a process's, its kernel view's, or that of a VM's global pages."""
+    processes = machine.guests.process
+    if space < len(processes):
+        return int(processes[space, at.PROCESS_VM]), int(processes[space, at.ROOT_TABLE])
+    view = int(np.flatnonzero(processes[:, at.KERNEL_SPACE] == space)[0])
+    return int(processes[view, at.PROCESS_VM]), int(processes[view, at.KERNEL_ROOT_TABLE])
+
+
+def _check_guest_pages(host: HostPlan, machine: at.Machine) -> None:
+    """Every guest page is just one of: the kernel's, free, a table, or data that processes map."""
+    for number, plan in enumerate(host.vms):
+        pages = slice(plan.base, plan.base + plan.vm.memory_pages)
+        tables = int((machine.host.pmap[pages] & at.IS_TABLE != 0).sum())
+        assert tables == machine.guests.vm[number, at.TABLE_PAGES], "a guest's tables are miscounted"
+        mapped = _mapped_pages(host, machine, number)
+        data = [ppn for ppn in mapped if ppn >= plan.vm.kernel_pages or not plan.kernel_pages]
+        used = tables + len(data) + plan.vm.kernel_pages
+        free = int(machine.guests.vm[number, at.GUEST_FREE])
+        assert used + free == plan.vm.memory_pages, f"{used} guest pages are used, {free} free: not all"
+        for ppn in data:
+            sharers = int(machine.guests.sharers[plan.base + ppn])
+            assert sharers + 1 == mapped[ppn], f"page {ppn} is mapped {mapped[ppn]} times, {sharers} sharers are kept"
+
+
+def _mapped_pages(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int]:
+    """Return how often each data page of a guest is mapped by its living processes."""
+    mapped: dict[int, int] = {}
+    processes = machine.guests.process
+    for row in np.flatnonzero((processes[:, at.PROCESS_VM] == vm) & (processes[:, at.IS_LIVE] != 0)):
+        tables = np.array([processes[row, at.ROOT_TABLE]])
+        for _level in range(host.vms[vm].vm.table_levels, 0, -1):
+            entries = machine.guests.tables.reshape(-1, at.TABLE_ENTRIES)[tables].ravel()
+            entries = entries[entries & at.PRESENT != 0]
+            tables = entries >> at.CHILD_SHIFT
+        for ppn in (entries >> at.PPN_SHIFT) & at.PPN_MASK:
+            mapped[int(ppn)] = mapped.get(int(ppn), 0) + 1
+    return mapped
 
 
 def _check_frames(machine: at.Machine) -> None:

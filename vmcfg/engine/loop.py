@@ -147,19 +147,24 @@ def _give_core(m, core, vcpu):
         m.counters[row, Event.VCPU_SWITCHES] += 1
         if m.cost[at.MODE] == NESTED:
             m.core[core, at.CLOCK] += vm_exit(m, core, vcpu, Exit.VCPU_SWITCH, np.int64(0))
-    _charge_root(m, core, vcpu)
+    _charge_roots(m, core, vcpu)
 
 
 @kernel
-def _charge_root(m, core, vcpu):
-    """Charge vCPU 0's first turn with the violation that its process's root table took before the run."""
+def _charge_roots(m, core, vcpu):
+    """Charge vCPU 0's first turn with the violations that its processes' root tables took before the run."""
+    if m.vcpu[vcpu, at.ORDINAL]:
+        return
     vm = m.vcpu[vcpu, at.VM]
-    frames = m.guests.vm[vm, at.ROOT_FRAMES]
-    if frames and m.vcpu[vcpu, at.ORDINAL] == 0:
-        m.guests.vm[vm, at.ROOT_FRAMES] = 0
-        count_backing(m, vcpu, frames, asked_level(m, vm, True))
-        cycles = vm_exit(m, core, vcpu, Exit.EPT_VIOLATION_TABLE, violation_cycles(m, frames))
-        m.core[core, at.CLOCK] += cycles
+    first = m.guests.vm[vm, at.FIRST_PROCESS]
+    for process in range(first, first + m.guests.vm[vm, at.SLOTS]):
+        for field in range(at.ROOT_FRAMES, at.VIEW_FRAMES + 1):
+            frames = m.guests.process[process, field]
+            if frames:
+                m.guests.process[process, field] = 0
+                count_backing(m, vcpu, frames, asked_level(m, vm, True))
+                cycles = vm_exit(m, core, vcpu, Exit.EPT_VIOLATION_TABLE, violation_cycles(m, frames))
+                m.core[core, at.CLOCK] += cycles
 
 
 @part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vmcfg.engine.events import schedule_events
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.vmm import machine as at
@@ -36,6 +37,7 @@ def touches_left(m, vcpu, until):
     """Return how many touches may be simulated before something has to be decided again."""
     v = m.vcpu
     end = min(v[vcpu, at.PHASE_END], min(v[vcpu, at.LAST_RETIRED], min(v[vcpu, at.WARM_TOUCHES], until)))
+    end = min(end, v[vcpu, at.EVENT_TOUCH])
     return min(v[vcpu, at.BUFFERED] - v[vcpu, at.NEXT], end - v[vcpu, at.RETIRED])
 
 
@@ -75,6 +77,7 @@ def _begin_phase(m, vcpu, clock, since):
     v[vcpu, at.NEXT] = 0
     v[vcpu, at.DUE] = clock
     v[vcpu, at.DUE_REMAINDER] = 0
+    schedule_events(m, vcpu)
     _set_limits(m, vcpu, clock)
     _enter_row(m, vcpu, since)
 
@@ -96,6 +99,7 @@ def _end_warm_up(m, vcpu, clock):
     v[vcpu, at.LAST_RETIRED] = v[vcpu, at.RETIRED] + v[vcpu, at.RUN_TOUCHES]
     v[vcpu, at.DUE] = clock
     v[vcpu, at.DUE_REMAINDER] = 0
+    schedule_events(m, vcpu)
     _set_limits(m, vcpu, clock)
     _enter_row(m, vcpu, clock)
 

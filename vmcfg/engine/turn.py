@@ -23,6 +23,7 @@ from vmcfg.engine.access import (
     walk_cycles,
 )
 from vmcfg.engine.ahead import BLOCK, look_ahead
+from vmcfg.engine.events import handle_events
 from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
@@ -34,14 +35,20 @@ from vmcfg.workload import fields as work
 from vmcfg.workload.generate import generate
 
 WORK_ENDED = 100  # the vCPU has nothing left to do
-NOTHING, MISS, NO_DIRTY_BIT = range(3)  # what ends a row of hits in the TLBs
+NOTHING, MISS, NO_DIRTY_BIT, NO_DIRTY_BIT_IN_L2 = range(4)  # what ends a row of hits in the TLBs
 HEAVY = 8  # a stretch in which more than one touch in eight walks is worth looking ahead for
 
 
 @kernel
 def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
     """Run a vCPU until its core's clock reaches `stop`, its work ends, or it has retired `until` touches."""
-    while settle(m, core, vcpu):
+    while True:
+        if m.vcpu[vcpu, at.RETIRED] == m.vcpu[vcpu, at.EVENT_TOUCH]:
+            why = handle_events(m, core, vcpu, mode, has_data_caches)
+            if why != DONE:
+                return why
+        if not settle(m, core, vcpu):
+            return WORK_ENDED
         if m.core[core, at.CLOCK] >= stop:
             return DONE
         if m.vcpu[vcpu, at.RETIRED] >= until:
@@ -52,7 +59,6 @@ def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
         why = stretch(m, core, vcpu, halt, touches_left(m, vcpu, until), mode, is_lean, has_data_caches)
         if why != DONE:
             return why
-    return WORK_ENDED
 
 
 @kernel
@@ -74,6 +80,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     walks = l2_hits = raw = charged = np.int64(0)
     guest_refs = host_refs = guest_hits = host_hits = nested_hits = np.int64(0)
     why = DONE
+    is_done = np.int64(1)
     position = start
     block = start
     while position < end and clock < halt:
@@ -90,7 +97,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             last = min(last, block)
         before = position
         position, clock, found_in_l2, stopped_by = retire_hits(
-            stores, (data, fetches, second), m.work.buffer, vcpu, walker.process, position, last, clock, halt, costs
+            stores, (data, fetches, second), m.work.buffer, vcpu, walker.space, position, last, clock, halt, costs
         )
         l2_hits += found_in_l2
         if position > before:
@@ -102,11 +109,14 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
         access = m.work.buffer[vcpu, position]
         vpn = (access >> at.VPN_SHIFT) & at.VPN_MASK
         kind = (access >> at.KIND_SHIFT) & 3
+        if may_run_short(m, walker):
+            why = shortage(m, vcpu, vpn, kind == at.STORE)
+            if why != DONE:
+                if stopped_by == NO_DIRTY_BIT_IN_L2:
+                    l2_hits -= 1
+                    clock -= costs[1]
+                break
         if stopped_by == MISS:
-            if may_run_short(m, walker):
-                why = shortage(m, vcpu, vpn)
-                if why != DONE:
-                    break
             how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested, reads = walk(
                 m, walker, vpn, mode, kind == at.STORE, False, is_lean
             )
@@ -123,11 +133,11 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             walks += 1
             guest_refs += in_guest
             host_refs += in_host
-            tag = tag_of(walker.process, vpn)
+            tag = tag_of(walker.space, vpn)
             fill_tlbs(stores, fetches if kind == at.FETCH else data, second, vpn, tag, frame, has_dirty)
             fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
         else:
-            handling, cycles = dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
+            handling, cycles, is_done = dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
             clock += handling
         if cycles:
             raw += cycles
@@ -135,6 +145,12 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             clock += carry >> m.cost[at.WALKERS_LOG2]
             charged += carry >> m.cost[at.WALKERS_LOG2]
             carry -= (carry >> m.cost[at.WALKERS_LOG2]) << m.cost[at.WALKERS_LOG2]
+        if is_done == 0:  # the page may not be written: nothing has retired, and the access begins anew
+            if stopped_by == NO_DIRTY_BIT_IN_L2:
+                l2_hits -= 1
+                clock -= costs[1]
+            is_done = np.int64(1)
+            continue
         clock += base
         ended = clock
         position += 1
@@ -161,7 +177,7 @@ def retire_hits(stores, tlbs, buffer, vcpu, process, position, last, clock, halt
     """Retire accesses for as long as each hits a TLB and needs nothing else.
 
     Returns (position, clock, hits in the L2 TLB, what stopped it): NOTHING but `last` or `halt`, a MISS, or a store
-    that has hit, and touched, an entry without D.
+    that has hit, and touched, an entry without D in the first or second level.
     """
     data, fetches, second = tlbs
     base, l2_cost = costs
@@ -186,7 +202,7 @@ def retire_hits(stores, tlbs, buffer, vcpu, process, position, last, clock, halt
             l2_hits += 1
             clock += l2_cost
         if (kind >> 1) & ~has_dirty:  # a store is 2
-            stopped_by = NO_DIRTY_BIT
+            stopped_by = NO_DIRTY_BIT if way >= 0 else NO_DIRTY_BIT_IN_L2
             break
         clock += base
         position += 1

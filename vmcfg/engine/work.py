@@ -26,6 +26,18 @@ KINDS = {
 }
 
 
+EVENT_KINDS = {
+    "context_switch": work.CONTEXT_SWITCH,
+    "syscall": work.SYSCALL,
+    "mmap": work.MMAP,
+    "munmap": work.MUNMAP,
+    "mprotect": work.MPROTECT,
+    "fork": work.FORK,
+    "exec": work.EXEC,
+    "exit": work.EXIT,
+}
+
+
 def work_of(host: HostPlan, seed: int, inputs: Inputs, buffer: np.ndarray) -> at.Work:
     """Return what the host's vCPUs are to do; `buffer` takes the accesses generated ahead, i64[vcpus, BATCH]."""
     zipf, places, tables = _zipf_tables(host)
@@ -40,6 +52,8 @@ def work_of(host: HostPlan, seed: int, inputs: Inputs, buffer: np.ndarray) -> at
         phases=phases,
         stream=np.array([mixed_key(seed, vcpu.name) for vcpu in host.vcpus], np.uint64),
         choices=np.array([mixed_key(seed, f"{vcpu.name}/mixture") for vcpu in host.vcpus], np.uint64),
+        events=_events(host),
+        due=np.zeros((len(host.vcpus), work.DUE_FIELDS * _most_events(host)), np.int64),
         steps=np.zeros((len(host.vcpus), max([1, *(len(phase.parts) for phase in host.phases)])), np.int64),
         scatter=scatter,
         buffer=buffer,
@@ -50,6 +64,30 @@ def work_of(host: HostPlan, seed: int, inputs: Inputs, buffer: np.ndarray) -> at
         zipf=zipf,
         zipf_places=places,
     )
+
+
+def _most_events(host: HostPlan) -> int:
+    return max([1, *(len(phase.events) for phase in host.phases)])
+
+
+def _events(host: HostPlan) -> np.ndarray:
+    """Return the events of all phases, one phase after the other."""
+    plans = [plan for phase in host.phases for plan in phase.events]
+    rows = np.zeros((max(1, len(plans)), work.EVENT_FIELDS), np.int64)
+    for row, plan in enumerate(plans):
+        event, region = plan.event, plan.region
+        fields = {
+            work.EVENT_KIND: EVENT_KINDS[event.kind],
+            work.EVERY_TOUCHES: event.every_touches,
+            work.EVERY_DIVISOR: event.every_divisor,
+            work.EVENT_VPN: region.base_vpn if region else 0,
+            work.EVENT_REGION: region.pages if region else 1,
+            work.EVENT_PAGES: event.pages,
+            work.EVENT_KERNEL_PAGES: event.kernel_pages,
+            work.EVENT_WRITABLE: event.to == "read_write",
+        }
+        rows[row, list(fields)] = list(fields.values())
+    return rows
 
 
 def _drawn(host: HostPlan) -> Iterator[tuple[int, PhasePlan | PartPlan]]:
@@ -78,10 +116,12 @@ def _permutation(plan: PhasePlan | PartPlan) -> str:
 
 
 def _phases(host: HostPlan, inputs: Inputs) -> Iterator[dict[int, int]]:
-    part = len(host.phases)
+    part, event = len(host.phases), 0
     for plan in host.phases:
-        yield _timing(plan) | (_trace(plan.trace, inputs) if plan.trace else _pages(plan, part))
+        events = {work.EVENTS: len(plan.events), work.FIRST_EVENT: event}
+        yield _timing(plan) | events | (_trace(plan.trace, inputs) if plan.trace else _pages(plan, part))
         part += len(plan.parts)
+        event += len(plan.events)
 
 
 def _parts(host: HostPlan) -> Iterator[dict[int, int]]:

@@ -4,6 +4,9 @@ A demand fault makes what is missing, top down: for each absent table a page is 
 parent; then the data page is taken, zeroed, and its leaf written with A = D = 0. Zeroing goes through
 `gpa_access`, as all guest accesses by physical address do: in `nested` that is where a page without a frame
 usually meets the VMM, before the walk ever sees it.
+
+A store to a page that is there but not writable is the other fault. Processes that share the page after a fork
+each get a copy when they write (copy on write); a page that nobody shares becomes writable again.
 """
 
 from __future__ import annotations
@@ -11,43 +14,63 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import GUEST, fold
-from vmcfg.guest.pages import page_take, table_page_take
+from vmcfg.guest.address_space import kernel_slot, leaf_slot, make_tables, set_root, set_view, take_table_page
+from vmcfg.guest.pages import page_take
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
-from vmcfg.mmu.tables import gpt_write, leaf_entry, table_entry
+from vmcfg.mmu.tables import gpt_write, leaf_entry, new_table, table_entry
 from vmcfg.mmu.walks import page_of, slot_in_table
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.verbs import back, gpa_access, is_backed
 
 
 @part
-def demand_fault(m, core, vcpu, vpn):
-    """Handle a fault on a page that the guest has not mapped; return its cycles, exits included."""
+def guest_fault(m, core, vcpu, vpn):
+    """Handle a fault of the loaded process; return its cycles, exits included."""
     row = m.vcpu[vcpu, at.ROW]
     process = m.vcpu[vcpu, at.PROCESS]
-    vm = m.vcpu[vcpu, at.VM]
-    own = m.cost[at.GUEST_FAULT]
-    exits = np.int64(0)
-    table = m.guests.process[process, at.ROOT_TABLE]
-    for level in range(m.guests.vm[vm, at.LEVELS], 1, -1):
-        slot = slot_in_table(table, vpn, level)
-        if m.guests.tables[slot] & at.PRESENT == 0:
-            ppn = _take_table_page(m, vm)
-            exits += gpa_access(m, core, vcpu, ppn)
-            exits += gpt_write(m, vcpu, slot, table_entry(ppn, new_table(m, ppn)))
-            own += m.cost[at.ZERO_PAGE] + m.cost[at.GPT_WRITE]
-            m.counters[row, Event.GUEST_TABLE_PAGES] += 1
-        table = m.guests.tables[slot] >> at.CHILD_SHIFT
-    ppn = page_take(m, vm)
-    if m.guests.vm[vm, at.ZEROES]:
-        exits += gpa_access(m, core, vcpu, ppn)
-        own += m.cost[at.ZERO_PAGE]
-    exits += gpt_write(m, vcpu, slot_in_table(table, vpn, 1), leaf_entry(ppn))
-    own += m.cost[at.GPT_WRITE]
+    slot = leaf_slot(m, process, vpn)
+    if slot >= 0 and m.guests.tables[slot] & at.PRESENT:
+        own, exits = _make_writable(m, core, vcpu, slot)
+    else:
+        own, exits = map_page(m, core, vcpu, process, vpn)
+    own += m.cost[at.GUEST_FAULT]
     m.counters[row, Event.GUEST_FAULTS] += 1
     m.counters[row, Event.GUEST_FAULT_CYCLES] += own
     fold(m.digest, GUEST, vpn)
     return own + exits
+
+
+@part
+def map_page(m, core, vcpu, process, vpn):
+    """Map an absent page of a process to a new page of the guest; return (own cycles, cycles of exits)."""
+    table, own, exits = make_tables(m, core, vcpu, process, vpn)
+    vm = m.vcpu[vcpu, at.VM]
+    ppn = page_take(m, vm)
+    if m.guests.vm[vm, at.ZEROES]:
+        exits += gpa_access(m, core, vcpu, ppn)
+        own += m.cost[at.ZERO_PAGE]
+    exits += gpt_write(m, core, vcpu, slot_in_table(table, vpn, 1), leaf_entry(ppn))
+    return own + m.cost[at.GPT_WRITE], exits
+
+
+@kernel
+def _make_writable(m, core, vcpu, slot):
+    """Let a store go on to a page without W; return (own cycles, cycles of exits)."""
+    row = m.vcpu[vcpu, at.ROW]
+    vm = m.vcpu[vcpu, at.VM]
+    entry = m.guests.tables[slot]
+    gpid = m.guests.vm[vm, at.BASE] + page_of(entry)
+    if m.guests.sharers[gpid] == 0:
+        m.counters[row, Event.WRITE_FAULTS] += 1
+        return m.cost[at.GPT_WRITE], gpt_write(m, core, vcpu, slot, entry | at.WRITABLE)
+    m.counters[row, Event.COW_FAULTS] += 1
+    m.guests.sharers[gpid] -= 1
+    ppn = page_take(m, vm)
+    exits = gpa_access(m, core, vcpu, page_of(entry))
+    exits += gpa_access(m, core, vcpu, ppn)
+    exits += gpt_write(m, core, vcpu, slot, leaf_entry(ppn))
+    return m.cost[at.COPY_PAGE] + m.cost[at.GPT_WRITE], exits
 
 
 @part
@@ -56,13 +79,14 @@ def populate(m, process, vpn):
     vm = m.guests.process[process, at.PROCESS_VM]
     tables = 0
     table = m.guests.process[process, at.ROOT_TABLE]
-    for level in range(m.guests.vm[vm, at.LEVELS], 1, -1):
+    levels = m.guests.vm[vm, at.LEVELS]
+    for level in range(levels, 1, -1):
         slot = slot_in_table(table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
-            ppn = _take_table_page(m, vm)
-            back_if_needed(m, vm, ppn)
-            m.guests.tables[slot] = table_entry(ppn, new_table(m, ppn))
+            m.guests.tables[slot] = _table_at_no_cost(m, vm)
             tables += 1
+        if level == levels:
+            _mirror(m, process, vpn, m.guests.tables[slot])
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
     slot = slot_in_table(table, vpn, 1)
     if m.guests.tables[slot] & at.PRESENT == 0:
@@ -73,13 +97,36 @@ def populate(m, process, vpn):
 
 
 @kernel
-def make_root(m, process):
-    """Make a process's root table; return the frames that its page's violation took, 0 if it was backed."""
+def map_kernel(m, vm, vpn, ppn):
+    """Map a page of the guest kernel's memory before the run, at no cost; return the number of tables made."""
+    tables = 0
+    if m.guests.vm[vm, at.KERNEL_ENTRY] == 0:
+        m.guests.vm[vm, at.KERNEL_ENTRY] = _table_at_no_cost(m, vm)
+        tables += 1
+    table = m.guests.vm[vm, at.KERNEL_ENTRY] >> at.CHILD_SHIFT
+    for level in range(m.guests.vm[vm, at.LEVELS] - 1, 1, -1):
+        slot = slot_in_table(table, vpn, level)
+        if m.guests.tables[slot] & at.PRESENT == 0:
+            m.guests.tables[slot] = _table_at_no_cost(m, vm)
+            tables += 1
+        table = m.guests.tables[slot] >> at.CHILD_SHIFT
+    m.guests.tables[slot_in_table(table, vpn, 1)] = leaf_entry(ppn)
+    return tables
+
+
+@kernel
+def make_roots_at_no_cost(m, process):
+    """Make a process's roots before the run, noting the frames that their pages' violations take."""
     vm = m.guests.process[process, at.PROCESS_VM]
-    ppn = _take_table_page(m, vm)
-    m.guests.process[process, at.ROOT_PPN] = ppn
-    m.guests.process[process, at.ROOT_TABLE] = new_table(m, ppn)
-    return back_if_needed(m, vm, ppn)
+    ppn = take_table_page(m, vm)
+    set_root(m, process, new_table(m, ppn), ppn)
+    m.guests.process[process, at.ROOT_FRAMES] = back_if_needed(m, vm, ppn)
+    if m.guests.vm[vm, at.HAS_KPTI]:
+        ppn = take_table_page(m, vm)
+        set_view(m, process, new_table(m, ppn), ppn)
+        m.guests.process[process, at.VIEW_FRAMES] = back_if_needed(m, vm, ppn)
+    if m.guests.vm[vm, at.KERNEL_ENTRY]:
+        m.guests.tables[kernel_slot(m, process)] = m.guests.vm[vm, at.KERNEL_ENTRY]
 
 
 @kernel
@@ -90,17 +137,8 @@ def back_if_needed(m, vm, ppn):
     return back(m, vm, ppn)
 
 
-@kernel
-def new_table(m, ppn):
-    """Return the index of an unused, zeroed table in `guests.tables`, which is to lie in the page `ppn`."""
-    table = m.guests.pool[0]
-    m.guests.ppns[table] = ppn
-    m.guests.pool[0] += 1
-    return table
-
-
 @part
-def needs(m, process, vpn):
+def needs(m, process, vpn, is_store):
     """Return (guest pages an access to `vpn` would take, whether it touches a page without a frame).
 
     A pure look, made only when pages or frames are short: it decides whether the access can go on.
@@ -108,17 +146,30 @@ def needs(m, process, vpn):
     vm = m.guests.process[process, at.PROCESS_VM]
     table = m.guests.process[process, at.ROOT_TABLE]
     lacks_frame = not is_backed(m, vm, m.guests.process[process, at.ROOT_PPN])
+    entry = np.int64(0)
     for level in range(m.guests.vm[vm, at.LEVELS], 0, -1):
         entry = m.guests.tables[slot_in_table(table, vpn, level)]
         if entry & at.PRESENT == 0:
             return level, True
         lacks_frame = lacks_frame or not is_backed(m, vm, page_of(entry))
         table = entry >> at.CHILD_SHIFT
+    if is_store and entry & at.WRITABLE == 0 and m.guests.sharers[m.guests.vm[vm, at.BASE] + page_of(entry)]:
+        return 1, True
     return 0, lacks_frame
 
 
 @kernel
-def _take_table_page(m, vm):
-    ppn = table_page_take(m, vm)
-    m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] |= at.IS_TABLE
-    return ppn
+def _table_at_no_cost(m, vm):
+    """Make a table before the run; return the entry that leads to it."""
+    ppn = take_table_page(m, vm)
+    back_if_needed(m, vm, ppn)
+    return table_entry(ppn, new_table(m, ppn))
+
+
+@kernel
+def _mirror(m, process, vpn, entry):
+    """Before the run, put a root entry into the kernel's view too, if that has a root of its own."""
+    root = m.guests.process[process, at.KERNEL_ROOT_TABLE]
+    if root != m.guests.process[process, at.ROOT_TABLE]:
+        levels = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
+        m.guests.tables[slot_in_table(root, vpn, levels)] = entry

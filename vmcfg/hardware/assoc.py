@@ -45,7 +45,7 @@ __all__ = [  # with what users of a store need of `hardware.sets`
     "fill",
     "find",
     "flush",
-    "flush_space",
+    "flush_spaces",
     "geometry",
     "is_dirty",
     "payload_of",
@@ -118,14 +118,14 @@ def flush(stores, cache):
 
 
 @kernel
-def flush_space(stores, cache, space):
-    """Empty every way that holds a tag of one address space."""
+def flush_spaces(stores, cache, first_space, end_space):
+    """Empty every way that holds a tag of one of the address spaces first_space … end_space - 1."""
     built = geometry(stores, cache, False, NARROW)
     for number in range(built[SETS]):
         index = nth_set(built, number)
         for way in range(built[WAYS]):
             tag = stores.words[index + way]
-            if tag != EMPTY and tag >> SPACE_SHIFT == space:
+            if tag != EMPTY and first_space <= tag >> SPACE_SHIFT < end_space:
                 _empty(stores, built, index, way)
 
 

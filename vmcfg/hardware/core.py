@@ -7,7 +7,7 @@ manual names its flush sets in just these words; so do the functions here.
 
 from __future__ import annotations
 
-from vmcfg.hardware.assoc import drop, flush, flush_space
+from vmcfg.hardware.assoc import drop, flush, flush_spaces
 from vmcfg.hardware.sets import tag_of
 from vmcfg.jit import kernel, part
 
@@ -29,11 +29,8 @@ def walk_key(page, level):
 @part
 def drop_linear(stores, core, space, vpn):
     """Drop the TLB entries of one page and the walk-cache entries on its path (a page fault does this)."""
-    first = core * STORES
-    tag = tag_of(space, vpn)
-    for kind in range(L1, L2 + 1):
-        drop(stores, first + kind, vpn, tag)
-    _drop_path(stores, first + GUEST_WALK, space, vpn)
+    drop_page(stores, core, space, vpn)
+    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn)
 
 
 @part
@@ -55,15 +52,36 @@ def flush_combined(stores, core):
 
 
 @part
-def flush_vm(stores, core, vm, space):
-    """Empty all that leads to memory of one VM, whose only address space is `space` (INVEPT does this)."""
+def flush_linear(stores, core, first_space, end_space):
+    """Empty the linear and combined mappings of some address spaces (a load of CR3 does this)."""
     first = core * STORES
     for kind in range(L1, L2 + 1):
-        flush_space(stores, first + kind, space)
-    flush_space(stores, first + NESTED_TLB, vm)
+        flush_spaces(stores, first + kind, first_space, end_space)
+    flush_walk_caches(stores, core, first_space, end_space)
+
+
+@part
+def flush_walk_caches(stores, core, first_space, end_space):
+    """Empty the guest-dimension walk caches of some address spaces (INVLPG does this, whatever the address)."""
     for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
-        flush_space(stores, first + GUEST_WALK + level, space)
-        flush_space(stores, first + HOST_WALK + level, vm)
+        flush_spaces(stores, core * STORES + GUEST_WALK + level, first_space, end_space)
+
+
+@part
+def flush_guest_physical(stores, core, vm):
+    """Empty the guest-physical mappings of one VM (INVEPT does this, besides combined ones)."""
+    first = core * STORES
+    flush_spaces(stores, first + NESTED_TLB, vm, vm + 1)
+    for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
+        flush_spaces(stores, first + HOST_WALK + level, vm, vm + 1)
+
+
+@part
+def drop_page(stores, core, space, vpn):
+    """Drop the TLB entries of one page."""
+    tag = tag_of(space, vpn)
+    for kind in range(L1, L2 + 1):
+        drop(stores, core * STORES + kind, vpn, tag)
 
 
 @kernel

@@ -66,8 +66,8 @@ def _lookups(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
     hits_and_walks = n["l1_hits"] + n["stlb_hits"] + n["walks"]
     yield Sum(subject, "l1_hits + stlb_hits + walks = accesses", hits_and_walks, n["accesses"])
     yield Sum(subject, "guest_refs + host_refs = walk_refs", n["guest_refs"] + n["host_refs"], n["walk_refs"])
-    touched = n["touches"] * rates.per_touch[phase.phase]
-    yield Sum(subject, "touches × accesses per touch = accesses", touched, n["accesses"])
+    touched = n["touches"] * rates.per_touch[phase.phase] + n["kernel_accesses"]
+    yield Sum(subject, "touches × accesses per touch + kernel_accesses = accesses", touched, n["accesses"])
     if "vcpu_switch" in phase.exits:
         switches = phase.exits["vcpu_switch"][0]
         yield Sum(subject, "exits vcpu_switch = vcpu_switches", switches, n["vcpu_switches"])
@@ -103,6 +103,8 @@ def _cycles(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
     yield Sum(subject, "references and walk-cache hits × their costs = walk_cycles", walking, n["walk_cycles"])
     yield Sum(subject, "accesses × cost = base_cycles", n["accesses"] * cost["access"], n["base_cycles"])
     yield Sum(subject, "stlb_hits × cost = tlb_cycles", n["stlb_hits"] * cost["l2_tlb_hit"], n["tlb_cycles"])
+    flushing = n["cr3_loads"] * cost["cr3_load"] + n["invlpgs"] * cost["invlpg"] + n["shootdowns"] * cost["ipi"]
+    yield Sum(subject, "loads of CR3, INVLPGs and shootdowns × their costs = flush_cycles", flushing, n["flush_cycles"])
     by_reason = sum(cycles for _, cycles in phase.exits.values())
     yield Sum(subject, "cycles of exits by reason = exit_cycles", by_reason, n["exit_cycles"])
 
@@ -119,8 +121,9 @@ def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
     room = rates.vcpus * LOG_ENTRIES if "pml_full" in vm.phases[0].exits else 0
     left = min(max(0, logged - read), room)
     yield Sum(subject, f"pml_full × {LOG_ENTRIES} + what is left in the logs = pages_logged", read + left, logged)
-    tables = sum(phase.counters["guest_table_pages"] for phase in vm.phases)
-    yield Sum(subject, "guest_table_pages made = guest pages that hold tables", tables, vm.pages["guest_tables"])
+    tables = sum(phase.counters["guest_table_pages"] - phase.counters["table_pages_freed"] for phase in vm.phases)
+    claim = "guest_table_pages made - table_pages_freed = guest pages that hold tables"
+    yield Sum(subject, claim, tables, vm.pages["guest_tables"])
     configured = vm.pages["private"] + vm.pages["unbacked"]
     yield Sum(subject, "private + unbacked = configured pages", configured, vm.pages["configured"])
 

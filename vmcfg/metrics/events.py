@@ -40,7 +40,19 @@ class Event(IntEnum):
     GUEST_TABLE_PAGES = 25  # guest page-table pages made, roots included
     GPT_WRITES = 26  # writes of guest page-table entries by the guest
     VCPU_SWITCHES = 27  # times the core was given to this vCPU after another
-    PAGES_LOGGED = 28  # times a walk set D in the host's table and wrote the page into the log of modified pages
+    GUEST_CYCLES = 28  # charged: the guest kernel's own work besides page faults
+    SYSTEM_CALLS = 29  # system calls, also those that change the address space
+    KERNEL_ACCESSES = 30  # accesses that system calls made to the kernel's memory; ACCESSES holds them too
+    CONTEXT_SWITCHES = 31  # switches from one process of the guest to another
+    CR3_LOADS = 32  # loads of CR3, for whatever reason
+    INVLPGS = 33  # pages that the guest invalidated one by one, on whatever core
+    SHOOTDOWNS = 34  # interrupts sent to other vCPUs to make them invalidate
+    COW_FAULTS = 35  # guest faults of stores to pages that processes share: copied
+    WRITE_FAULTS = 36  # guest faults of stores to pages of one process without W: made writable
+    FORKS = 37  # processes made
+    PROCESS_EXITS = 38  # processes that ended
+    TABLE_PAGES_FREED = 39  # guest page-table pages given back, roots included
+    PAGES_LOGGED = 40  # times a walk set D in the host's table and wrote the page into the log of modified pages
 
 
 class Exit(IntEnum):
@@ -97,6 +109,7 @@ CHARGED = (
     Event.WALK_CHARGED_CYCLES,
     Event.EXIT_CYCLES,
     Event.GUEST_FAULT_CYCLES,
+    Event.GUEST_CYCLES,
     Event.FLUSH_CYCLES,
 )
 """The parts of `cycles_per_access`; with pace and ready they make up a vCPU's elapsed time exactly."""

@@ -32,7 +32,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.process, vpn, is_quiet, is_lean)
+    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.space, vpn, is_quiet, is_lean)
     hits = np.int64(level <= walker.levels)
     if not hits:
         table = walker.root_table
@@ -49,7 +49,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
             break
         table = entry >> at.CHILD_SHIFT
         if not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, walker.process, vpn, table, is_lean)
+            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, table, is_lean)
         level -= 1
     frame = walker.first_frame + page_of(entry)  # a machine of its own: its frames lie in the order of its pages
     return COMPLETE, frame, is_dirty_entry(entry), refs, np.int64(0), hits, np.int64(0), np.int64(0), cycles

@@ -48,7 +48,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.process, vpn, is_quiet, is_lean)
+    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.space, vpn, is_quiet, is_lean)
     has_frame = level <= walker.levels  # a combined entry leads to the next table's frame
     guest_hits = np.int64(has_frame)
     host_hits = np.int64(0)
@@ -93,7 +93,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         if level == 1:
             is_dirty = is_dirty_entry(entry)
         elif not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, walker.process, vpn, table, is_lean)
+            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, table, is_lean)
         level -= 1
     frame = ppn
     if end == COMPLETE:

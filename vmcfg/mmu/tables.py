@@ -6,6 +6,8 @@ what a store costs and tells nobody.
 
 from __future__ import annotations
 
+import numpy as np
+
 from vmcfg.digest import GUEST, fold
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
@@ -25,9 +27,22 @@ def table_entry(ppn, child):
 
 
 @kernel
-def gpt_write(m, vcpu, slot, entry):
+def new_table(m, ppn):
+    """Return the index of an unused, zeroed table in `guests.tables`, which is to lie in the page `ppn`."""
+    if m.guests.pool[1] > 0:
+        m.guests.pool[1] -= 1
+        table = np.int64(m.guests.given_back[m.guests.pool[1]])
+    else:
+        table = m.guests.pool[0]
+        m.guests.pool[0] += 1
+    m.guests.ppns[table] = ppn
+    return table
+
+
+@kernel
+def gpt_write(m, core, vcpu, slot, entry):
     """Let the guest write one page-table entry; return the cycles that the VMM makes of it (here none)."""
     m.guests.tables[slot] = entry
     m.counters[m.vcpu[vcpu, at.ROW], Event.GPT_WRITES] += 1
     fold(m.digest, GUEST, (slot << 40) ^ entry)
-    return 0
+    return np.int64(0)

@@ -30,7 +30,7 @@ class Walker(NamedTuple):
 
     core: int
     vcpu: int
-    process: int  # also the tag of its linear and combined mappings
+    space: int  # the tag of linear and combined mappings
     vm: int  # also the tag of its guest-physical mappings
     root_table: int
     root_ppn: int
@@ -49,17 +49,30 @@ MODES = {"native": NATIVE, "nested": NESTED}
 
 @kernel
 def walker_of(m, core, vcpu, is_lean, has_data_caches):
-    """Return the walker of a vCPU on its core."""
+    """Return the walker of a vCPU on its core, for the memory of the loaded process."""
     process = m.vcpu[vcpu, at.PROCESS]
+    table = m.guests.process[process, at.ROOT_TABLE]
+    return _walker(m, core, vcpu, process, table, m.guests.process[process, at.ROOT_PPN], is_lean, has_data_caches)
+
+
+@kernel
+def kernel_walker_of(m, core, vcpu, has_data_caches):
+    """Return the walker of a vCPU on its core, for the memory of the guest's kernel."""
+    process = m.vcpu[vcpu, at.PROCESS]
+    space, table = m.guests.process[process, at.KERNEL_SPACE], m.guests.process[process, at.KERNEL_ROOT_TABLE]
+    return _walker(m, core, vcpu, space, table, m.guests.process[process, at.KERNEL_ROOT_PPN], False, has_data_caches)
+
+
+@kernel
+def _walker(m, core, vcpu, space, root_table, root_ppn, is_lean, has_data_caches):
     vm = m.vcpu[vcpu, at.VM]
-    tables = m.guests.process
     return Walker(
         core,
         vcpu,
-        process,
+        space,
         vm,
-        tables[process, at.ROOT_TABLE],
-        tables[process, at.ROOT_PPN],
+        root_table,
+        root_ppn,
         np.int64(at.USUAL_LEVELS) if is_lean else m.guests.vm[vm, at.LEVELS],
         np.int64(at.USUAL_LEVELS) if is_lean else m.guests.vm[vm, at.HOST_LEVELS],
         m.guests.vm[vm, at.BASE],
@@ -106,13 +119,18 @@ def slot_in_table(table, vpn, level):
 
 @kernel
 def read_guest_entry(m, slot, level, is_store):
-    """Read a guest entry as a walker does: A is set, and D on the leaf of a store. Return it as it is then."""
+    """Read a guest entry as a walker does: A is set, and D on the leaf of a store. Return it as it is then.
+
+    Returns 0 for an entry that is a fault: one that is absent, and without W the leaf of a store.
+    """
     entry = m.guests.tables[slot]
-    if entry & at.PRESENT == 0:
-        return entry
+    needed = at.PRESENT
     wanted = entry | at.ACCESSED
     if level == 1 and is_store:
+        needed |= at.WRITABLE
         wanted |= at.DIRTY
+    if entry & needed != needed:
+        return np.int64(0)
     if wanted != entry:
         m.guests.tables[slot] = wanted
     return wanted
@@ -120,8 +138,8 @@ def read_guest_entry(m, slot, level, is_store):
 
 @kernel
 def is_dirty_entry(entry):
-    """Return 1 if a leaf has D set, else 0."""
-    return np.int64(entry & at.DIRTY != 0)
+    """Return 1 if a leaf has D set, and W: what a store through a TLB needs, else 0."""
+    return np.int64(entry & (at.DIRTY | at.WRITABLE) == at.DIRTY | at.WRITABLE)
 
 
 @kernel

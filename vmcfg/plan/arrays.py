@@ -29,6 +29,8 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("guests.tables", "i64", (host.max_tables * TABLE_ENTRIES,), host.max_tables * TABLE_ENTRIES,
                "entries of the guests' page tables"),
         _array("guests.ppns", "i32", (host.max_tables,), host.max_tables, "pages that hold these tables"),
+        _array("guests.given_back", "i32", (host.max_tables,), 0, "tables given back, a stack"),
+        _array("guests.sharers", "u16", (host.pages,), pages if _forks(host) else 0, "further mappings of a data page"),
         _array("guests.free_list", "i32", (host.pages,), 0, "freed guest pages, a stack per VM"),
         _array("host.pmap", "i64", (host.pages,), pages, "guest page → machine frame and state", groups),
         _array("host.owner", "i32", (host.frames,), frames, "who owns each machine frame", 1),
@@ -40,6 +42,10 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("counters", "i64", (host.rows, COLUMNS), host.rows * COLUMNS, "counters by VM and phase"),
         *_data_caches(host),
     )  # fmt: skip
+
+
+def _forks(host: HostPlan) -> bool:
+    return any(plan.event.kind == "fork" for phase in host.phases for plan in phase.events)
 
 
 def _data_caches(host: HostPlan) -> tuple[ArrayPlan, ...]:

@@ -12,6 +12,7 @@ from vmcfg.scenario import trace_files
 from vmcfg.scenario.spec import Region, Trace, Vm, Workload
 
 TABLE_BITS = 9
+TABLE_ENTRIES = 1 << TABLE_BITS
 VPN_BYTES = 8  # of an entry in a trace's page list
 MOST_PAGES = {  # pages that so many bytes of a plain trace file can name
     "lackey": (2, 1),  # " L f,65536" and a line end are 11 bytes and touch 17 pages
@@ -23,11 +24,18 @@ MOST_PAGES = {  # pages that so many bytes of a plain trace file can name
 }
 
 
-def max_tables(vm: Vm, workload: Workload, levels: int) -> int:
-    """Return how many page-table pages a VM's process can need: each takes a guest page, so at most all."""
-    roots_and_regions = 1 + sum(_tables_of(region, levels) for region in workload.regions)
+def max_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
+    """Return how many page-table pages a VM's processes can need: each takes a guest page, so at most all.
+
+    `kernel_pages` have tables of their own, which the processes share.
+    """
+    levels = vm.table_levels
+    roots_and_regions = 1 + vm.kpti + sum(_tables_of(region, levels) for region in workload.regions)
     from_traces = sum(_trace_pages(phase.trace) * (levels - 1) for phase in workload.phases if phase.trace)
-    return min(vm.memory_pages, roots_and_regions + from_traces)
+    kernel = sum(-(-kernel_pages // TABLE_ENTRIES**level) for level in range(1, levels))
+    exec_roots = 1 + vm.kpti if _executes(workload) else 0  # the old ones go later
+    most = workload.max_processes * (roots_and_regions + from_traces) + kernel + exec_roots
+    return min(vm.memory_pages, most)
 
 
 def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:
@@ -36,7 +44,8 @@ def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:
         return vm.memory_pages
     data = sum(region.pages for region in workload.regions)
     data += sum(_trace_pages(phase.trace) for phase in workload.phases if phase.trace)
-    return min(vm.memory_pages, _whole(vm.kernel_pages + data, block) + _whole(tables, block))
+    used = vm.kernel_pages + workload.max_processes * data
+    return min(vm.memory_pages, _whole(used, block) + _whole(tables, block))
 
 
 def max_touches(host: HostPlan) -> int:
@@ -62,6 +71,10 @@ def _tables_of(region: Region, levels: int) -> int:
     return sum(
         (last >> (TABLE_BITS * level)) - (region.base_vpn >> (TABLE_BITS * level)) + 1 for level in range(1, levels)
     )
+
+
+def _executes(workload: Workload) -> bool:
+    return any(event.kind == "exec" for phase in workload.phases for event in phase.events)
 
 
 def _trace_pages(trace: Trace) -> int:

@@ -9,7 +9,18 @@ from attrs import evolve
 from vmcfg.plan.arrays import array_plans
 from vmcfg.plan.bounds import max_tables, max_touches, scheduled_cycles, touched_pages
 from vmcfg.plan.fingerprint import scenario_digest
-from vmcfg.plan.model import UNLIMITED, HostPlan, PartPlan, PhasePlan, Plan, StorePlan, VcpuPlan, VmPlan, pages_of_level
+from vmcfg.plan.model import (
+    UNLIMITED,
+    EventPlan,
+    HostPlan,
+    PartPlan,
+    PhasePlan,
+    Plan,
+    StorePlan,
+    VcpuPlan,
+    VmPlan,
+    pages_of_level,
+)
 from vmcfg.scenario.spec import Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
 
 TABLE_ENTRIES = 512
@@ -56,6 +67,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         has_vpid=host.mmu.vpid or not is_nested,
         has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
         has_pml=host.mmu.pml,
+        has_pcid=host.mmu.pcid,
         stores=_stores(host),
         nested_tlb_holds_data=is_nested and host.mmu.nested_caches == "2d_nested_tlb_data",
         data_caches=host.cpu.data_caches,
@@ -103,6 +115,9 @@ def _phase(workload: Workload, number: int, phase: Phase, hz: int) -> PhasePlan:
         step_remainder=remainder,
         step_divisor=divisor,
         parts=_parts(workload, phase.pattern) if isinstance(phase.pattern, Mixture) else (),
+        events=tuple(
+            EventPlan(event, None if event.region < 0 else workload.regions[event.region]) for event in phase.events
+        ),
     )
 
 
@@ -122,14 +137,15 @@ def _vms(
     vms: list[Vm], workloads: dict[str, Workload], first_phases: dict[str, int], host_levels: int, block: int
 ) -> tuple[tuple[VmPlan, ...], int]:
     plans: list[VmPlan] = []
-    base = row = ept = 0
+    base = row = ept = process = 0
     for vm in vms:
         workload = workloads[vm.workload]
         offsets = {}
         for level in range(host_levels, 1, -1):
             offsets[level] = ept
             ept += _ceil_div(vm.memory_pages, TABLE_ENTRIES ** (level - 1))
-        tables = max_tables(vm, workload, vm.table_levels)
+        kernel_pages = vm.kernel_pages if workload.kernel_accesses else 0
+        tables = max_tables(vm, workload, kernel_pages)
         plans.append(
             VmPlan(
                 vm=vm,
@@ -141,8 +157,13 @@ def _vms(
                 max_tables=tables,
                 touched_pages=touched_pages(vm, workload, tables, block),
                 ept_offsets=offsets,
+                first_process=process,
+                processes=workload.processes,
+                slots=workload.max_processes,
+                kernel_pages=kernel_pages,
             )
         )
+        process += workload.max_processes
         base += _ceil_div(vm.memory_pages, TABLE_ENTRIES) * TABLE_ENTRIES  # no group of 512 is shared by two VMs
         row += 1 + len(workload.phases)
     return tuple(plans), ept

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from vmcfg.metrics.events import Found
-from vmcfg.scenario.spec import CacheShape, DataCaches, Pattern, Region, Scenario, Trace, Vm
+from vmcfg.scenario.spec import CacheShape, DataCaches, GuestEvent, Pattern, Region, Scenario, Trace, Vm
 
 UNLIMITED = 1 << 62  # no end by this measure
 
@@ -43,6 +43,15 @@ class PhasePlan:
     step_remainder: int
     step_divisor: int  # 0: back to back
     parts: tuple[PartPlan, ...] = ()  # of a mixture, which has no region itself
+    events: tuple[EventPlan, ...] = ()
+
+
+@frozen
+class EventPlan:
+    """Something that the guest's kernel does from time to time during a phase."""
+
+    event: GuestEvent
+    region: Region | None
 
 
 @frozen
@@ -68,6 +77,10 @@ class VmPlan:
     max_tables: int  # guest page-table pages that it can come to have
     touched_pages: int  # guest pages that can come to be used, tables included
     ept_offsets: Mapping[int, int]  # level -> its first entry in the host's `ept`; empty in native
+    first_process: int  # of its process slots, counted over the host
+    processes: int  # at the start
+    slots: int  # at most at once
+    kernel_pages: int  # of its kernel's memory that have page tables: none where nobody accesses it
 
 
 @frozen
@@ -122,6 +135,7 @@ class HostPlan:
     has_vpid: bool
     has_ept_ad: bool
     has_pml: bool  # modified pages are logged
+    has_pcid: bool
     stores: tuple[StorePlan, ...]
     nested_tlb_holds_data: bool  # beside guest table pages
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]
@@ -181,6 +195,11 @@ class HostPlan:
         """Return the phases of a vCPU's workload, in order."""
         vm = self.vms[vcpu.vm]
         return self.phases[vm.first_phase : vm.first_phase + vm.phases]
+
+    @property
+    def process_slots(self) -> int:
+        """Processes that the host's guests can have at once."""
+        return sum(vm.slots for vm in self.vms)
 
     @property
     def max_tables(self) -> int:

@@ -9,24 +9,42 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from vmcfg.scenario.spec import CacheShape, Cpu, DataCache, Host, Origin
+from vmcfg.scenario.spec import CacheShape, Cpu, DataCache, Host, Mmu, Origin
 from vmcfg.units import format_size
 
 WALK_CACHES = {2: "pde", 3: "pdpte", 4: "pml4e", 5: "pml5e"}  # by the level of the entries
-ONLY_NESTED = (
-    "walk_caches.host",
-    "nested_tlb",
-    "costs.nested_tlb_hit",
-    "costs.exit",
-    "costs.ept_violation",
-    "costs.invept",
-)
-"""Figures without effect in mode native: nothing exits there, and there is no host table."""
+NESTED = ("nested",)
+VIRTUAL = ("nested", "shadow", "paravirt", "software_tlb")
+SHADOW = ("shadow",)
+ONLY_IN: Mapping[str, tuple[str, ...]] = {
+    "walk_caches.host": NESTED,
+    "nested_tlb": NESTED,
+    "costs.nested_tlb_hit": NESTED,
+    "costs.exit": VIRTUAL,
+    "costs.ept_violation": NESTED,
+    "costs.invept": NESTED,
+    "costs.pml_full": NESTED,
+    "costs.true_fault": ("shadow", "paravirt"),
+    "costs.hidden_fault": SHADOW,
+    "costs.trace_fault": SHADOW,
+    "costs.shadow_cr3_load": SHADOW,
+    "costs.shadow_invlpg": SHADOW,
+    "costs.hypercall": ("paravirt",),
+    "costs.validate_entry": ("paravirt",),
+    "costs.tlb_refill": ("software_tlb",),
+    "costs.guest_refill": ("software_tlb",),
+    "costs.software_tlb_hit": ("software_tlb",),
+}
+"""Figures that only some modes use, by how their names begin."""
+
 UNUSED = {
     "1d": ("walk_caches.host", "nested_tlb", "costs.nested_tlb_hit"),
     "2d": ("nested_tlb", "costs.nested_tlb_hit"),
 }
 """Figures without effect in mode nested, by what `nested_caches` says."""
+
+GUEST_OPERATIONS = ("costs.syscall", "costs.context_switch", "costs.cr3_load", "costs.copy_page", "costs.ipi")
+"""Figures that only guests use whose workloads have events."""
 
 
 @frozen
@@ -39,14 +57,19 @@ class Parameter:
     is_assumed: bool
 
 
-def parameters(host: Host, origins: Mapping[str, Origin]) -> Iterator[Parameter]:
-    """Return the figures that matter in the host's mode, in the order of a profile."""
-    idle = ONLY_NESTED if host.mmu.mode != "nested" else UNUSED.get(host.mmu.nested_caches, ())
+def parameters(host: Host, origins: Mapping[str, Origin], has_events: bool = False) -> Iterator[Parameter]:
+    """Return the figures that matter in the host's mode, in a profile's order; `has_events`: to its guests, too."""
     for name, value in _figures(host.cpu):
-        if name.startswith(idle):
+        if not _is_used(name, host.mmu, has_events):
             continue
         origin = _origin(f"hosts.{host.name}.cpu.{name}", origins)
         yield Parameter(name, value, _words(origin), _is_assumed(name, host.cpu))
+
+
+def _is_used(name: str, mmu: Mmu, has_events: bool) -> bool:
+    modes = [modes for beginning, modes in ONLY_IN.items() if name.startswith(beginning)]
+    is_idle = name.startswith(UNUSED.get(mmu.nested_caches, ())) or (name in GUEST_OPERATIONS and not has_events)
+    return all(mmu.mode in each for each in modes) and not is_idle
 
 
 def _figures(cpu: Cpu) -> Iterator[tuple[str, str]]:

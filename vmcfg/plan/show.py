@@ -219,7 +219,8 @@ def _array(array: ArrayPlan) -> tuple[str, ...]:
 
 def _processor(scenario: Scenario, host: HostPlan) -> Iterator[str]:
     declared = next(each for each in scenario.hosts if each.name == host.name)
-    figures = list(parameters(declared, scenario.origins))
+    has_events = any(phase.events for phase in host.phases)
+    figures = list(parameters(declared, scenario.origins, has_events))
     assumed = sum(figure.is_assumed for figure in figures)
     yield f"processor: {_some(len(figures), 'figure')} used in mode {host.mode}, {assumed} of them assumed"
     yield from _indented(_aligned([_figure(figure) for figure in figures]))

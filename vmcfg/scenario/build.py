@@ -8,7 +8,15 @@ from typing import Any
 from vmcfg import units
 from vmcfg.scenario import spec
 from vmcfg.scenario.claims import claims
-from vmcfg.scenario.layout import TABLE_LEVELS, Instance, drawing, instances, regions
+from vmcfg.scenario.layout import (
+    TABLE_LEVELS,
+    Instance,
+    drawing,
+    event_region,
+    instances,
+    process_slots,
+    regions,
+)
 from vmcfg.scenario.settings import Settings
 
 LEVELS = {"pde": 2, "pdpte": 3, "pml4e": 4, "pml5e": 5}
@@ -66,7 +74,7 @@ def _mmu(given: Settings) -> spec.Mmu:
     size, table_size = units.parse_size(given["page_size"]), units.parse_size(given["table_page_size"])
     levels = TABLE_LEVELS[given["host_table"]]
     caches, pml = given["nested_caches"], given["pml"]
-    return spec.Mmu(given["mode"], size, given["vpid"], levels, caches, pml, table_size)
+    return spec.Mmu(given["mode"], size, given["vpid"], levels, caches, pml, given["pcid"], table_size)
 
 
 def _cpu(given: Settings, assumed: tuple[str, ...], mmu: spec.Mmu) -> spec.Cpu:
@@ -129,6 +137,8 @@ def _vm(instance: Instance) -> spec.Vm:
         zero_on_fault=given["zero_on_fault"],
         workload=given["workload"],
         table_levels=TABLE_LEVELS[given["page_table"]],
+        kpti=given["kpti"],
+        pcids=given["pcids"],
     )
 
 
@@ -139,6 +149,8 @@ def _workload(name: str, given: Settings, directory: Path) -> spec.Workload:
         name=name,
         regions=tuple(spec.Region(region.name, region.base_vpn, region.pages) for region in placed),
         phases=tuple(_phase(index, phase, names, directory) for index, phase in enumerate(given["phases"])),
+        processes=given["processes"],
+        max_processes=process_slots(given),
     )
 
 
@@ -152,6 +164,21 @@ def _phase(index: int, given: Settings, names: list[str], directory: Path) -> sp
         accesses_per_touch=given["accesses_per_touch"],
         accesses=given["accesses"],
         duration_ns=given["duration"],
+        events=tuple(_event(index, event, given, names) for event in given["events"]),
+    )
+
+
+def _event(index: int, given: Settings, phase: Settings, names: list[str]) -> spec.GuestEvent:
+    """An event of the phase at `index`."""
+    region = event_region(index, given, phase)
+    return spec.GuestEvent(
+        kind=given["kind"],
+        every_touches=phase["accesses"] if given["every"] is None else given["every"],
+        every_divisor=given["count"] or 1,
+        region=-1 if region is None else names.index(region),
+        pages=given.get("pages", 0),
+        kernel_pages=given.get("kernel_pages", 0),
+        to=given.get("to", ""),
     )
 
 

@@ -31,7 +31,8 @@ def fill(root: Node, settings: Settings) -> None:
 def origin(settings: Settings, path: tuple[Step, ...]) -> Origin:
     """Where a value came from that the document does not mention."""
     own = (("profile",), ("data_caches",))  # a profile says nothing of these: which one, and that there are none
-    if path[0] == "hosts" and (path[2:3] == ("cpu",) or path[2:] == ("mmu", "vpid")) and path[3:] not in own:
+    is_tag = path[2:] in (("mmu", "vpid"), ("mmu", "pcid"))
+    if path[0] == "hosts" and (path[2:3] == ("cpu",) or is_tag) and path[3:] not in own:
         return Origin("profile", settings["hosts"][path[1]]["cpu"]["profile"])
     if path[0] == "vms" and path[2:] == ("backing",):
         mode = _mode(settings, settings["vms"][path[1]])
@@ -49,6 +50,8 @@ def _tags_of_the_processor(_: Node, settings: Settings, name: str) -> None:
     host = settings["hosts"][name]
     if host["mmu"]["vpid"] is None:
         host["mmu"]["vpid"] = bool({"vpid", "asid"} & set(host["cpu"]["features"]))
+    if host["mmu"]["pcid"] is None:
+        host["mmu"]["pcid"] = "pcid" in host["cpu"]["features"]
 
 
 def _one_page_size(_: Node, settings: Settings, name: str) -> None:

@@ -18,6 +18,7 @@ from vmcfg.units import PAGE_BYTES
 FIRST_VPN = 0x400000 // PAGE_BYTES
 ALIGN_PAGES = (1 << 30) // PAGE_BYTES
 TABLE_LEVELS = {"4_level": 4, "5_level": 5, "flat": 1}
+PAGED_EVENTS = ("mmap", "munmap", "mprotect")  # those that concern pages of a region
 END_VPN = (1 << 47) // PAGE_BYTES  # the user half of a 4-level address space
 
 
@@ -66,6 +67,29 @@ def drawing(index: int, pattern: Settings) -> Iterator[tuple[tuple[Step, ...], s
         return
     for number, part in enumerate(pattern["parts"]):
         yield ("pattern", "parts", number, "pattern"), f"phase-{index + 1}-part-{number + 1}", part["pattern"]
+
+
+def event_region(index: int, event: Settings, phase: Settings) -> str | None:
+    """The region that an event of the phase at `index` concerns: its own, else its pattern's; None if it has none."""
+    if event["kind"] not in PAGED_EVENTS:
+        return None
+    if event["region"] is not None:
+        return str(event["region"])
+    pattern = phase["pattern"]
+    if pattern is None or pattern["kind"] == "mixture":
+        return None
+    return str(pattern["region"] or f"phase-{index + 1}")
+
+
+def forks(workload: Settings) -> bool:
+    """Whether a phase makes processes."""
+    return any(event["kind"] == "fork" for phase in workload["phases"] for event in phase["events"])
+
+
+def process_slots(workload: Settings) -> int:
+    """How many processes there can be at once."""
+    most: int | None = workload["max_processes"]
+    return workload["processes"] + int(forks(workload)) if most is None else most
 
 
 def instances(vms: Settings, picked: dict[str, str]) -> Iterator[Instance]:

@@ -11,12 +11,54 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-PAGE_BYTES = 4096
-LINE_BYTES = 64
-MILLION = 1_000_000  # shares and percentages are parts per million
+from vmcfg.scenario.spec_workload import (
+    LATER,
+    LINE_BYTES,
+    MILLION,
+    PAGE_BYTES,
+    GuestEvent,
+    Mixture,
+    Part,
+    Pattern,
+    Phase,
+    Rate,
+    Region,
+    Stride,
+    Trace,
+    Workload,
+)
 
-LATER = {"is_later": True}
-"""Marks a field that came after the language's first version: where it is None, digests are what they were without."""
+__all__ = [  # with what stands beside it
+    "LATER",
+    "LINE_BYTES",
+    "MILLION",
+    "PAGE_BYTES",
+    "CacheShape",
+    "CellName",
+    "Claim",
+    "Comparison",
+    "Cpu",
+    "DataCache",
+    "DataCaches",
+    "ExpectedError",
+    "GuestEvent",
+    "Host",
+    "Metadata",
+    "Mixture",
+    "Mmu",
+    "Origin",
+    "Part",
+    "Pattern",
+    "Phase",
+    "Rate",
+    "Region",
+    "Run",
+    "Scenario",
+    "Stride",
+    "Trace",
+    "Vm",
+    "Workload",
+]
 
 
 @frozen
@@ -117,6 +159,7 @@ class Mmu:
     host_levels: int = field(default=4, metadata=LATER)  # of the host's table in `nested`; 1 is a flat one
     nested_caches: str = field(default="all", metadata=LATER)  # | 1d | 2d | 2d_nested_tlb | 2d_nested_tlb_data
     pml: bool = field(default=False, metadata=LATER)  # modified guest pages are logged
+    pcid: bool = field(default=False, metadata=LATER)  # tagged address spaces: loads of CR3 need not flush
     table_page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # the same behind the guest's page tables
 
 
@@ -128,92 +171,6 @@ class Host:
     quantum_ns: int
     cpu: Cpu
     mmu: Mmu
-
-
-@frozen
-class Region:
-    """A range of a process's virtual pages; `base_vpn` is already placed."""
-
-    name: str
-    base_vpn: int
-    pages: int
-
-
-@frozen
-class Pattern:
-    """How a phase picks pages inside a region. Fields that a kind does not use keep their neutral value.
-
-    A kind with parameters that no other has is a class of its own: so a new one changes no digest of another.
-    """
-
-    kind: str  # uniform | sequential | zipf | hot_cold | stride | pointer_chase | mixture
-    region: int  # index into Workload.regions
-    order: str = "contiguous"  # or scattered: ranks are spread over the region by a named permutation
-    alpha: str = "0"  # exact decimal of zipf's exponent
-    hot_pages: int = 0
-    hot_share_ppm: int = 0
-
-
-@frozen
-class Stride(Pattern):
-    """The next page is so many bytes further, round the region."""
-
-    stride_bytes: int = PAGE_BYTES
-
-
-@frozen
-class Part:
-    """A part of a mixture gets touches in proportion to its weight."""
-
-    weight: int
-    pattern: Pattern
-
-
-@frozen
-class Mixture(Pattern):
-    """Several patterns at once. It has no region of its own: `region` is -1."""
-
-    parts: tuple[Part, ...] = ()
-
-
-@frozen
-class Trace:
-    """A recorded stream of accesses."""
-
-    file: str  # as written in the scenario, relative to it
-    path: Path = field(eq=False)  # resolved
-    format: str = "records"  # lackey | records | oracle_general | champsim | u64 | csv
-    vpn_file: str = ""
-    vpn_path: Path | None = field(default=None, eq=False)
-    repeat: int | None = 1  # None: for ever
-
-
-@frozen
-class Rate:
-    """Touches per second as an exact fraction `touches / seconds`."""
-
-    touches: int
-    seconds: int
-
-
-@frozen
-class Phase:
-    """A stretch of a workload: exactly one of `pattern` and `trace`."""
-
-    pattern: Pattern | None
-    trace: Trace | None
-    rate: Rate | None  # None: back to back
-    write_ppm: int
-    accesses_per_touch: int
-    accesses: int | None  # touches per vCPU until the phase ends; both None: until the run ends
-    duration_ns: int | None
-
-
-@frozen
-class Workload:
-    name: str
-    regions: tuple[Region, ...]
-    phases: tuple[Phase, ...]
 
 
 @frozen
@@ -232,6 +189,8 @@ class Vm:
     zero_on_fault: bool
     workload: str
     table_levels: int = field(default=4, metadata=LATER)  # of the guest's page table
+    kpti: bool = field(default=False, metadata=LATER)  # programs run without the kernel's part of the table
+    pcids: int = field(default=6, metadata=LATER)  # address spaces whose translations each vCPU keeps
 
 
 @frozen

@@ -15,6 +15,7 @@ from vmcfg.tables.data_caches import DATA_CACHES
 from vmcfg.tables.dirty_log import DIRTY_LOG
 from vmcfg.tables.exits import EXITS
 from vmcfg.tables.frames import FRAMES
+from vmcfg.tables.guest import GUEST
 from vmcfg.tables.memory import MEMORY
 from vmcfg.tables.page_sizes import PAGE_SIZES
 from vmcfg.tables.table import Description, Table, TableKind
@@ -23,7 +24,8 @@ from vmcfg.tables.translation import TRANSLATION
 from vmcfg.tables.vms import VMS
 
 KINDS: Mapping[str, TableKind] = {
-    kind.name: kind for kind in (VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, EXITS, DIRTY_LOG, MEMORY, TIME, FRAMES)
+    kind.name: kind
+    for kind in (VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, EXITS, DIRTY_LOG, GUEST, MEMORY, TIME, FRAMES)
 }
 
 EXPLAINED: Mapping[str, TableKind | Description] = {

@@ -29,6 +29,7 @@ TIME = TableKind(
         event(Event.WALK_CHARGED_CYCLES, CYCLES, "Charged for walks, divided by the walkers.", "walk_charged_cycles"),
         event(Event.EXIT_CYCLES, CYCLES, "Charged for VM exits and what the VMM did meanwhile."),
         event(Event.GUEST_FAULT_CYCLES, CYCLES, "Charged for the guest's own page-fault handler."),
+        event(Event.GUEST_CYCLES, CYCLES, "Charged for what the guest's kernel did besides page faults."),
         event(Event.FLUSH_CYCLES, CYCLES, "Charged for invalidations that had to be executed."),
         event(Event.PACE_CYCLES, CYCLES, "Executing between paced touches, on pages already held."),
         event(Event.READY_CYCLES, CYCLES, "Ready to run, waiting for the core."),

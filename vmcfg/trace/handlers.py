@@ -23,7 +23,7 @@ class HandlerWatch:
     def watchers(self) -> dict[str, Watcher]:
         """Return what stands before which kernel."""
         return {
-            "vmcfg.guest.fault.demand_fault": self._demand_fault,
+            "vmcfg.guest.fault.guest_fault": self._guest_fault,
             "vmcfg.guest.pages.page_take": self._page_take,
             "vmcfg.guest.pages.table_page_take": self._page_take,
             "vmcfg.mmu.tables.gpt_write": self._gpt_write,
@@ -36,7 +36,7 @@ class HandlerWatch:
             "vmcfg.vmm.frames.block_take": self._block_take,
         }
 
-    def _demand_fault(self, run: Run, given: Arguments) -> Any:
+    def _guest_fault(self, run: Run, given: Arguments) -> Any:
         self._told.vpn = int(given["vpn"])
         row = int(self._told.machine.vcpu[self._told.vcpu, at.ROW])
         before = int(self._told.machine.counters[row, Event.GUEST_FAULT_CYCLES])

@@ -73,19 +73,26 @@ FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP = range(5, 10)
 HOST_FIELDS = 10
 
-# guests.vm[vm, field]. ROOT_FRAMES: frames that the root table's violation took, still to be charged.
+# guests.vm[vm, field].
 # LEVELS: of its own page table. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT: the frame of its
 # EPT's root, or the first of a flat one. HOST_PAGE, HOST_TABLE_PAGE: the level of the EPT's leaf for data and for guest
 # tables, 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB. TABLE_BLOCK: pages of the ranges that guest tables have for themselves,
 # 0 if they lie among the data; TABLE_NEXT, TABLE_END: what is left of the newest such range; CEILING: where the lowest
 # of them begins. EPT + level: where its entries of that level, from 2, begin in host.ept.
-BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, ROOT_FRAMES, LEVELS, HOST_LEVELS, EPT_ROOT = range(10)
-HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, EPT = range(10, 17)
-VM_FIELDS = EPT + 6
+# KERNEL_PAGES: of its kernel's memory, if anybody accesses that. KERNEL_ENTRY: of a root, leads to the kernel's tables.
+# SLOTS: processes that it can have at once. LEFT: the row for the address space that an exec leaves behind.
+BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, LEVELS, HOST_LEVELS, EPT_ROOT = range(9)
+HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, EPT = range(9, 16)
+(FIRST_PROCESS, SLOTS, LEFT, FORKED, HAS_KPTI, PCIDS) = range(EPT + 6, EPT + 12)
+(KERNEL_PAGES, KERNEL_ENTRY, GLOBAL_SPACE, TABLE_PAGES) = range(EPT + 12, EPT + 16)
+VM_FIELDS = EPT + 16
 
-# guests.process[process, field]
-PROCESS_VM, ROOT_TABLE, ROOT_PPN = range(3)
-PROCESS_FIELDS = 3
+# guests.process[process, field]. ROOT_FRAMES, VIEW_FRAMES: taken by the violations of its roots, still to be charged.
+# With KPTI the kernel's view has a root and an address space of its own; without, its
+# space is that of the VM's global pages. BORN: 0 for one that was there from the start, else which fork of the VM.
+PROCESS_VM, ROOT_TABLE, ROOT_PPN, KERNEL_ROOT_TABLE, KERNEL_ROOT_PPN, KERNEL_SPACE, IS_LIVE, BORN = range(8)
+ROOT_FRAMES, VIEW_FRAMES = range(8, 10)
+PROCESS_FIELDS = 10
 
 # vcpu[vcpu, field]; `retired` counts touches, and is the index of the next touch in the vCPU's stream.
 (
@@ -118,8 +125,11 @@ PROCESS_FIELDS = 3
     CARRY,  # walk cycles not yet charged, fewer than the walkers
     IS_WALK_HEAVY,  # the last stretch had many walks: look ahead
     LOG_INDEX,  # of its log of modified pages: where the next goes, -1 when it is full
-) = range(29)
-VCPU_FIELDS = 29
+    EVENT_TOUCH,  # `retired` after which the guest's kernel has something to do
+    KERNEL_NEXT,  # accesses to the kernel's memory so far
+    PCID_NEXT,  # the place that the next new address space takes
+) = range(32)
+VCPU_FIELDS = 32
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 
@@ -149,13 +159,31 @@ COSTS = (
     "gpt_write",
     "invlpg",
     "invept",
+    "syscall",
+    "context_switch",
+    "cr3_load",
+    "copy_page",
+    "ipi",
+    "true_fault",
+    "hidden_fault",
+    "trace_fault",
+    "shadow_cr3_load",
+    "shadow_invlpg",
+    "hypercall",
+    "validate_entry",
+    "tlb_refill",
+    "guest_refill",
+    "software_tlb_hit",
     "pml_full",
 )
 (ACCESS, L2_HIT, WALK_REFERENCE, WALK_CACHE_HIT, NESTED_TLB_HIT, EXIT) = range(6)
-(EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT, PML_FULL) = range(6, 13)
-(WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES) = range(13, 20)
-NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES = range(20, 23)
-COST_FIELDS = 23
+(EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT) = range(6, 12)
+(SYSCALL, CONTEXT_SWITCH, CR3_LOAD, COPY_PAGE, IPI) = range(12, 17)
+(TRUE_FAULT, HIDDEN_FAULT, TRACE_FAULT, SHADOW_CR3_LOAD, SHADOW_INVLPG) = range(17, 22)
+(HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
+WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES, HAS_PCID = range(28, 36)
+NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES = range(36, 39)
+COST_FIELDS = 39
 
 USUAL_LEVELS = 4  # of both tables: lean loops take it as given, and the compiler unrolls their walks
 BLOCK_LEVEL = 2  # free frames are kept by blocks of 2 MiB too
@@ -166,18 +194,24 @@ class Guests(NamedTuple):
 
     tables     i64[tables × 512]  entries of all guest page tables of the host
     ppns       i32[tables]        page of each of these tables
-    pool       i64[1]             tables handed out
+    pool       i64[2]             tables handed out for the first time; height of the stack of those given back
+    given_back i32[tables]        that stack
     vm         i64[vms, VM_FIELDS]
     process    i64[processes, PROCESS_FIELDS]
     free_list  i32[gpids]         per VM from its base: freed guest pages, a stack
+    sharers    u16[gpids]         mappings of a data page besides the first
+    pcids      i32[vcpus, places] processes whose translations a vCPU keeps, plus one; negative: stale
     """
 
     tables: np.ndarray
     ppns: np.ndarray
     pool: np.ndarray
+    given_back: np.ndarray
     vm: np.ndarray
     process: np.ndarray
     free_list: np.ndarray
+    sharers: np.ndarray
+    pcids: np.ndarray
 
 
 class Host(NamedTuple):
@@ -209,6 +243,8 @@ class Work(NamedTuple):
     phases   i64[rows, fields]     phases, then parts of mixtures: see workload.fields
     stream   u64[vcpus]            mixed keys of the vCPUs' streams
     choices  u64[vcpus]            mixed keys of the streams that choose among a mixture's parts
+    events   i64[rows, fields]     what guests' kernels do from time to time: see workload.fields
+    due      i64[vcpus, events × 3] of each event of the phase: the touch it is due after, remainder, times it happened
     steps    i64[vcpus, parts]     touches that the parts of the vCPU's mixture have had in its phase
     scatter  u64[rows]             mixed keys of the permutations of ranks
     buffer   i64[vcpus, BATCH]     accesses generated ahead
@@ -223,6 +259,8 @@ class Work(NamedTuple):
     phases: np.ndarray
     stream: np.ndarray
     choices: np.ndarray
+    events: np.ndarray
+    due: np.ndarray
     steps: np.ndarray
     scatter: np.ndarray
     buffer: np.ndarray

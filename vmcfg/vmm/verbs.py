@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import EXITS, fold
-from vmcfg.hardware.core import drop_guest_physical, flush_combined, flush_vm, walk_key
+from vmcfg.hardware.core import drop_guest_physical, flush_combined, flush_guest_physical, flush_linear, walk_key
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
 from vmcfg.vmm import machine as at
@@ -68,8 +68,20 @@ def unback(m, vm, ppn):
 def invalidate(m, vm):
     """Drop all mappings of a VM's memory on every core (INVEPT, with an IPI to each); return the cycles it costs."""
     for core in range(m.sched[at.CORES]):
-        flush_vm(m.stores, core, vm, vm)  # a VM's only process has the VM's number
+        flush_vm(m, core, vm)
     return m.cost[at.INVEPT] * m.sched[at.CORES]
+
+
+@kernel
+def flush_vm(m, core, vm):
+    """Drop all that a core holds of a VM's memory, of its processes, its kernel and the VMM's tables."""
+    first, slots = m.guests.vm[vm, at.FIRST_PROCESS], m.guests.vm[vm, at.SLOTS]
+    space = m.guests.vm[vm, at.GLOBAL_SPACE]
+    views = m.guests.process[first, at.KERNEL_SPACE]  # the VM's global space again without KPTI
+    flush_linear(m.stores, core, first, first + slots)
+    flush_linear(m.stores, core, space, space + 1)
+    flush_linear(m.stores, core, views, views + slots if views != space else views)
+    flush_guest_physical(m.stores, core, vm)
 
 
 @kernel

@@ -30,5 +30,27 @@ UNIFORM, SEQUENTIAL, ZIPF, HOT_COLD, TRACE, STRIDE, POINTER_CHASE, MIXTURE = ran
     PARTS,  # of a mixture
     FIRST_PART,  # row of the first of them
     WEIGHTS,  # of a part: its weight and those of the parts before it; of a mixture: all
-) = range(23)
-PHASE_FIELDS = 23
+    EVENTS,  # what the guest's kernel does meanwhile: so many rows of work.events
+    FIRST_EVENT,  # from this one
+) = range(25)
+PHASE_FIELDS = 25
+
+# Values of EVENT_KIND.
+CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT = range(8)
+
+# Fields of work.events[row, field]: the i-th time is after touch floor(i × EVERY_TOUCHES ÷ EVERY_DIVISOR).
+(
+    EVENT_KIND,
+    EVERY_TOUCHES,
+    EVERY_DIVISOR,
+    EVENT_VPN,  # the region's first page, and how many there are
+    EVENT_REGION,
+    EVENT_PAGES,  # concerned each time
+    EVENT_KERNEL_PAGES,
+    EVENT_WRITABLE,  # mprotect: whether W is set
+) = range(8)
+EVENT_FIELDS = 8
+
+# Fields of work.due[vcpu, event × DUE_FIELDS + field].
+DUE_TOUCH, DUE_REMAINDER, DUE_TIMES = range(3)
+DUE_FIELDS = 3

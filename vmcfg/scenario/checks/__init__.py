@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vmcfg.scenario.checks import claims, data_caches, machine, memory, names, run, tables, workloads
+from vmcfg.scenario.checks import claims, data_caches, events, machine, memory, names, run, tables, workloads
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.settings import Settings
@@ -22,6 +22,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     machine.check(findings, settings)
     data_caches.check(findings, settings)
     workloads.check(findings, settings, directory)
+    events.check(findings, settings, picked)
     memory.check(findings, settings, picked)
     run.check(findings, settings, picked)
     tables.check(findings, settings)

@@ -96,6 +96,11 @@ REFUSED = (
         "false, or a processor with tagged TLBs", "this needs the feature vpid or asid, which {profile} lacks",
     ),
     Refusal(
+        "pcid without tags", "hosts", ("mmu", "pcid"), ("cpu", "profile"),
+        lambda host, _: host["mmu"]["pcid"] and _lacks("pcid")(host),
+        "false, or a processor with PCIDs", "this needs the feature pcid, which {profile} lacks",
+    ),
+    Refusal(
         "native backed on touch", "vms", ("backing",), ("mmu", "mode"),
         lambda host, vm: host["mmu"]["mode"] == "native" and vm["backing"] == "on_touch",
         "at_start in mode native", "an operating system on bare metal has all its memory from the start",

@@ -1,0 +1,133 @@
+"""Guest events: what the guest's kernel does from time to time, right after the touch at which it is due."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.engine.access import DONE, NEED_FRAMES, NEED_GUEST_PAGES, kernel_access
+from vmcfg.guest import mapping, processes
+from vmcfg.guest.address_space import kernel_vpn
+from vmcfg.guest.switching import change_view
+from vmcfg.jit import kernel, part
+from vmcfg.metrics.events import Event
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.machine import FRAME_FREE
+from vmcfg.workload import fields as work
+
+
+@part
+def handle_events(m, core, vcpu, mode, has_data_caches):
+    """Let everything happen that is due after the touch just retired. Returns DONE or what is short.
+
+    What is short stops before the event that wants it; called again, it goes on there.
+    """
+    phase = m.vcpu[vcpu, at.PHASE]
+    first = m.work.phases[phase, work.FIRST_EVENT]
+    for number in range(m.work.phases[phase, work.EVENTS]):
+        if m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] == m.vcpu[vcpu, at.RETIRED]:
+            why = _shortage(m, vcpu, first + number)
+            if why != DONE:
+                return why
+            times = m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES]
+            _set_next(m, vcpu, number, first + number)
+            m.core[core, at.CLOCK] += _happen(m, core, vcpu, first + number, times, mode, has_data_caches)
+            m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = m.core[core, at.CLOCK]
+    _find_next(m, vcpu)
+    return DONE
+
+
+@kernel
+def _happen(m, core, vcpu, event, times, mode, has_data_caches):
+    """Let an event happen for the (times + 1)-th time; return its cycles."""
+    kind = m.work.events[event, work.EVENT_KIND]
+    if kind == work.CONTEXT_SWITCH:
+        return processes.switch(m, core, vcpu)
+    m.counters[m.vcpu[vcpu, at.ROW], Event.SYSTEM_CALLS] += 1
+    cycles = mapping.charge_guest(m, vcpu, m.cost[at.SYSCALL]) + change_view(m, core, vcpu)
+    if kind == work.SYSCALL:
+        cycles += _read_kernel(m, core, vcpu, event, mode, has_data_caches)
+    elif kind == work.MMAP:
+        cycles += mapping.mmap(m, core, vcpu, event, times)
+    elif kind == work.MUNMAP:
+        cycles += mapping.munmap(m, core, vcpu, event, times)
+    elif kind == work.MPROTECT:
+        cycles += mapping.mprotect(m, core, vcpu, event, times)
+    elif kind == work.FORK:
+        cycles += processes.fork(m, core, vcpu)
+    elif kind == work.EXEC:
+        cycles += processes.execute(m, core, vcpu)
+    else:
+        cycles += processes.leave(m, core, vcpu)
+    return cycles + change_view(m, core, vcpu)
+
+
+@kernel
+def _read_kernel(m, core, vcpu, event, mode, has_data_caches):
+    """Load from the kernel's next few pages, round its memory; return the cycles."""
+    vm = m.vcpu[vcpu, at.VM]
+    cycles = np.int64(0)
+    for _ in range(m.work.events[event, work.EVENT_KERNEL_PAGES]):
+        page = m.vcpu[vcpu, at.KERNEL_NEXT] % m.guests.vm[vm, at.KERNEL_PAGES]
+        m.vcpu[vcpu, at.KERNEL_NEXT] += 1
+        vpn = kernel_vpn(m.guests.vm[vm, at.LEVELS]) + page
+        cycles += kernel_access(m, core, vcpu, vpn, mode, has_data_caches)
+    return cycles
+
+
+@kernel
+def _set_next(m, vcpu, number, event):
+    """Count an event, and set when it is due again: after touch floor(i × touches ÷ divisor) for the i-th time."""
+    due = m.work.due
+    divisor = m.work.events[event, work.EVERY_DIVISOR]
+    due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES] += 1
+    due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] += m.work.events[event, work.EVERY_TOUCHES] // divisor
+    due[vcpu, number * work.DUE_FIELDS + work.DUE_REMAINDER] += m.work.events[event, work.EVERY_TOUCHES] % divisor
+    if due[vcpu, number * work.DUE_FIELDS + work.DUE_REMAINDER] >= divisor:
+        due[vcpu, number * work.DUE_FIELDS + work.DUE_REMAINDER] -= divisor
+        due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] += 1
+
+
+@part
+def schedule_events(m, vcpu):
+    """Begin the schedule of the phase's events at this touch."""
+    phase = m.vcpu[vcpu, at.PHASE]
+    first = m.work.phases[phase, work.FIRST_EVENT]
+    for number in range(m.work.phases[phase, work.EVENTS]):
+        m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] = m.vcpu[vcpu, at.RETIRED]
+        m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_REMAINDER] = 0
+        _set_next(m, vcpu, number, first + number)
+        m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES] = 0
+    _find_next(m, vcpu)
+
+
+@kernel
+def _find_next(m, vcpu):
+    """Note after which touch something is due next."""
+    soonest = np.int64(at.UNLIMITED)
+    for number in range(m.work.phases[m.vcpu[vcpu, at.PHASE], work.EVENTS]):
+        soonest = min(soonest, m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH])
+    m.vcpu[vcpu, at.EVENT_TOUCH] = soonest
+
+
+@kernel
+def _shortage(m, vcpu, event):
+    """Decide, before an event begins, whether the pages and frames that it may take are there.
+
+    A bound, not the exact need: every page of an mmap with tables of its own, a fork with as many tables as all
+    processes of the guest have now.
+    """
+    vm = m.vcpu[vcpu, at.VM]
+    kind = m.work.events[event, work.EVENT_KIND]
+    pages = np.int64(0)
+    if kind == work.MMAP:
+        span = m.work.events[event, work.EVENT_PAGES]
+        pages = span + (span // at.TABLE_ENTRIES + 3) * (m.guests.vm[vm, at.LEVELS] - 1)
+    elif kind == work.FORK:
+        pages = m.guests.vm[vm, at.TABLE_PAGES] + 2
+    elif kind == work.EXEC:
+        pages = np.int64(2)
+    if pages > m.guests.vm[vm, at.GUEST_FREE]:
+        return NEED_GUEST_PAGES
+    if pages and m.host.counts[FRAME_FREE] < pages * m.guests.vm[vm, at.HOST_LEVELS]:
+        return NEED_FRAMES
+    return DONE

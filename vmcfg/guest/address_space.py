@@ -1,0 +1,190 @@
+"""A process's address space: its page tables, made on the way down and found again.
+
+With kernel page-table isolation (KPTI) a process has two roots: the user's lacks the kernel's memory, the kernel's
+view has it, and both lead to the same lower tables. So an entry of a root is written twice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.guest.pages import page_free, table_page_take
+from vmcfg.hardware.core import TABLE_BITS
+from vmcfg.jit import kernel, part
+from vmcfg.metrics.events import Event
+from vmcfg.mmu.tables import gpt_write, new_table, table_entry
+from vmcfg.mmu.walks import page_of, slot_in_table
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.verbs import gpa_access
+
+
+@part
+def make_tables(m, core, vcpu, process, vpn):
+    """Make what is missing on the way to a page, top down; return (leaf table, own cycles, cycles of exits)."""
+    vm = m.guests.process[process, at.PROCESS_VM]
+    own = exits = np.int64(0)
+    table = m.guests.process[process, at.ROOT_TABLE]
+    levels = m.guests.vm[vm, at.LEVELS]
+    for level in range(levels, 1, -1):
+        slot = slot_in_table(table, vpn, level)
+        if m.guests.tables[slot] & at.PRESENT == 0:
+            ppn = take_table_page(m, vm)
+            exits += gpa_access(m, core, vcpu, ppn)
+            exits += _write(m, core, vcpu, process, vpn, level == levels, slot, table_entry(ppn, new_table(m, ppn)))
+            own += m.cost[at.ZERO_PAGE] + m.cost[at.GPT_WRITE] * writes(m, process, level == levels)
+            m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_TABLE_PAGES] += 1
+        table = m.guests.tables[slot] >> at.CHILD_SHIFT
+    return table, own, exits
+
+
+@part
+def make_roots(m, core, vcpu, process):
+    """Give a process new roots; return (own cycles, cycles of exits)."""
+    vm = m.guests.process[process, at.PROCESS_VM]
+    own = exits = np.int64(0)
+    has_view = m.guests.vm[vm, at.HAS_KPTI]
+    for is_view in range(1 + has_view):
+        ppn = take_table_page(m, vm)
+        exits += gpa_access(m, core, vcpu, ppn)
+        own += m.cost[at.ZERO_PAGE]
+        table = new_table(m, ppn)
+        m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_TABLE_PAGES] += 1
+        if is_view == 0:
+            set_root(m, process, table, ppn)
+        else:
+            set_view(m, process, table, ppn)
+    if m.guests.vm[vm, at.KERNEL_ENTRY]:
+        exits += gpt_write(m, core, vcpu, kernel_slot(m, process), m.guests.vm[vm, at.KERNEL_ENTRY])
+        own += m.cost[at.GPT_WRITE]
+    return own, exits
+
+
+@kernel
+def set_root(m, process, table, ppn):
+    """Make a table the root of a process, and of its kernel's view as long as that has none of its own."""
+    m.guests.process[process, at.ROOT_TABLE] = table
+    m.guests.process[process, at.ROOT_PPN] = ppn
+    set_view(m, process, table, ppn)
+
+
+@kernel
+def set_view(m, process, table, ppn):
+    """Make a table the root of a process's kernel view."""
+    m.guests.process[process, at.KERNEL_ROOT_TABLE] = table
+    m.guests.process[process, at.KERNEL_ROOT_PPN] = ppn
+
+
+@kernel
+def kernel_slot(m, process):
+    """Return where a root's entry for the kernel's memory lies."""
+    levels = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
+    return slot_in_table(m.guests.process[process, at.KERNEL_ROOT_TABLE], kernel_vpn(levels), levels)
+
+
+@kernel
+def kernel_vpn(levels):
+    """Return the first page of the kernel's half of an address space."""
+    return np.int64(1) << (TABLE_BITS * levels - 1)
+
+
+@kernel
+def leaf_slot(m, process, vpn):
+    """Return where the leaf of a page lies, or -1 if a table on the way is missing."""
+    table = m.guests.process[process, at.ROOT_TABLE]
+    for level in range(m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS], 1, -1):
+        entry = m.guests.tables[slot_in_table(table, vpn, level)]
+        if entry & at.PRESENT == 0:
+            return np.int64(-1)
+        table = entry >> at.CHILD_SHIFT
+    return slot_in_table(table, vpn, 1)
+
+
+@part
+def next_present(m, process, vpn, level):
+    """Return (the first page at or after `vpn` that has an entry of `level`, where that lies), or (-1, -1).
+
+    The kernel's half is left out: it belongs to all processes.
+    """
+    top = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
+    end = kernel_vpn(top) << (m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.KERNEL_ENTRY] == 0)
+    while vpn < end:
+        table = m.guests.process[process, at.ROOT_TABLE]
+        here = top
+        while True:
+            slot = slot_in_table(table, vpn, here)
+            if m.guests.tables[slot] & at.PRESENT == 0:
+                vpn = after(vpn, here)
+                break
+            if here == level:
+                return vpn, slot
+            table = m.guests.tables[slot] >> at.CHILD_SHIFT
+            here -= 1
+    return np.int64(-1), np.int64(-1)
+
+
+@kernel
+def after(vpn, level):
+    """Return the first page behind those that the entry of `level` for a page covers."""
+    shift = TABLE_BITS * (level - 1)
+    return ((vpn >> shift) + 1) << shift
+
+
+@part
+def clear_table(m, core, vcpu, process, vpn, level, slot):
+    """Unhang the empty table that an entry of `level` leads to, and free its page; return (own, exits) cycles."""
+    vm = m.guests.process[process, at.PROCESS_VM]
+    entry = m.guests.tables[slot]
+    is_root = level == m.guests.vm[vm, at.LEVELS]
+    exits = _write(m, core, vcpu, process, vpn, is_root, slot, np.int64(0))
+    free_table(m, m.vcpu[vcpu, at.ROW], vm, entry >> at.CHILD_SHIFT, page_of(entry))
+    return m.cost[at.GPT_WRITE] * writes(m, process, is_root), exits
+
+
+@kernel
+def free_table(m, row, vm, table, ppn):
+    """Give a table and the page that held it back."""
+    m.counters[row, Event.TABLE_PAGES_FREED] += 1
+    m.guests.vm[vm, at.TABLE_PAGES] -= 1
+    for place in range(at.TABLE_ENTRIES):
+        m.guests.tables[table * at.TABLE_ENTRIES + place] = 0
+    m.guests.given_back[m.guests.pool[1]] = table
+    m.guests.pool[1] += 1
+    m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] &= ~at.IS_TABLE
+    page_free(m, vm, ppn)
+
+
+@kernel
+def take_table_page(m, vm):
+    """Take a guest page that is to hold a page table."""
+    ppn = table_page_take(m, vm)
+    m.guests.vm[vm, at.TABLE_PAGES] += 1
+    m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] |= at.IS_TABLE
+    return ppn
+
+
+@kernel
+def release_page(m, vm, ppn):
+    """Let go of a data page that has just been unmapped: it is freed unless other processes share it."""
+    gpid = m.guests.vm[vm, at.BASE] + ppn
+    if m.guests.sharers[gpid]:
+        m.guests.sharers[gpid] -= 1
+    else:
+        page_free(m, vm, ppn)
+
+
+@kernel
+def writes(m, process, is_root):
+    """Return how often an entry is written: one of a root twice where the kernel's view has its own."""
+    has_view = m.guests.process[process, at.KERNEL_ROOT_TABLE] != m.guests.process[process, at.ROOT_TABLE]
+    return 2 if is_root and has_view else 1
+
+
+@kernel
+def _write(m, core, vcpu, process, vpn, is_root, slot, entry):
+    """Write an entry above the leaf, one of a root into both; return the cycles of exits."""
+    exits = gpt_write(m, core, vcpu, slot, entry)
+    if writes(m, process, is_root) == 2:
+        levels = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
+        view = slot_in_table(m.guests.process[process, at.KERNEL_ROOT_TABLE], vpn, levels)
+        exits += gpt_write(m, core, vcpu, view, entry)
+    return exits

@@ -1,0 +1,188 @@
+"""Processes that come and go: fork with copy on write, exec, exit, and the switch from one to another.
+
+fork copies page tables and no page: both sides lose W, and whoever writes first gets a copy (`guest.fault`). It is why
+fork is dear under a hypervisor that must see every write to a page table, and cheap under one that need not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.guest.address_space import (
+    after,
+    clear_table,
+    free_table,
+    make_roots,
+    make_tables,
+    next_present,
+    release_page,
+)
+from vmcfg.guest.mapping import charge_guest
+from vmcfg.guest.switching import flush_process, load_process, reload
+from vmcfg.jit import kernel, part
+from vmcfg.metrics.events import Event
+from vmcfg.mmu.tables import gpt_write
+from vmcfg.mmu.walks import page_of, slot_in_table
+from vmcfg.vmm import machine as at
+
+NO_PROCESS = -1
+
+
+@part
+def switch(m, core, vcpu):
+    """Load the next living process of the guest, if there is another; return the cycles."""
+    following = _next_living(m, m.vcpu[vcpu, at.PROCESS])
+    if following == m.vcpu[vcpu, at.PROCESS]:
+        return np.int64(0)
+    m.counters[m.vcpu[vcpu, at.ROW], Event.CONTEXT_SWITCHES] += 1
+    return charge_guest(m, vcpu, m.cost[at.CONTEXT_SWITCH]) + load_process(m, core, vcpu, following)
+
+
+@part
+def fork(m, core, vcpu):
+    """Make a child of the loaded process, which goes on; return the cycles."""
+    vm = m.vcpu[vcpu, at.VM]
+    parent = m.vcpu[vcpu, at.PROCESS]
+    cycles = np.int64(0)
+    if _first_dead(m, vm) == NO_PROCESS:
+        cycles += _end(m, core, vcpu, _oldest_child(m, vm))
+        parent = m.vcpu[vcpu, at.PROCESS]
+    child = _first_dead(m, vm)
+    m.guests.vm[vm, at.FORKED] += 1
+    m.guests.process[child, at.IS_LIVE] = 1
+    m.guests.process[child, at.BORN] = m.guests.vm[vm, at.FORKED]
+    m.counters[m.vcpu[vcpu, at.ROW], Event.FORKS] += 1
+    own, exits = make_roots(m, core, vcpu, child)
+    cycles += charge_guest(m, vcpu, own) + exits
+    cycles += _copy_tables(m, core, vcpu, parent, child)
+    return cycles + reload(m, core, vcpu)
+
+
+@part
+def execute(m, core, vcpu):
+    """Let the loaded process begin anew in an empty address space; return the cycles."""
+    process = m.vcpu[vcpu, at.PROCESS]
+    vm = m.vcpu[vcpu, at.VM]
+    left = m.guests.vm[vm, at.LEFT]
+    for field in range(at.PROCESS_FIELDS):
+        m.guests.process[left, field] = m.guests.process[process, field]
+    m.guests.process[left, at.IS_LIVE] = 0
+    own, exits = make_roots(m, core, vcpu, process)
+    cycles = charge_guest(m, vcpu, own) + exits + reload(m, core, vcpu)
+    cycles += _tear_down(m, core, vcpu, left)
+    _free_roots(m, vcpu, left)
+    return cycles
+
+
+@part
+def leave(m, core, vcpu):
+    """End the loaded process if it is a child, else the oldest child, if there is any; return the cycles."""
+    process = m.vcpu[vcpu, at.PROCESS]
+    if m.guests.process[process, at.BORN] == 0:
+        process = _oldest_child(m, m.vcpu[vcpu, at.VM])
+    if process == NO_PROCESS:
+        return np.int64(0)
+    return _end(m, core, vcpu, process)
+
+
+@part
+def _end(m, core, vcpu, process):
+    """End a process and free what it had; if it is the loaded one the next is loaded. Return the cycles."""
+    m.counters[m.vcpu[vcpu, at.ROW], Event.PROCESS_EXITS] += 1
+    cycles = _tear_down(m, core, vcpu, process)
+    m.guests.process[process, at.IS_LIVE] = 0
+    if process == m.vcpu[vcpu, at.PROCESS]:
+        cycles += reload(m, core, vcpu)
+        cycles += switch(m, core, vcpu)
+    else:
+        flush_process(m, core, process)
+    _free_roots(m, vcpu, process)
+    return cycles
+
+
+@kernel
+def _copy_tables(m, core, vcpu, parent, child):
+    """Let a child share all pages of its parent, neither with W; return the cycles."""
+    base = m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE]
+    own = exits = np.int64(0)
+    vpn, slot = next_present(m, parent, np.int64(0), 1)
+    while slot >= 0:
+        table, making, leaving = make_tables(m, core, vcpu, child, vpn)
+        entry = m.guests.tables[slot]
+        exits += leaving
+        own += making + m.cost[at.GPT_WRITE]
+        if entry & at.WRITABLE:
+            exits += gpt_write(m, core, vcpu, slot, entry & ~np.int64(at.WRITABLE))
+            own += m.cost[at.GPT_WRITE]
+        shared = (page_of(entry) << at.PPN_SHIFT) | at.PRESENT
+        exits += gpt_write(m, core, vcpu, slot_in_table(table, vpn, 1), shared)
+        m.guests.sharers[base + page_of(entry)] += 1
+        vpn, slot = next_present(m, parent, vpn + 1, 1)
+    return charge_guest(m, vcpu, own) + exits
+
+
+@part
+def _tear_down(m, core, vcpu, process):
+    """Unmap all pages of a process, then free its tables from the leaves up, but not its roots; return the cycles."""
+    vm = m.vcpu[vcpu, at.VM]
+    own = exits = np.int64(0)
+    vpn, slot = next_present(m, process, np.int64(0), 1)
+    while slot >= 0:
+        ppn = page_of(m.guests.tables[slot])
+        exits += gpt_write(m, core, vcpu, slot, np.int64(0))
+        own += m.cost[at.GPT_WRITE]
+        release_page(m, vm, ppn)
+        vpn, slot = next_present(m, process, vpn + 1, 1)
+    for level in range(2, m.guests.vm[vm, at.LEVELS] + 1):
+        vpn, slot = next_present(m, process, np.int64(0), level)
+        while slot >= 0:
+            clearing, leaving = clear_table(m, core, vcpu, process, vpn, level, slot)
+            own += clearing
+            exits += leaving
+            vpn, slot = next_present(m, process, after(vpn, level), level)
+    return charge_guest(m, vcpu, own) + exits
+
+
+@kernel
+def _free_roots(m, vcpu, process):
+    """Free the pages of a process's roots, the user's first."""
+    vm = m.vcpu[vcpu, at.VM]
+    tables = m.guests.process
+    row = m.vcpu[vcpu, at.ROW]
+    free_table(m, row, vm, tables[process, at.ROOT_TABLE], tables[process, at.ROOT_PPN])
+    if tables[process, at.KERNEL_ROOT_TABLE] != tables[process, at.ROOT_TABLE]:
+        free_table(m, row, vm, tables[process, at.KERNEL_ROOT_TABLE], tables[process, at.KERNEL_ROOT_PPN])
+
+
+@kernel
+def _next_living(m, process):
+    """Return the next living process of the same guest, in the order of their slots; itself if there is no other."""
+    vm = m.guests.process[process, at.PROCESS_VM]
+    first, slots = m.guests.vm[vm, at.FIRST_PROCESS], m.guests.vm[vm, at.SLOTS]
+    for step in range(1, slots):
+        other = first + (process - first + step) % slots
+        if m.guests.process[other, at.IS_LIVE]:
+            return other
+    return process
+
+
+@kernel
+def _first_dead(m, vm):
+    first = m.guests.vm[vm, at.FIRST_PROCESS]
+    for process in range(first, first + m.guests.vm[vm, at.SLOTS]):
+        if m.guests.process[process, at.IS_LIVE] == 0:
+            return process
+    return np.int64(NO_PROCESS)
+
+
+@kernel
+def _oldest_child(m, vm):
+    """Return the living process that was forked first, or NO_PROCESS."""
+    first = m.guests.vm[vm, at.FIRST_PROCESS]
+    oldest = np.int64(NO_PROCESS)
+    for number in range(m.guests.vm[vm, at.SLOTS]):
+        process = np.int64(first + number)
+        is_child = m.guests.process[process, at.IS_LIVE] and m.guests.process[process, at.BORN]
+        if is_child and (oldest < 0 or m.guests.process[process, at.BORN] < m.guests.process[oldest, at.BORN]):
+            oldest = process
+    return oldest

@@ -1,0 +1,163 @@
+"""What the guest's kernel tells the processor about its page tables: loads of CR3, INVLPG, shootdowns.
+
+A load of CR3 drops what the TLBs hold of the address space before, unless address spaces have tags (PCID). There are
+more processes than a kernel wants to keep tags for: each vCPU keeps a few places, as Linux does, and an address
+space that has one comes back to warm TLBs (bit 63 of CR3). Global entries, those of the kernel's memory, stay.
+INVLPG drops one page, and all walk-cache entries of the address space, whatever the page.
+
+Who narrows an entry must flush it everywhere: here at once, on other vCPUs that have the process loaded by an interrupt
+(a shootdown), and where a vCPU only keeps its translations, later: the place is marked stale.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.hardware.core import drop_page, flush_linear, flush_walk_caches
+from vmcfg.jit import kernel, part
+from vmcfg.metrics.events import Event
+from vmcfg.vmm import machine as at
+
+FLUSH_ALL_ABOVE = 33  # pages: then Linux reloads CR3 instead (tlb_single_page_flush_ceiling)
+
+
+@part
+def load_process(m, core, vcpu, process):
+    """Load another process's root into CR3; return the cycles."""
+    if m.cost[at.HAS_PCID]:
+        _take_place(m, core, vcpu, process)
+    else:
+        _flush_processes(m, core, m.vcpu[vcpu, at.VM])
+    m.vcpu[vcpu, at.PROCESS] = process
+    return _charge_load(m, vcpu)
+
+
+@part
+def reload(m, core, vcpu):
+    """Load CR3 once more to flush the loaded process; return the cycles."""
+    if m.cost[at.HAS_PCID]:
+        flush_process(m, core, m.vcpu[vcpu, at.PROCESS])
+    else:
+        _flush_processes(m, core, m.vcpu[vcpu, at.VM])
+    return _charge_load(m, vcpu)
+
+
+@part
+def change_view(m, core, vcpu):
+    """Enter or leave the kernel's view of the loaded process, if it has one (KPTI); return the cycles."""
+    if m.guests.vm[m.vcpu[vcpu, at.VM], at.HAS_KPTI] == 0:
+        return np.int64(0)
+    if m.cost[at.HAS_PCID] == 0:
+        _flush_processes(m, core, m.vcpu[vcpu, at.VM])
+    return _charge_load(m, vcpu)
+
+
+@part
+def invalidate_page(m, core, vcpu, vpn):
+    """Execute INVLPG for a page of the loaded process, and have other vCPUs do so; return the cycles."""
+    process = m.vcpu[vcpu, at.PROCESS]
+    cycles = _invlpg(m, core, vcpu, process, vpn)
+    vm = m.vcpu[vcpu, at.VM]
+    for other in range(m.sched[at.VCPUS]):
+        if other != vcpu and m.vcpu[other, at.VM] == vm:
+            if m.vcpu[other, at.PROCESS] == process:
+                cycles += _invlpg(m, other % m.sched[at.CORES], vcpu, process, vpn)
+            else:
+                _mark_stale(m, other, process)
+    return cycles
+
+
+@part
+def flush_everywhere(m, core, vcpu):
+    """Reload CR3 to flush the loaded process, and have other vCPUs do so; return the cycles."""
+    process = m.vcpu[vcpu, at.PROCESS]
+    cycles = reload(m, core, vcpu)
+    vm = m.vcpu[vcpu, at.VM]
+    for other in range(m.sched[at.VCPUS]):
+        if other != vcpu and m.vcpu[other, at.VM] == vm:
+            if m.vcpu[other, at.PROCESS] == process:
+                there = other % m.sched[at.CORES]
+                if m.cost[at.HAS_PCID]:
+                    flush_process(m, there, process)
+                else:
+                    _flush_processes(m, there, vm)
+                cycles += _charge_load(m, vcpu)
+            else:
+                _mark_stale(m, other, process)
+    return cycles
+
+
+@part
+def interrupt_others(m, vcpu):
+    """Interrupt the other vCPUs that have the loaded process loaded; return the cycles."""
+    cycles = np.int64(0)
+    for other in range(m.sched[at.VCPUS]):
+        is_peer = other != vcpu and m.vcpu[other, at.VM] == m.vcpu[vcpu, at.VM]
+        if is_peer and m.vcpu[other, at.PROCESS] == m.vcpu[vcpu, at.PROCESS]:
+            m.counters[m.vcpu[vcpu, at.ROW], Event.SHOOTDOWNS] += 1
+            cycles += m.cost[at.IPI]
+    m.counters[m.vcpu[vcpu, at.ROW], Event.FLUSH_CYCLES] += cycles
+    return cycles
+
+
+@kernel
+def flush_process(m, core, process):
+    """Drop what a core holds of one process, in both of its views."""
+    flush_linear(m.stores, core, process, process + 1)
+    view = m.guests.process[process, at.KERNEL_SPACE]
+    if m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.HAS_KPTI]:
+        flush_linear(m.stores, core, view, view + 1)
+
+
+@part
+def _flush_processes(m, core, vm):
+    """Drop what a core holds of all processes of a VM, but not its global pages."""
+    first, slots = m.guests.vm[vm, at.FIRST_PROCESS], m.guests.vm[vm, at.SLOTS]
+    flush_linear(m.stores, core, first, first + slots)
+    if m.guests.vm[vm, at.HAS_KPTI]:
+        view = m.guests.process[first, at.KERNEL_SPACE]
+        flush_linear(m.stores, core, view, view + slots)
+
+
+@kernel
+def _invlpg(m, core, vcpu, process, vpn):
+    """Drop a page, and the process's walk caches, on a core; `vcpu` pays."""
+    drop_page(m.stores, core, process, vpn)
+    flush_walk_caches(m.stores, core, process, process + 1)
+    row = m.vcpu[vcpu, at.ROW]
+    m.counters[row, Event.INVLPGS] += 1
+    m.counters[row, Event.FLUSH_CYCLES] += m.cost[at.INVLPG]
+    return m.cost[at.INVLPG]
+
+
+@kernel
+def _charge_load(m, vcpu):
+    row = m.vcpu[vcpu, at.ROW]
+    m.counters[row, Event.CR3_LOADS] += 1
+    m.counters[row, Event.FLUSH_CYCLES] += m.cost[at.CR3_LOAD]
+    return m.cost[at.CR3_LOAD]
+
+
+@part
+def _take_place(m, core, vcpu, process):
+    """Find a process among those whose translations the vCPU keeps, or give it the place whose turn it is."""
+    places = m.guests.pcids
+    kept = m.guests.vm[m.vcpu[vcpu, at.VM], at.PCIDS]
+    for place in range(kept):
+        if abs(places[vcpu, place]) == process + 1:
+            if places[vcpu, place] < 0:
+                flush_process(m, core, process)
+                places[vcpu, place] = process + 1
+            return
+    place = m.vcpu[vcpu, at.PCID_NEXT]
+    if places[vcpu, place]:
+        flush_process(m, core, np.int64(abs(places[vcpu, place]) - 1))
+    places[vcpu, place] = process + 1
+    m.vcpu[vcpu, at.PCID_NEXT] = (place + 1) % kept
+
+
+@kernel
+def _mark_stale(m, vcpu, process):
+    for place in range(m.guests.vm[m.vcpu[vcpu, at.VM], at.PCIDS]):
+        if m.guests.pcids[vcpu, place] == process + 1:
+            m.guests.pcids[vcpu, place] = -(process + 1)

@@ -1,0 +1,108 @@
+"""Guest events: what they concern must be there, and how often they happen must be known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from vmcfg.scenario.checks.names import unknown_name
+from vmcfg.scenario.findings import Findings, Path
+from vmcfg.scenario.layout import PAGED_EVENTS, Instance, event_region, forks, instances, process_slots, regions
+from vmcfg.scenario.settings import Broken, Settings
+from vmcfg.units import PAGE_BYTES, format_size
+
+OF_ONE_VCPU = ("fork", "exec", "exit")
+
+
+def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
+    """Checks the events of each workload, then those of each VM that runs it."""
+    for name, workload in settings.get("workloads", {}).items():
+        with suppress(Broken):
+            _processes(findings, name, workload)
+        for path, phase, event in _events(name, workload):
+            with suppress(Broken):
+                _times(findings, path, phase, event)
+            with suppress(Broken):
+                _pages(findings, path, name, workload, phase, event)
+            with suppress(Broken):
+                _others(findings, path, workload, event)
+    with suppress(Broken):
+        for vm in instances(settings["vms"], picked):
+            with suppress(Broken):
+                _vm(findings, settings, vm)
+
+
+def _events(name: str, workload: Settings) -> Iterator[tuple[Path, Settings, Settings]]:
+    """Each event with its path and its phase."""
+    for index, phase in enumerate(workload.get("phases", ())):
+        for number, event in enumerate(phase.get("events", ())):
+            yield ("workloads", name, "phases", index, "events", number), phase, event
+
+
+def _processes(findings: Findings, name: str, workload: Settings) -> None:
+    most, begin = workload["max_processes"], workload["processes"]
+    path: Path = ("workloads", name)
+    if most == begin and forks(workload):
+        findings.add((*path, "max_processes"), "too-small", f"found {most}, expected more than the {begin} processes",
+                     "phases fork", also=[((*path, "processes"), "there are so many from the start")])
+    if most is not None and most < begin:
+        findings.add((*path, "max_processes"), "too-small", f"found {most}, expected at least the {begin} processes",
+                     also=[((*path, "processes"), "there are so many from the start")])
+
+
+def _times(findings: Findings, path: Path, phase: Settings, event: Settings) -> None:
+    """A count is spread over the phase's accesses, so there must be as many of these."""
+    count, accesses = event["count"], phase["accesses"]
+    if count is not None and accesses is None:
+        findings.add((*path, "count"), "contradiction", "found count in a phase without accesses, expected every",
+                     "a count is spread over the accesses of its phase", at_key=True)
+    elif count is not None and count > accesses:
+        findings.add((*path, "count"), "too-large", f"found {count}, expected at most the phase's {accesses} accesses",
+                     also=[((*path[:4], "accesses"), "the phase's accesses are here")])
+
+
+def _pages(
+    findings: Findings, path: Path, name: str, workload: Settings, phase: Settings, event: Settings
+) -> None:
+    """An event that concerns pages must find them in a region."""
+    if event["kind"] not in PAGED_EVENTS:
+        return
+    placed = {region.name: region for region in regions(name, workload)}
+    region = event_region(int(str(path[3])), event, phase)
+    if region is None:
+        findings.add(path, "missing-key", "found no 'region', expected the name of a region of this workload",
+                     "the phase has no region of its own", at_key=True)
+    elif region not in placed:
+        unknown_name(findings, (*path, "region"), "region of this workload", region, placed)
+    elif event["pages"] > placed[region].pages:
+        size = format_size(placed[region].pages * PAGE_BYTES)
+        findings.add((*path, "pages"), "too-large",
+                     f"found {event['pages']}, expected at most the region's {placed[region].pages}",
+                     also=[(placed[region].path, f"'{region}' has {size}")])
+
+
+def _others(findings: Findings, path: Path, workload: Settings, event: Settings) -> None:
+    """Other processes must be possible where one is switched to, or ends."""
+    if event["kind"] == "context_switch" and process_slots(workload) == 1:
+        findings.add((*path, "kind"), "contradiction", "found context_switch, expected processes to switch between",
+                     "give the workload processes: 2 or more")
+    if event["kind"] == "exit" and not forks(workload):
+        findings.add((*path, "kind"), "contradiction", "found exit, expected a phase that forks",
+                     "only a child ends, and no phase makes one")
+
+
+def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
+    """What a VM's workload does must be possible with its vCPUs and its kernel."""
+    name = vm.settings["workload"]
+    for path, _, event in _events(name, settings["workloads"][name]):
+        with suppress(Broken):
+            if event["kind"] in OF_ONE_VCPU and vm.settings["vcpus"] > 1:
+                findings.add((*vm.path, "vcpus"), "contradiction",
+                             f"found {vm.settings['vcpus']}, expected 1 for a workload with {event['kind']}",
+                             "processes come and go on one vCPU only", [((*path, "kind"), "it is here")])
+                return
+            if event["kind"] == "syscall" and event["kernel_pages"] and not vm.settings["kernel_memory"]:
+                findings.add((*path, "kernel_pages"), "contradiction",
+                             "found kernel pages, expected a VM with kernel memory",
+                             also=[(vm.path, f"VM '{vm.declared}' has no kernel_memory")])
+                return
