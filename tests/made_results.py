@@ -32,6 +32,7 @@ tables: [vms, translation, exits, memory, time, frames]
 CACHED = ONE_PHASE.replace("hz: 1000000000}", "hz: 1000000000, data_caches: profile}")
 LOGGED = CACHED.replace("mode: nested}", "mode: nested, pml: true}").replace("nehalem", "cascade_lake")
 LARGE = LOGGED.replace("pml: true}", "pml: true, page_size: 2MiB}")
+ASKING = ONE_PHASE.replace("mode: nested", "mode: paravirt")
 TWO_PHASES = ONE_PHASE.replace("{phases: [{", "{phases: [{pattern: {kind: uniform, size: 1MiB}, accesses: 10}, {")
 
 

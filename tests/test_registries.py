@@ -22,7 +22,7 @@ from vmcfg.golden.selection import select
 from vmcfg.hardware import sets
 from vmcfg.hardware.assoc import POLICIES
 from vmcfg.metrics.events import MODE_EXITS
-from vmcfg.mmu.walks import MODES
+from vmcfg.mmu.walks import MODES, WALKS_AS
 from vmcfg.scenario import schema
 from vmcfg.scenario.spec import CacheShape, Mixture, Pattern, Scenario, Trace
 from vmcfg.workload import fields
@@ -48,9 +48,11 @@ Places = Mapping[str, Container[str]]
 
 def mmu_modes() -> Places:
     return {
-        "the file vmcfg/mmu/{}.py, with an essay and a walk": files("mmu", "walk"),
+        "the file vmcfg/mmu/{}.py, with an essay and a walk, or an update of tables": files("mmu", "walk", "update"),
         "its number in MODES in vmcfg/mmu/walks.py": MODES,
-        "its branch in walk in vmcfg/engine/access.py": callees("engine/access.py", "walk"),
+        "its branch in walk in vmcfg/engine/access.py, or its line in WALKS_AS in vmcfg/mmu/walks.py": Among(
+            callees("engine/access.py", "walk").names | {name for name in MODES if MODES[name] in WALKS_AS}
+        ),
         "its exits in MODE_EXITS in vmcfg/metrics/events.py": MODE_EXITS,
         "its name in the enum of mode in schemas/mmu.schema.json": enum("mmu", "mode"),
         "its name under mode in VALUES in tests/fuzz/mutate.py": Among(mutate.VALUES["mode"]),

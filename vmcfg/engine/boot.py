@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from vmcfg.guest.address_space import kernel_vpn
 from vmcfg.guest.fault import back_if_needed, make_roots_at_no_cost, map_kernel, populate
 from vmcfg.jit import by_reference, entry, kernel
+from vmcfg.mmu.paravirt import acquire
+from vmcfg.mmu.walks import PARAVIRT
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_take
 
@@ -38,7 +42,18 @@ def start_process(machine, process, vpns):
     tables = 1 + m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.HAS_KPTI]
     for position in range(vpns.shape[0]):
         tables += populate(m, process, vpns[position])
+    if m.cost[at.MODE] == PARAVIRT and m.cost[at.PINS]:
+        acquire(m, np.int64(at.NOBODY), process)
     return tables
+
+
+@entry
+def load_first(machine):
+    """Let each vCPU have its first process loaded, which makes roots live that are not pinned."""
+    m = by_reference(machine)
+    if m.cost[at.MODE] == PARAVIRT and m.cost[at.PINS] == 0:
+        for vcpu in range(m.sched[at.VCPUS]):
+            acquire(m, np.int64(at.NOBODY), m.vcpu[vcpu, at.PROCESS])
 
 
 @kernel

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from vmcfg.digest import SUBSYSTEMS
-from vmcfg.engine.boot import back_range, start_kernel, start_process
+from vmcfg.engine.boot import back_range, load_first, start_kernel, start_process
 from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.work import work_of
 from vmcfg.hardware import sets
@@ -26,6 +26,7 @@ from vmcfg.workload.inputs import Inputs
 LEAN_ROOMS = [sets.MIDDLE if kind == L2 else sets.NARROW for kind in range(STORES)]  # what lean loops take as given
 HUGE_PAGE_BYTES = 2 << 20
 LARGE_BYTES = 1 << 20
+PATH = 7  # levels of a table, and one above
 
 
 def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
@@ -48,6 +49,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
     )
     for number, vm in enumerate(host.vms):
         _start_vm(machine, host, number, vm, inputs)
+    load_first(machine)
     return machine
 
 
@@ -145,6 +147,9 @@ def _guests(host: HostPlan) -> at.Guests:
         free_list=_zeros(host, "guests.free_list"),
         sharers=_zeros(host, "guests.sharers"),
         pcids=_pcids(host),
+        types=_zeros(host, "guests.types"),
+        referrers=_zeros(host, "guests.referrers"),
+        path=np.zeros(PATH, np.int64),
     )
 
 
@@ -240,4 +245,5 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[[at.HAS_DATA_CACHES, at.HAS_PCID]] = host.data_caches is not None, host.has_pcid
     cost[at.HAS_LARGE_PAGES] = host.has_large_pages
     cost[[at.NESTED_TLB_HOLDS_DATA, at.HAS_PML]] = host.nested_tlb_holds_data, host.has_pml
+    cost[[at.BATCH_UPDATES, at.PINS]] = host.batch_updates, host.pins_roots
     return cost

@@ -10,6 +10,7 @@ from vmcfg.guest.address_space import kernel_vpn
 from vmcfg.guest.switching import change_view
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
+from vmcfg.mmu.privileged import leave_kernel
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.workload import fields as work
@@ -31,6 +32,7 @@ def handle_events(m, core, vcpu, mode, has_data_caches):
             times = m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES]
             _set_next(m, vcpu, number, first + number)
             m.core[core, at.CLOCK] += _happen(m, core, vcpu, first + number, times, mode, has_data_caches)
+            m.core[core, at.CLOCK] += leave_kernel(m, core, vcpu)
             m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = m.core[core, at.CLOCK]
     _find_next(m, vcpu)
     return DONE

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vmcfg.engine.table_types import check_types
 from vmcfg.hardware import sets
 from vmcfg.hardware.core import L2, STORES
 from vmcfg.hardware.stores import held
@@ -23,6 +24,7 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
     _check_frames(machine)
     _check_owners(host, machine)
     _check_guest_pages(host, machine)
+    check_types(host, machine)
     for number in range(len(host.vms)):
         _check_large_pages(host, machine, number)
     for core in range(host.cores):

@@ -19,9 +19,10 @@ import numpy as np
 from vmcfg.digest import SCHEDULE, fold
 from vmcfg.engine.access import ALL_FINISHED, DONE
 from vmcfg.engine.turn import WORK_ENDED, take_turn
+from vmcfg.hardware.core import flush_combined
 from vmcfg.jit import by_reference, entry, kernel, named, part
 from vmcfg.metrics.events import Event, Exit
-from vmcfg.mmu.walks import MODES, NESTED
+from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, WALKS_AS
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.large_pages import asked_level, count_backing
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
@@ -62,14 +63,20 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
     return run
 
 
-LOOPS = {case: specialise(*case) for case in product(MODES.values(), (False, True), (False, True))}
-"""By MMU mode, `is_lean`, `has_data_caches`; each is compiled when a host first needs it."""
+_WALKS = [mode for mode in MODES.values() if mode not in WALKS_AS]
+LOOPS = {case: specialise(*case) for case in product(_WALKS, (False, True), (False, True))}
+"""By how the MMU mode walks, `is_lean`, `has_data_caches`; each is compiled when a host first needs it."""
 
 
 def loop_of(machine: at.Machine) -> Callable[..., int]:
     """Return the loop that fits a machine."""
     cost = machine.cost
-    return LOOPS[int(cost[at.MODE]), bool(cost[at.IS_LEAN]), bool(cost[at.HAS_DATA_CACHES])]
+    return LOOPS[walks_as(int(cost[at.MODE])), bool(cost[at.IS_LEAN]), bool(cost[at.HAS_DATA_CACHES])]
+
+
+def walks_as(mode: int) -> int:
+    """Return the mode whose loop serves a mode."""
+    return WALKS_AS.get(mode, mode)
 
 
 def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
@@ -145,8 +152,10 @@ def _give_core(m, core, vcpu):
     fold(m.digest, SCHEDULE, (clock << 12) ^ vcpu)
     if last != vcpu and last != at.NOBODY:
         m.counters[row, Event.VCPU_SWITCHES] += 1
-        if m.cost[at.MODE] == NESTED:
+        if m.cost[at.MODE] != NATIVE:
             m.core[core, at.CLOCK] += vm_exit(m, core, vcpu, Exit.VCPU_SWITCH, np.int64(0))
+        if m.cost[at.MODE] == PARAVIRT:
+            flush_combined(m.stores, core)  # no tag tells the VMs apart
     _charge_roots(m, core, vcpu)
 
 

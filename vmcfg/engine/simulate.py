@@ -88,7 +88,7 @@ def simulate_host(
 
 def needs_compiling(plan: Plan) -> bool:
     """Tell whether a run has to compile kernels first, which takes some ten seconds."""
-    needed = {(MODES[host.mode], is_lean(host), host.data_caches is not None) for host in plan.hosts}
+    needed = {(loop.walks_as(MODES[host.mode]), is_lean(host), host.data_caches is not None) for host in plan.hosts}
     return not all(is_compiled(loop.LOOPS[key]) for key in needed)
 
 

@@ -18,6 +18,7 @@ from vmcfg.guest.address_space import kernel_slot, leaf_slot, make_tables, set_r
 from vmcfg.guest.pages import page_take
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
+from vmcfg.mmu import privileged
 from vmcfg.mmu.tables import gpt_write, leaf_entry, new_table, table_entry
 from vmcfg.mmu.walks import page_of, slot_in_table
 from vmcfg.vmm import machine as at
@@ -30,10 +31,12 @@ def guest_fault(m, core, vcpu, vpn):
     row = m.vcpu[vcpu, at.ROW]
     process = m.vcpu[vcpu, at.PROCESS]
     slot = leaf_slot(m, process, vpn)
+    bouncing = privileged.enter_handler(m, core, vcpu)
     if slot >= 0 and m.guests.tables[slot] & at.PRESENT:
         own, exits = _make_writable(m, core, vcpu, slot)
     else:
         own, exits = map_page(m, core, vcpu, process, vpn)
+    exits += bouncing + privileged.leave_kernel(m, core, vcpu)
     own += m.cost[at.GUEST_FAULT]
     m.counters[row, Event.GUEST_FAULTS] += 1
     m.counters[row, Event.GUEST_FAULT_CYCLES] += own

@@ -18,9 +18,10 @@ from vmcfg.guest.address_space import (
     release_page,
 )
 from vmcfg.guest.mapping import charge_guest
-from vmcfg.guest.switching import flush_process, load_process, reload
+from vmcfg.guest.switching import flush_process, load_process, reload, replace
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
+from vmcfg.mmu import privileged
 from vmcfg.mmu.tables import gpt_write
 from vmcfg.mmu.walks import page_of, slot_in_table
 from vmcfg.vmm import machine as at
@@ -55,6 +56,7 @@ def fork(m, core, vcpu):
     own, exits = make_roots(m, core, vcpu, child)
     cycles += charge_guest(m, vcpu, own) + exits
     cycles += _copy_tables(m, core, vcpu, parent, child)
+    cycles += privileged.begin_space(m, core, vcpu, child)
     return cycles + reload(m, core, vcpu)
 
 
@@ -68,7 +70,10 @@ def execute(m, core, vcpu):
         m.guests.process[left, field] = m.guests.process[process, field]
     m.guests.process[left, at.IS_LIVE] = 0
     own, exits = make_roots(m, core, vcpu, process)
-    cycles = charge_guest(m, vcpu, own) + exits + reload(m, core, vcpu)
+    cycles = charge_guest(m, vcpu, own) + exits
+    cycles += privileged.begin_space(m, core, vcpu, process)
+    cycles += replace(m, core, vcpu, left)
+    cycles += privileged.end_space(m, core, vcpu, left)
     cycles += _tear_down(m, core, vcpu, left)
     _free_roots(m, vcpu, left)
     return cycles
@@ -89,11 +94,16 @@ def leave(m, core, vcpu):
 def _end(m, core, vcpu, process):
     """End a process and free what it had; if it is the loaded one the next is loaded. Return the cycles."""
     m.counters[m.vcpu[vcpu, at.ROW], Event.PROCESS_EXITS] += 1
-    cycles = _tear_down(m, core, vcpu, process)
+    is_loaded = process == m.vcpu[vcpu, at.PROCESS]
+    cycles = np.int64(0)
+    if not is_loaded:
+        cycles += privileged.end_space(m, core, vcpu, process)
+    cycles += _tear_down(m, core, vcpu, process)
     m.guests.process[process, at.IS_LIVE] = 0
-    if process == m.vcpu[vcpu, at.PROCESS]:
+    if is_loaded:
         cycles += reload(m, core, vcpu)
         cycles += switch(m, core, vcpu)
+        cycles += privileged.end_space(m, core, vcpu, process)
     else:
         flush_process(m, core, process)
     _free_roots(m, vcpu, process)

@@ -16,6 +16,7 @@ import numpy as np
 from vmcfg.hardware.core import drop_page, flush_linear, flush_walk_caches
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
+from vmcfg.mmu import privileged
 from vmcfg.vmm import machine as at
 
 FLUSH_ALL_ABOVE = 33  # pages: then Linux reloads CR3 instead (tlb_single_page_flush_ceiling)
@@ -28,18 +29,26 @@ def load_process(m, core, vcpu, process):
         _take_place(m, core, vcpu, process)
     else:
         _flush_processes(m, core, m.vcpu[vcpu, at.VM])
+    before = m.vcpu[vcpu, at.PROCESS]
     m.vcpu[vcpu, at.PROCESS] = process
-    return _charge_load(m, vcpu)
+    return _charge_load(m, vcpu) + privileged.load_root(m, core, vcpu, before, process)
 
 
 @part
 def reload(m, core, vcpu):
     """Load CR3 once more to flush the loaded process; return the cycles."""
+    return replace(m, core, vcpu, m.vcpu[vcpu, at.PROCESS])
+
+
+@part
+def replace(m, core, vcpu, before):
+    """Load the new root of the loaded process, whose old one is that of `before`; return the cycles."""
+    process = m.vcpu[vcpu, at.PROCESS]
     if m.cost[at.HAS_PCID]:
-        flush_process(m, core, m.vcpu[vcpu, at.PROCESS])
+        flush_process(m, core, process)
     else:
         _flush_processes(m, core, m.vcpu[vcpu, at.VM])
-    return _charge_load(m, vcpu)
+    return _charge_load(m, vcpu) + privileged.load_root(m, core, vcpu, before, process)
 
 
 @part
@@ -49,14 +58,15 @@ def change_view(m, core, vcpu):
         return np.int64(0)
     if m.cost[at.HAS_PCID] == 0:
         _flush_processes(m, core, m.vcpu[vcpu, at.VM])
-    return _charge_load(m, vcpu)
+    process = m.vcpu[vcpu, at.PROCESS]
+    return _charge_load(m, vcpu) + privileged.load_root(m, core, vcpu, process, process)
 
 
 @part
 def invalidate_page(m, core, vcpu, vpn):
     """Execute INVLPG for a page of the loaded process, and have other vCPUs do so; return the cycles."""
     process = m.vcpu[vcpu, at.PROCESS]
-    cycles = _invlpg(m, core, vcpu, process, vpn)
+    cycles = _invlpg(m, core, vcpu, process, vpn) + privileged.invalidate(m, core, vcpu)
     vm = m.vcpu[vcpu, at.VM]
     for other in range(m.sched[at.VCPUS]):
         if other != vcpu and m.vcpu[other, at.VM] == vm:

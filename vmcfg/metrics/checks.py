@@ -14,6 +14,7 @@ from vmcfg.errors import RunFailed
 from vmcfg.metrics.result import HostResult, PhaseResult, RunResult, VmResult
 
 LOG_ENTRIES = 512  # of a vCPU's log of modified pages
+TABLE_ENTRIES = 512
 FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 
 
@@ -55,6 +56,7 @@ def sums(result: RunResult, vm_to_rates: Mapping[str, Rates]) -> Iterator[Sum]:
             subject = f"VM {vm.name}, " + (f"phase {phase.phase}" if phase.phase else "warm-up")
             yield from _lookups(subject, phase, rates)
             yield from _page_sizes(subject, phase)
+            yield from _hypercalls(subject, phase, rates)
             yield from _cycles(subject, phase, rates)
         yield from _whole_run(vm, rates)
     for host in result.hosts:
@@ -86,6 +88,19 @@ def _page_sizes(subject: str, phase: PhaseResult) -> Iterator[Sum]:
 
 def _at_most(subject: str, name: str, figure: int, bound: str, most: int) -> Sum:
     return Sum(subject, f"{name} is at most {bound}, so the smaller of both", min(figure, most), figure)
+
+
+def _hypercalls(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
+    """What a paravirtual guest asked for, where it can ask."""
+    if "hypercall" not in phase.exits:
+        return
+    n, cost = phase.counters, rates.costs
+    calls, cycles = phase.exits["hypercall"]
+    entries = n["mmu_updates"] + TABLE_ENTRIES * n["tables_validated"]
+    yield Sum(subject, "mmu_updates + 512 × tables_validated = validated_entries", entries, n["validated_entries"])
+    asked = calls * (cost["exit"] + cost["hypercall"]) + n["validated_entries"] * cost["validate_entry"]
+    yield Sum(subject, "hypercalls and validated_entries × their costs = cycles of hypercalls", asked, cycles)
+    yield Sum(subject, "exits true_fault = guest_faults", phase.exits["true_fault"][0], n["guest_faults"])
 
 
 def _cycles(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:

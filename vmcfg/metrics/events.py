@@ -53,6 +53,9 @@ class Event(IntEnum):
     PROCESS_EXITS = 38  # processes that ended
     TABLE_PAGES_FREED = 39  # guest page-table pages given back, roots included
     PAGES_LOGGED = 40  # times a walk set D in the host's table and wrote the page into the log of modified pages
+    MMU_UPDATES = 41  # of GPT_WRITES those that went by hypercall
+    TABLES_VALIDATED = 42  # guest tables that the VMM checked whole
+    VALIDATED_ENTRIES = 43  # entries that the VMM checked, by tables and one by one
 
 
 class Exit(IntEnum):
@@ -62,6 +65,8 @@ class Exit(IntEnum):
     EPT_VIOLATION_TABLE = 1  # the same for a page that holds a guest page table
     VCPU_SWITCH = 2  # the VMM gave the core to another vCPU
     PML_FULL = 3  # A or D had to be set in the host's table, and the log of modified pages was full
+    TRUE_FAULT = 4  # a page fault that is the guest's own, and goes to it by way of the VMM
+    HYPERCALL = 5  # the guest asked the VMM for something
 
 
 class Found(IntEnum):
@@ -98,6 +103,7 @@ COLUMNS = EVENTS + 2 * EXITS
 MODE_EXITS = {
     "native": (),
     "nested": (Exit.EPT_VIOLATION_DATA, Exit.EPT_VIOLATION_TABLE, Exit.VCPU_SWITCH),
+    "paravirt": (Exit.TRUE_FAULT, Exit.HYPERCALL, Exit.VCPU_SWITCH),
 }
 """Which exits a mode can raise: these rows stand in the table `exits`, also when they are zero."""
 LOG_EXITS = (Exit.PML_FULL,)

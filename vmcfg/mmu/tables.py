@@ -1,7 +1,7 @@
 """`gpt_write`: the one verb by which a guest changes its page tables.
 
 Each MMU mode answers it in its own way. In `native` and `nested` the write is an ordinary store, which costs
-what a store costs and tells nobody.
+what a store costs and tells nobody; in `paravirt` the VMM makes it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import numpy as np
 from vmcfg.digest import GUEST, fold
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
+from vmcfg.mmu import paravirt
+from vmcfg.mmu.walks import PARAVIRT
 from vmcfg.vmm import machine as at
 
 
@@ -41,8 +43,10 @@ def new_table(m, ppn):
 
 @kernel
 def gpt_write(m, core, vcpu, slot, entry):
-    """Let the guest write one page-table entry; return the cycles that the VMM makes of it (here none)."""
-    m.guests.tables[slot] = entry
+    """Let the guest write one page-table entry; return the cycles that the VMM makes of it."""
     m.counters[m.vcpu[vcpu, at.ROW], Event.GPT_WRITES] += 1
     fold(m.digest, GUEST, (slot << 40) ^ entry)
+    if m.cost[at.MODE] == PARAVIRT:
+        return paravirt.update(m, core, vcpu, slot, entry)
+    m.guests.tables[slot] = entry
     return np.int64(0)

@@ -43,8 +43,10 @@ class Walker(NamedTuple):
 
 
 # MMU modes, as the loop knows them.
-NATIVE, NESTED = range(2)
-MODES = {"native": NATIVE, "nested": NESTED}
+NATIVE, NESTED, PARAVIRT = range(3)
+MODES = {"native": NATIVE, "nested": NESTED, "paravirt": PARAVIRT}
+WALKS_AS = {PARAVIRT: NATIVE}
+"""Modes whose walks are those of another: they share its loop, and differ in what is rarely done."""
 
 
 @kernel

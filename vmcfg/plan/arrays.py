@@ -25,12 +25,15 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
     passed_over = pages_of_level(max(host.page_level, host.table_page_level)) - 1  # to where a block begins
     frames = min(host.frames, pages + host.ept_entries + overhead + passed_over)
     vcpus = len(host.vcpus)
+    tables = host.max_tables if host.mode == "paravirt" else 0
     return (
         _array("guests.tables", "i64", (host.max_tables * TABLE_ENTRIES,), host.max_tables * TABLE_ENTRIES,
                "entries of the guests' page tables"),
         _array("guests.ppns", "i32", (host.max_tables,), host.max_tables, "pages that hold these tables"),
         _array("guests.given_back", "i32", (host.max_tables,), 0, "tables given back, a stack"),
         _array("guests.sharers", "u16", (host.pages,), pages if _forks(host) else 0, "further mappings of a data page"),
+        _array("guests.types", "u8", (tables,), tables, "levels as which the VMM has checked these tables"),
+        _array("guests.referrers", "i32", (tables,), tables, "what refers to these tables"),
         _array("guests.free_list", "i32", (host.pages,), 0, "freed guest pages, a stack per VM"),
         _array("host.pmap", "i64", (host.pages,), pages, "guest page → machine frame and state", groups),
         _array("host.owner", "i32", (host.frames,), frames, "who owns each machine frame", 1),

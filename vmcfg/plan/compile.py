@@ -68,6 +68,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
         has_pml=host.mmu.pml,
         has_pcid=host.mmu.pcid,
+        batch_updates=host.mmu.batch_updates,
+        pins_roots=host.mmu.pins_roots,
         stores=_stores(host),
         nested_tlb_holds_data=is_nested and host.mmu.nested_caches == "2d_nested_tlb_data",
         data_caches=host.cpu.data_caches,

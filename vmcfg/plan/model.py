@@ -136,6 +136,8 @@ class HostPlan:
     has_ept_ad: bool
     has_pml: bool  # modified pages are logged
     has_pcid: bool
+    batch_updates: int  # of page-table entries in one hypercall of `paravirt`
+    pins_roots: bool
     stores: tuple[StorePlan, ...]
     nested_tlb_holds_data: bool  # beside guest table pages
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]

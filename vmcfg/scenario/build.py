@@ -72,9 +72,19 @@ def _host(name: str, given: Settings, assumed: tuple[str, ...]) -> spec.Host:
 
 def _mmu(given: Settings) -> spec.Mmu:
     size, table_size = units.parse_size(given["page_size"]), units.parse_size(given["table_page_size"])
-    levels = TABLE_LEVELS[given["host_table"]]
-    caches, pml = given["nested_caches"], given["pml"]
-    return spec.Mmu(given["mode"], size, given["vpid"], levels, caches, pml, given["pcid"], table_size)
+    asking = given["paravirt"]
+    return spec.Mmu(
+        mode=given["mode"],
+        page_size=size,
+        vpid=given["vpid"],
+        host_levels=TABLE_LEVELS[given["host_table"]],
+        nested_caches=given["nested_caches"],
+        pml=given["pml"],
+        pcid=given["pcid"],
+        table_page_size=table_size,
+        batch_updates=asking["batch"],
+        pins_roots=asking["pin"],
+    )
 
 
 def _cpu(given: Settings, assumed: tuple[str, ...], mmu: spec.Mmu) -> spec.Cpu:

@@ -11,7 +11,7 @@ from vmcfg.scenario.document import Node, Step, find
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.scenario.spec import Origin
 
-NATIVE_BACKING = "at_start"  # an operating system on bare metal has all its memory
+BACKED_AT_START = ("native", "paravirt")  # bare metal has all its memory; tables that hold frames need them
 
 
 def fill(root: Node, settings: Settings) -> None:
@@ -36,7 +36,7 @@ def origin(settings: Settings, path: tuple[Step, ...]) -> Origin:
         return Origin("profile", settings["hosts"][path[1]]["cpu"]["profile"])
     if path[0] == "vms" and path[2:] == ("backing",):
         mode = _mode(settings, settings["vms"][path[1]])
-        return Origin("mode", mode) if mode == "native" else Origin("default")
+        return Origin("mode", mode) if mode in BACKED_AT_START else Origin("default")
     return Origin("default")
 
 
@@ -48,10 +48,11 @@ def _only_host(_: Node, settings: Settings, name: str) -> None:
 
 def _tags_of_the_processor(_: Node, settings: Settings, name: str) -> None:
     host = settings["hosts"][name]
+    features = set() if host["mmu"]["mode"] == "paravirt" else set(host["cpu"]["features"])
     if host["mmu"]["vpid"] is None:
-        host["mmu"]["vpid"] = bool({"vpid", "asid"} & set(host["cpu"]["features"]))
+        host["mmu"]["vpid"] = bool({"vpid", "asid"} & features)
     if host["mmu"]["pcid"] is None:
-        host["mmu"]["pcid"] = "pcid" in host["cpu"]["features"]
+        host["mmu"]["pcid"] = "pcid" in features
 
 
 def _one_page_size(_: Node, settings: Settings, name: str) -> None:
@@ -62,8 +63,8 @@ def _one_page_size(_: Node, settings: Settings, name: str) -> None:
 
 def _backing_of_the_mode(root: Node, settings: Settings, name: str) -> None:
     vm = settings["vms"][name]
-    if find(root, ("vms", name, "backing")) is None and _mode(settings, vm) == "native":
-        vm["backing"] = NATIVE_BACKING
+    if find(root, ("vms", name, "backing")) is None and _mode(settings, vm) in BACKED_AT_START:
+        vm["backing"] = "at_start"
 
 
 def _mode(settings: Settings, vm: Settings) -> str:

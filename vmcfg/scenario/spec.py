@@ -161,6 +161,8 @@ class Mmu:
     pml: bool = field(default=False, metadata=LATER)  # modified guest pages are logged
     pcid: bool = field(default=False, metadata=LATER)  # tagged address spaces: loads of CR3 need not flush
     table_page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # the same behind the guest's page tables
+    batch_updates: int = field(default=32, metadata=LATER)  # in one hypercall of `paravirt`, at most
+    pins_roots: bool = field(default=True, metadata=LATER)  # in `paravirt`: a load of CR3 has nothing to check
 
 
 @frozen

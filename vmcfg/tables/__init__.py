@@ -16,6 +16,7 @@ from vmcfg.tables.dirty_log import DIRTY_LOG
 from vmcfg.tables.exits import EXITS
 from vmcfg.tables.frames import FRAMES
 from vmcfg.tables.guest import GUEST
+from vmcfg.tables.hypercalls import HYPERCALLS
 from vmcfg.tables.memory import MEMORY
 from vmcfg.tables.page_sizes import PAGE_SIZES
 from vmcfg.tables.table import Description, Table, TableKind
@@ -25,7 +26,7 @@ from vmcfg.tables.vms import VMS
 
 KINDS: Mapping[str, TableKind] = {
     kind.name: kind
-    for kind in (VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, EXITS, DIRTY_LOG, GUEST, MEMORY, TIME, FRAMES)
+    for kind in (VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, EXITS, DIRTY_LOG, HYPERCALLS, GUEST, MEMORY, TIME, FRAMES)
 }
 
 EXPLAINED: Mapping[str, TableKind | Description] = {
@@ -49,10 +50,11 @@ def build(scenario: Scenario, result: RunResult) -> dict[str, Table]:
 
 
 def names_of(scenario: Scenario) -> list[str]:
-    """Return the names of the tables that a run has: three of them only where a host has what they are about."""
+    """Return the names of the tables that a run has: some of them only where a host has what they are about."""
     is_about_something = {
         DATA_CACHES.name: any(host.cpu.data_caches for host in scenario.hosts),
         PAGE_SIZES.name: scenario.has_large_pages,
         DIRTY_LOG.name: any(host.mmu.pml for host in scenario.hosts),
+        HYPERCALLS.name: any(host.mmu.mode == "paravirt" for host in scenario.hosts),
     }
     return [name for name in KINDS if is_about_something.get(name, True)]

@@ -31,6 +31,8 @@ class HandlerWatch:
             "vmcfg.vmm.verbs.violation": self._violation,
             "vmcfg.vmm.verbs.vm_exit": self._vm_exit,
             "vmcfg.mmu.pml.drain_log": self._drain_log,
+            "vmcfg.mmu.paravirt.bounce": self._violation,
+            "vmcfg.mmu.paravirt.hypercall": self._violation,
             "vmcfg.vmm.verbs.back": self._back,
             "vmcfg.vmm.frames.frame_take": self._frame_take,
             "vmcfg.vmm.frames.block_take": self._block_take,

@@ -128,8 +128,10 @@ PROCESS_FIELDS = 10
     EVENT_TOUCH,  # `retired` after which the guest's kernel has something to do
     KERNEL_NEXT,  # accesses to the kernel's memory so far
     PCID_NEXT,  # the place that the next new address space takes
-) = range(32)
-VCPU_FIELDS = 32
+    QUEUED,  # updates of page tables that wait for a hypercall
+    UNCHECKED,  # entries that this will have to check
+) = range(34)
+VCPU_FIELDS = 34
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 
@@ -147,43 +149,20 @@ STARTED, ENDED = range(2)
 
 # cost[field], in cycles; then what the processor can do.
 COSTS = (
-    "access",
-    "l2_tlb_hit",
-    "walk_reference",
-    "walk_cache_hit",
-    "nested_tlb_hit",
-    "exit",
-    "ept_violation",
-    "zero_page",
-    "guest_fault",
-    "gpt_write",
-    "invlpg",
-    "invept",
-    "syscall",
-    "context_switch",
-    "cr3_load",
-    "copy_page",
-    "ipi",
-    "true_fault",
-    "hidden_fault",
-    "trace_fault",
-    "shadow_cr3_load",
-    "shadow_invlpg",
-    "hypercall",
-    "validate_entry",
-    "tlb_refill",
-    "guest_refill",
-    "software_tlb_hit",
-    "pml_full",
-)
+    "access", "l2_tlb_hit", "walk_reference", "walk_cache_hit", "nested_tlb_hit", "exit",
+    "ept_violation", "zero_page", "guest_fault", "gpt_write", "invlpg", "invept",
+    "syscall", "context_switch", "cr3_load", "copy_page", "ipi",
+    "true_fault", "hidden_fault", "trace_fault", "shadow_cr3_load", "shadow_invlpg",
+    "hypercall", "validate_entry", "tlb_refill", "guest_refill", "software_tlb_hit", "pml_full",
+)  # fmt: skip
 (ACCESS, L2_HIT, WALK_REFERENCE, WALK_CACHE_HIT, NESTED_TLB_HIT, EXIT) = range(6)
 (EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT) = range(6, 12)
 (SYSCALL, CONTEXT_SWITCH, CR3_LOAD, COPY_PAGE, IPI) = range(12, 17)
 (TRUE_FAULT, HIDDEN_FAULT, TRACE_FAULT, SHADOW_CR3_LOAD, SHADOW_INVLPG) = range(17, 22)
 (HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
 WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES, HAS_PCID = range(28, 36)
-NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES = range(36, 39)
-COST_FIELDS = 39
+NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(36, 41)
+COST_FIELDS = 41
 
 USUAL_LEVELS = 4  # of both tables: lean loops take it as given, and the compiler unrolls their walks
 BLOCK_LEVEL = 2  # free frames are kept by blocks of 2 MiB too
@@ -201,6 +180,9 @@ class Guests(NamedTuple):
     free_list  i32[gpids]         per VM from its base: freed guest pages, a stack
     sharers    u16[gpids]         mappings of a data page besides the first
     pcids      i32[vcpus, places] processes whose translations a vCPU keeps, plus one; negative: stale
+    types      u8[tables]         paravirt: the level as which the VMM has checked a table, else 0
+    referrers  i32[tables]        paravirt: entries, CR3s and pins that refer to a table
+    path       i64[7]             scratch: where a visit of tables goes on, by level
     """
 
     tables: np.ndarray
@@ -212,6 +194,9 @@ class Guests(NamedTuple):
     free_list: np.ndarray
     sharers: np.ndarray
     pcids: np.ndarray
+    types: np.ndarray
+    referrers: np.ndarray
+    path: np.ndarray
 
 
 class Host(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from vmcfg import units
+from vmcfg.scenario import schema
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.settings import Broken, Settings
 
@@ -34,6 +35,19 @@ class Refusal:
 
 def _lacks(*features: str) -> Callable[[Settings], bool]:
     return lambda host: not set(features) & set(host["cpu"]["features"])
+
+
+def _no_tags_in_paravirt(tags: str, why: str) -> Refusal:
+    return Refusal(
+        f"{tags} in paravirt", "hosts", ("mmu", tags), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] == "paravirt" and host["mmu"][tags],
+        "false in mode paravirt", why,
+    )
+
+
+_DEFAULT_PARAVIRT = {
+    key: about["default"] for key, about in schema.load("mmu")["properties"]["paravirt"]["properties"].items()
+}
 
 
 def _has_no_host_walk_caches(host: Settings) -> bool:
@@ -69,8 +83,8 @@ def _large_pages(key: str) -> Iterator[Refusal]:
     at = ("mmu", key)
     yield Refusal(
         f"{key} in native", "hosts", at, ("mmu", "mode"),
-        lambda host, _: host["mmu"]["mode"] == "native" and is_large(host),
-        "4KiB in mode native", "there is no VMM that could choose pages",
+        lambda host, _: host["mmu"]["mode"] != "nested" and is_large(host),
+        "4KiB but in mode nested", "no other mode has a table of the host's own that is walked",
     )
     yield Refusal(
         f"{key} in a flat table", "hosts", at, ("mmu", "host_table"),
@@ -106,14 +120,26 @@ REFUSED = (
         "at_start in mode native", "an operating system on bare metal has all its memory from the start",
     ),
     Refusal(
+        "paravirt backed on touch", "vms", ("backing",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] == "paravirt" and vm["backing"] == "on_touch",
+        "at_start in mode paravirt", "page tables that hold machine frames need them beforehand",
+    ),
+    _no_tags_in_paravirt("vpid", "the guest runs outside VMX, and nothing tags its translations"),
+    _no_tags_in_paravirt("pcid", "the VMM keeps them to itself"),
+    Refusal(
+        "paravirt elsewhere", "hosts", ("mmu", "paravirt"), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] != "paravirt" and dict(host["mmu"]["paravirt"]) != _DEFAULT_PARAVIRT,
+        "mode paravirt, or none of its settings", "no other mode asks the VMM for changes of page tables",
+    ),
+    Refusal(
         "host table in native", "hosts", ("mmu", "host_table"), ("mmu", "mode"),
-        lambda host, _: host["mmu"]["mode"] == "native" and host["mmu"]["host_table"] != "4_level",
-        "no host_table in mode native", "there is no VMM, and no table of its own",
+        lambda host, _: host["mmu"]["mode"] != "nested" and host["mmu"]["host_table"] != "4_level",
+        "no host_table but in mode nested", "no other mode has a table of the host's own that is walked",
     ),
     Refusal(
         "nested caches in native", "hosts", ("mmu", "nested_caches"), ("mmu", "mode"),
-        lambda host, _: host["mmu"]["mode"] == "native" and host["mmu"]["nested_caches"] != "all",
-        "no nested_caches in mode native", "walks have one dimension",
+        lambda host, _: host["mmu"]["mode"] != "nested" and host["mmu"]["nested_caches"] != "all",
+        "no nested_caches but in mode nested", "walks have one dimension",
     ),
     Refusal(
         "nested_caches without the host's", "hosts", ("mmu", "nested_caches"), ("cpu", "walk_caches"),
@@ -128,8 +154,8 @@ REFUSED = (
     ),
     Refusal(
         "pml in native", "hosts", ("mmu", "pml"), ("mmu", "mode"),
-        lambda host, _: host["mmu"]["pml"] and host["mmu"]["mode"] == "native",
-        "false in mode native", "what is logged is what walks set in the EPT",
+        lambda host, _: host["mmu"]["pml"] and host["mmu"]["mode"] != "nested",
+        "false but in mode nested", "what is logged is what walks set in the EPT",
     ),
     Refusal(
         "pml without the feature", "hosts", ("mmu", "pml"), ("cpu", "profile"),
@@ -179,7 +205,7 @@ def _refuse(findings: Findings, settings: Settings, refusal: Refusal, name: str,
 def _quantum(findings: Findings, name: str, host: Settings) -> None:
     """A quantum that a switch uses up would let vCPUs take turns for ever, and nobody make an access."""
     switch = host["cpu"]["costs"]["exit"]
-    if host["mmu"]["mode"] == "nested" and host["quantum"] * host["cpu"]["hz"] <= switch * NANOSECONDS:
+    if host["mmu"]["mode"] != "native" and host["quantum"] * host["cpu"]["hz"] <= switch * NANOSECONDS:
         path: Path = ("hosts", name, "quantum")
         found = units.format_duration(host["quantum"])
         findings.add(path, "quantum", f"found {found}, expected more than a switch of vCPUs costs",

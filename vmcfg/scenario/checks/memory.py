@@ -81,7 +81,7 @@ def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
 def _host(findings: Findings, settings: Settings, name: str, vms: list[Instance]) -> None:
     host = settings["hosts"][name]
     mode, memory = host["mmu"]["mode"], host["memory"]
-    levels = 0 if mode == "native" else TABLE_LEVELS[host["mmu"]["host_table"]]
+    levels = 0 if mode != "nested" else TABLE_LEVELS[host["mmu"]["host_table"]]
     needs = [(vm, _frames_at_start(settings, vm, levels)) for vm in vms]
     total = 0
     for vm, frames in needs:
@@ -106,7 +106,7 @@ def _frames_at_start(settings: Settings, vm: Instance, host_levels: int) -> int:
 
 
 def _too_small(findings: Findings, path: Path, memory: int, mode: str, need: int, vm: Instance) -> None:
-    tables = "" if mode == "native" else ", host tables included"
+    tables = "" if mode != "nested" else ", host tables included"
     message = f"found {_size(memory)}, expected at least {_size(need)} for what its VMs hold at start{tables}"
     findings.add(path, "too-small", message, also=[((*vm.path, "memory"), f"VM '{vm.name}' does not fit")])
 

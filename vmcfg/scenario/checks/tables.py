@@ -33,6 +33,9 @@ NEEDS: Mapping[str, Need] = {
     "dirty_log": Need(
         lambda host: host["mmu"]["pml"], "a host with mmu.pml", "pml: true logs the guest pages that are modified",
     ),
+    "hypercalls": Need(
+        lambda host: host["mmu"]["mode"] == "paravirt", "a host with mmu.mode paravirt", "no other guest makes any",
+    ),
 }
 
 

@@ -1,0 +1,62 @@
+"""What the guest's kernel does beside table writes that the VMM may want to know: each mode answers in its way.
+
+Faults, loads of CR3, INVLPG, and processes whose page tables come to life or are about to end. In `native` and
+`nested` the VMM hears of none of it. All return the cycles that the VMM makes of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.jit import kernel
+from vmcfg.mmu import paravirt
+from vmcfg.mmu.walks import PARAVIRT
+from vmcfg.vmm import machine as at
+
+
+@kernel
+def enter_handler(m, core, vcpu):
+    """The guest's page-fault handler begins."""
+    if m.cost[at.MODE] == PARAVIRT:
+        return paravirt.bounce(m, core, vcpu)
+    return np.int64(0)
+
+
+@kernel
+def leave_kernel(m, core, vcpu):
+    """The guest's kernel returns to its program."""
+    if m.cost[at.MODE] == PARAVIRT:
+        return paravirt.flush_queue(m, core, vcpu)
+    return np.int64(0)
+
+
+@kernel
+def load_root(m, core, vcpu, before, process):
+    """CR3 is loaded with a root of a process, in place of one of `before`: the same to flush, or for another view."""
+    if m.cost[at.MODE] == PARAVIRT:
+        return paravirt.load_root(m, core, vcpu, before, process)
+    return np.int64(0)
+
+
+@kernel
+def invalidate(m, core, vcpu):
+    """A page is invalidated, on all vCPUs that need to."""
+    if m.cost[at.MODE] == PARAVIRT:
+        return paravirt.hypercall(m, core, vcpu)
+    return np.int64(0)
+
+
+@kernel
+def begin_space(m, core, vcpu, process):
+    """The page tables of a process are ready to be used."""
+    if m.cost[at.MODE] == PARAVIRT:
+        return paravirt.pin(m, core, vcpu, process)
+    return np.int64(0)
+
+
+@kernel
+def end_space(m, core, vcpu, process):
+    """The page tables of a process are not used any more."""
+    if m.cost[at.MODE] == PARAVIRT:
+        return paravirt.unpin(m, core, vcpu, process)
+    return np.int64(0)
