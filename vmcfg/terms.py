@@ -22,6 +22,7 @@ TERMS: Mapping[str, str] = {
     "nested walk": "A page walk in which each guest table's address is translated too: 24 references for 4 on 4.",
     "native": "MMU mode without virtualization, as on bare metal: the reference for every slowdown.",
     "nested": "MMU mode in which the processor walks the guest's page table and the EPT.",
+    "software_tlb": "MMU mode in which no processor walks: a TLB miss is an exception, and the guest's kernel refills.",
     "paravirt": "MMU mode in which the guest asks the VMM to change its page tables, and the processor walks these.",
     # caches of translations
     "TLB": "Translation lookaside buffer: a cache from VPN to frame, per core.",

@@ -115,18 +115,18 @@ class NaiveVmm:
 
 
 @st.composite
-def guests(draw: Any) -> Scenario:
-    """One VM in mode paravirt with a few processes and pages, and events of all kinds."""
+def guests(draw: Any, mode: str = "paravirt", write_ppm: int = 500_000) -> Scenario:
+    """One VM with a few processes and pages, and events of all kinds."""
     kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4))
     access = st.sampled_from(("read", "read_write"))
     events = tuple(
         GuestEvent(kind, draw(st.integers(1, 40)), 1, 0, draw(st.integers(1, 9)), to=draw(access)) for kind in kinds
     )
-    phase = tiny.phase("uniform", accesses=120, write_ppm=500_000, events=events)
+    phase = tiny.phase("uniform", accesses=120, write_ppm=write_ppm, events=events)
     processes = draw(st.integers(1, 3))
     runs = evolve(tiny.workload(phase, pages=PAGES), processes=processes, max_processes=processes + 1)
     vm = tiny.vm(backing="at_start", populate=draw(st.sampled_from(("on_touch", "at_start"))), kpti=draw(st.booleans()))
-    on = tiny.host("paravirt", vpid=False, cpu=tiny.processor(l1_tlb=tiny.cache(4)))
+    on = tiny.host(mode, vpid=False, cpu=tiny.processor(l1_tlb=tiny.cache(4)))
     mmu = evolve(on.mmu, batch_updates=draw(st.sampled_from((1, 2, 5, 32))), pins_roots=draw(st.booleans()))
     return tiny.scenario(vm, on=evolve(on, mmu=mmu), runs=runs, seed=draw(st.integers(0, 3)))
 

@@ -11,7 +11,7 @@ EVENTS = (
     "pace_cycles", "ready_cycles", "dropped_cycles", "guest_faults", "guest_table_pages", "gpt_writes", "vcpu_switches",
     "guest_cycles", "system_calls", "kernel_accesses", "context_switches", "cr3_loads", "invlpgs", "shootdowns",
     "cow_faults", "write_faults", "forks", "process_exits", "table_pages_freed", "pages_logged",
-    "mmu_updates", "tables_validated", "validated_entries",
+    "mmu_updates", "tables_validated", "validated_entries", "software_tlb_hits",
 )  # fmt: skip
 SIZED = ("backed_4k", "backed_2m", "backed_1g", "backed_smaller")  # counted where a host may have large pages
 FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a host has data caches
@@ -20,6 +20,7 @@ EXITS = {
     "native": (),
     "nested": ("ept_violation_data", "ept_violation_table", "vcpu_switch"),
     "paravirt": ("true_fault", "hypercall", "vcpu_switch"),
+    "software_tlb": ("tlb_miss", "tlb_refill", "cr3_load", "invlpg", "vcpu_switch"),
 }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
 from vmcfg.guest.fault import guest_fault, needs
+from vmcfg.guest.refill import answer_miss
 from vmcfg.hardware.assoc import (
     NARROW,
     SETS,
@@ -30,9 +31,18 @@ from vmcfg.hardware.assoc import (
 from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
-from vmcfg.mmu import native, nested
+from vmcfg.mmu import native, nested, software_tlb
 from vmcfg.mmu.pml import drain_log
-from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, LOG_FULL, NESTED, kernel_walker_of, walker_of
+from vmcfg.mmu.walks import (
+    COMPLETE,
+    GUEST_PAGE_FAULT,
+    LOG_FULL,
+    NESTED,
+    SOFTWARE_TLB,
+    TLB_MISS,
+    kernel_walker_of,
+    walker_of,
+)
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.vmm.verbs import violation
@@ -185,6 +195,8 @@ def fault(m, walker, vpn, end, ppn, refs):
     if end == LOG_FULL:
         return drain_log(m, walker.core, walker.vcpu)
     drop_linear(m.stores, walker.core, walker.space, vpn)
+    if end == TLB_MISS:
+        return answer_miss(m, walker, vpn, ppn != 0)
     if end == GUEST_PAGE_FAULT:
         return guest_fault(m, walker.core, walker.vcpu, vpn)
     return violation(m, walker.core, walker.vcpu, ppn)
@@ -195,6 +207,8 @@ def walk(m, walker, vpn, mode, is_store, is_quiet, is_lean):
     """Walk as the host's mode does."""
     if mode == NESTED:
         return nested.walk(m, walker, vpn, is_store, is_quiet, is_lean)
+    if mode == SOFTWARE_TLB:
+        return software_tlb.walk(m, walker, vpn, is_store, is_quiet, is_lean)
     return native.walk(m, walker, vpn, is_store, is_quiet, is_lean)
 
 

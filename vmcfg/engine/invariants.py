@@ -13,7 +13,7 @@ import numpy as np
 
 from vmcfg.engine.table_types import check_types
 from vmcfg.hardware import sets
-from vmcfg.hardware.core import L2, STORES
+from vmcfg.hardware.core import L2, SOFTWARE_TLB, STORES
 from vmcfg.hardware.stores import held
 from vmcfg.plan.model import HostPlan, pages_of_level
 from vmcfg.vmm import machine as at
@@ -28,7 +28,7 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
     for number in range(len(host.vms)):
         _check_large_pages(host, machine, number)
     for core in range(host.cores):
-        for kind in range(L2 + 1):
+        for kind in (*range(L2 + 1), SOFTWARE_TLB):
             _check_tlb(host, machine, core * STORES + kind)
 
 

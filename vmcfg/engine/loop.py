@@ -22,7 +22,7 @@ from vmcfg.engine.turn import WORK_ENDED, take_turn
 from vmcfg.hardware.core import flush_combined
 from vmcfg.jit import by_reference, entry, kernel, named, part
 from vmcfg.metrics.events import Event, Exit
-from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, WALKS_AS
+from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, SOFTWARE_TLB, WALKS_AS
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.large_pages import asked_level, count_backing
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
@@ -154,7 +154,7 @@ def _give_core(m, core, vcpu):
         m.counters[row, Event.VCPU_SWITCHES] += 1
         if m.cost[at.MODE] != NATIVE:
             m.core[core, at.CLOCK] += vm_exit(m, core, vcpu, Exit.VCPU_SWITCH, np.int64(0))
-        if m.cost[at.MODE] == PARAVIRT:
+        if m.cost[at.MODE] == PARAVIRT or m.cost[at.MODE] == SOFTWARE_TLB:
             flush_combined(m.stores, core)  # no tag tells the VMs apart
     _charge_roots(m, core, vcpu)
 

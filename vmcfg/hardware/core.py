@@ -15,7 +15,8 @@ from vmcfg.jit import kernel, part
 L1, L1I, L2, NESTED_TLB = range(4)
 GUEST_WALK = 2  # + level 2 … 5 gives 4 … 7
 HOST_WALK = 6  # + level 2 … 5 gives 8 … 11
-STORES = 12
+SOFTWARE_TLB = 12  # the VMM's, in memory: only what invalidates empties it
+STORES = 13
 LOWEST_WALK, HIGHEST_WALK = 2, 5
 TABLE_BITS = 9  # a table has 2^9 entries
 
@@ -29,7 +30,7 @@ def walk_key(page, level):
 @part
 def drop_linear(stores, core, space, vpn):
     """Drop the TLB entries of one page and the walk-cache entries on its path (a page fault does this)."""
-    drop_page(stores, core, space, vpn)
+    _drop_from_tlbs(stores, core, space, vpn)
     _drop_path(stores, core * STORES + GUEST_WALK, space, vpn)
 
 
@@ -57,6 +58,7 @@ def flush_linear(stores, core, first_space, end_space):
     first = core * STORES
     for kind in range(L1, L2 + 1):
         flush_spaces(stores, first + kind, first_space, end_space)
+    flush_spaces(stores, first + SOFTWARE_TLB, first_space, end_space)
     flush_walk_caches(stores, core, first_space, end_space)
 
 
@@ -78,7 +80,13 @@ def flush_guest_physical(stores, core, vm):
 
 @part
 def drop_page(stores, core, space, vpn):
-    """Drop the TLB entries of one page."""
+    """Drop the TLB entries of one page, the VMM's too."""
+    _drop_from_tlbs(stores, core, space, vpn)
+    drop(stores, core * STORES + SOFTWARE_TLB, vpn, tag_of(space, vpn))
+
+
+@kernel
+def _drop_from_tlbs(stores, core, space, vpn):
     tag = tag_of(space, vpn)
     for kind in range(L1, L2 + 1):
         drop(stores, core * STORES + kind, vpn, tag)

@@ -57,6 +57,7 @@ def sums(result: RunResult, vm_to_rates: Mapping[str, Rates]) -> Iterator[Sum]:
             yield from _lookups(subject, phase, rates)
             yield from _page_sizes(subject, phase)
             yield from _hypercalls(subject, phase, rates)
+            yield from _refills(subject, phase, rates)
             yield from _cycles(subject, phase, rates)
         yield from _whole_run(vm, rates)
     for host in result.hosts:
@@ -88,6 +89,18 @@ def _page_sizes(subject: str, phase: PhaseResult) -> Iterator[Sum]:
 
 def _at_most(subject: str, name: str, figure: int, bound: str, most: int) -> Sum:
     return Sum(subject, f"{name} is at most {bound}, so the smaller of both", min(figure, most), figure)
+
+
+def _refills(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
+    """How misses of a software-managed TLB were answered, where there is one."""
+    if "tlb_miss" not in phase.exits:
+        return
+    n, cost = phase.counters, rates.costs
+    misses, refills = phase.exits["tlb_miss"][0], phase.exits["tlb_refill"][0]
+    yield Sum(subject, "tlb_refill + software_tlb_hits = tlb_miss", refills + n["software_tlb_hits"], misses)
+    refilling = refills * (cost["exit"] + cost["tlb_refill"])
+    yield Sum(subject, "tlb_refill × its cost = cycles of tlb_refill", refilling, phase.exits["tlb_refill"][1])
+    yield Sum(subject, "no walk refers to anything", n["walk_refs"] + n["fault_refs"] + n["dirty_refs"], 0)
 
 
 def _hypercalls(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:

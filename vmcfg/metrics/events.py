@@ -56,6 +56,7 @@ class Event(IntEnum):
     MMU_UPDATES = 41  # of GPT_WRITES those that went by hypercall
     TABLES_VALIDATED = 42  # guest tables that the VMM checked whole
     VALIDATED_ENTRIES = 43  # entries that the VMM checked, by tables and one by one
+    SOFTWARE_TLB_HITS = 44  # misses that the VMM answered out of its own TLB
 
 
 class Exit(IntEnum):
@@ -67,6 +68,10 @@ class Exit(IntEnum):
     PML_FULL = 3  # A or D had to be set in the host's table, and the log of modified pages was full
     TRUE_FAULT = 4  # a page fault that is the guest's own, and goes to it by way of the VMM
     HYPERCALL = 5  # the guest asked the VMM for something
+    TLB_MISS = 6  # a miss of a software-managed TLB
+    TLB_REFILL = 7  # the guest wrote an entry of a software-managed TLB
+    CR3_LOAD = 8  # the guest loaded CR3, or what its processor has in place of it
+    INVLPG = 9  # the guest invalidated a page
 
 
 class Found(IntEnum):
@@ -104,6 +109,7 @@ MODE_EXITS = {
     "native": (),
     "nested": (Exit.EPT_VIOLATION_DATA, Exit.EPT_VIOLATION_TABLE, Exit.VCPU_SWITCH),
     "paravirt": (Exit.TRUE_FAULT, Exit.HYPERCALL, Exit.VCPU_SWITCH),
+    "software_tlb": (Exit.TLB_MISS, Exit.TLB_REFILL, Exit.CR3_LOAD, Exit.INVLPG, Exit.VCPU_SWITCH),
 }
 """Which exits a mode can raise: these rows stand in the table `exits`, also when they are zero."""
 LOG_EXITS = (Exit.PML_FULL,)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.jit import kernel
-from vmcfg.mmu import paravirt
-from vmcfg.mmu.walks import PARAVIRT
+from vmcfg.metrics.events import Exit
+from vmcfg.mmu import paravirt, software_tlb
+from vmcfg.mmu.walks import PARAVIRT, SOFTWARE_TLB
 from vmcfg.vmm import machine as at
 
 
@@ -35,6 +36,8 @@ def load_root(m, core, vcpu, before, process):
     """CR3 is loaded with a root of a process, in place of one of `before`: the same to flush, or for another view."""
     if m.cost[at.MODE] == PARAVIRT:
         return paravirt.load_root(m, core, vcpu, before, process)
+    if m.cost[at.MODE] == SOFTWARE_TLB:
+        return software_tlb.privileged(m, core, vcpu, Exit.CR3_LOAD)
     return np.int64(0)
 
 
@@ -43,6 +46,8 @@ def invalidate(m, core, vcpu):
     """A page is invalidated, on all vCPUs that need to."""
     if m.cost[at.MODE] == PARAVIRT:
         return paravirt.hypercall(m, core, vcpu)
+    if m.cost[at.MODE] == SOFTWARE_TLB:
+        return software_tlb.privileged(m, core, vcpu, Exit.INVLPG)
     return np.int64(0)
 
 

@@ -202,12 +202,14 @@ def _stores(host: Host) -> tuple[StorePlan, ...]:
     cpu, used = host.cpu, host.mmu.nested_caches
     is_nested = host.mmu.mode == "nested"
     has_nested_tlb = is_nested and used not in ("1d", "2d")
+    guest_caches = {} if host.mmu.mode == "software_tlb" else cpu.guest_walk_caches
     names = {2: "PDE", 3: "PDPTE", 4: "PML4E", 5: "PML5E"}
     shapes = [("L1 TLB", cpu.l1_tlb), ("L1 instruction TLB", cpu.l1_itlb), ("L2 TLB", cpu.l2_tlb)]
     shapes.append(("nested TLB", cpu.nested_tlb if has_nested_tlb else None))
-    shapes += [(f"{name} cache, guest", cpu.guest_walk_caches.get(level)) for level, name in names.items()]
+    shapes += [(f"{name} cache, guest", guest_caches.get(level)) for level, name in names.items()]
     host_caches = cpu.host_walk_caches if is_nested and used != "1d" else {}
     shapes += [(f"{name} cache, host", host_caches.get(level)) for level, name in names.items()]
+    shapes.append(("software TLB", host.mmu.software_tlb if host.mmu.mode == "software_tlb" else None))
     return tuple(StorePlan(number, name, shape) for number, (name, shape) in enumerate(shapes))
 
 

@@ -15,6 +15,7 @@ from vmcfg.units import format_size
 WALK_CACHES = {2: "pde", 3: "pdpte", 4: "pml4e", 5: "pml5e"}  # by the level of the entries
 NESTED = ("nested",)
 VIRTUAL = ("nested", "shadow", "paravirt", "software_tlb")
+WALKING = ("native", "nested", "shadow", "paravirt")
 SHADOW = ("shadow",)
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "walk_caches.host": NESTED,
@@ -31,6 +32,10 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "costs.shadow_invlpg": SHADOW,
     "costs.hypercall": ("paravirt",),
     "costs.validate_entry": ("paravirt",),
+    "walk_caches": WALKING,
+    "walkers": WALKING,
+    "data_caches": WALKING,
+    "costs.walk_": WALKING,
     "costs.tlb_refill": ("software_tlb",),
     "costs.guest_refill": ("software_tlb",),
     "costs.software_tlb_hit": ("software_tlb",),

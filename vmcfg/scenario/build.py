@@ -84,6 +84,7 @@ def _mmu(given: Settings) -> spec.Mmu:
         table_page_size=table_size,
         batch_updates=asking["batch"],
         pins_roots=asking["pin"],
+        software_tlb=_cache(given["software_tlb"]),
     )
 
 

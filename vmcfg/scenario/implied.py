@@ -11,7 +11,7 @@ from vmcfg.scenario.document import Node, Step, find
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.scenario.spec import Origin
 
-BACKED_AT_START = ("native", "paravirt")  # bare metal has all its memory; tables that hold frames need them
+BACKED_AT_START = ("native", "paravirt", "software_tlb")  # the VMM, if there is one, knows of no first touch
 
 
 def fill(root: Node, settings: Settings) -> None:
@@ -48,7 +48,8 @@ def _only_host(_: Node, settings: Settings, name: str) -> None:
 
 def _tags_of_the_processor(_: Node, settings: Settings, name: str) -> None:
     host = settings["hosts"][name]
-    features = set() if host["mmu"]["mode"] == "paravirt" else set(host["cpu"]["features"])
+    mode = host["mmu"]["mode"]
+    features = {"paravirt": set(), "software_tlb": {"pcid"}}.get(mode, set(host["cpu"]["features"]))
     if host["mmu"]["vpid"] is None:
         host["mmu"]["vpid"] = bool({"vpid", "asid"} & features)
     if host["mmu"]["pcid"] is None:

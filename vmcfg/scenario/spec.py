@@ -163,6 +163,7 @@ class Mmu:
     table_page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # the same behind the guest's page tables
     batch_updates: int = field(default=32, metadata=LATER)  # in one hypercall of `paravirt`, at most
     pins_roots: bool = field(default=True, metadata=LATER)  # in `paravirt`: a load of CR3 has nothing to check
+    software_tlb: CacheShape | None = field(default=None, metadata=LATER)  # the VMM's own, in that mode
 
 
 @frozen

@@ -7,7 +7,7 @@ are those that walks look up in the data caches, where a host models them.
 from __future__ import annotations
 
 from vmcfg.hardware import sets as layout
-from vmcfg.hardware.core import GUEST_WALK, HIGHEST_WALK, HOST_WALK, L2, NESTED_TLB, STORES, TABLE_BITS
+from vmcfg.hardware.core import GUEST_WALK, HIGHEST_WALK, HOST_WALK, L2, NESTED_TLB, SOFTWARE_TLB, STORES, TABLE_BITS
 from vmcfg.jit import as_python
 from vmcfg.mmu.references import PAGE_BYTES, entry_address
 from vmcfg.plan.model import HostPlan
@@ -93,7 +93,7 @@ class Places:
     def leads_to(self, cache: int, payload: int) -> str:
         """Say what an entry of a cache leads to."""
         kind, level = cache % STORES, _level_of(cache)
-        if kind <= NESTED_TLB:
+        if kind <= NESTED_TLB or kind == SOFTWARE_TLB:
             return f"mpn {payload:#x}"
         if kind > GUEST_WALK + HIGHEST_WALK:
             return f"host L{level - 1} table, mpn {payload - 1:#x}"
@@ -103,7 +103,7 @@ class Places:
 def dimension_of(cache: int) -> str:
     """Return to which part of a translation a cache belongs: tlb, guest or host."""
     kind = cache % STORES
-    if kind <= L2:
+    if kind <= L2 or kind == SOFTWARE_TLB:
         return "tlb"
     return "host" if kind == NESTED_TLB or kind > GUEST_WALK + HIGHEST_WALK else "guest"
 
@@ -158,7 +158,7 @@ def guest_target(entry: int, level: int) -> str:
 
 def _level_of(cache: int) -> int:
     kind = cache % STORES
-    if kind <= NESTED_TLB:
+    if kind <= NESTED_TLB or kind == SOFTWARE_TLB:
         return 1
     return kind - (HOST_WALK if kind > GUEST_WALK + HIGHEST_WALK else GUEST_WALK)
 

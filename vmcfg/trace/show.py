@@ -19,7 +19,7 @@ INDENT = "  "
 RIGHT = (0, 2, 3, 7)  # columns that are aligned to the right
 HEADS = ("#", "table or cache", "place", "address", "bits", "found", "leads to", "cycles", "")
 ENDS = {"complete": "", "guest_fault": ", ends in a guest fault", "violation": ", ends in an EPT violation",
-        "log_full": ", ends because the log is full"}
+        "log_full": ", ends because the log is full", "tlb_miss": ": the processor makes none"}
 ALL_BITS = {"guest": "PWAD", "host": "RWXAD"}
 
 Paint = Callable[[str, str], str]

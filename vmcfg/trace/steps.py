@@ -128,7 +128,7 @@ class HostWalk:
 
 @frozen
 class Walk:
-    """A page walk, and how it ended: complete, guest_fault, violation or log_full. A dirty walk only sets D."""
+    """A page walk, and how it ended: complete, guest_fault, violation, log_full, tlb_miss. A dirty walk only sets D."""
 
     step: ClassVar = "walk"
     is_dirty_walk: bool

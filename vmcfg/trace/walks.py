@@ -11,13 +11,19 @@ from typing import Any
 
 from vmcfg.hardware.data_caches import L1, L2, LINE_BYTES, LLC, MEMORY
 from vmcfg.mmu.nested_tlb import ABSENT
-from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL
+from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL, TLB_MISS
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
 from vmcfg.trace.twin import Arguments, Run, Watcher
 from vmcfg.vmm import machine as at
 
-ENDS = {COMPLETE: "complete", GUEST_PAGE_FAULT: "guest_fault", HOST_VIOLATION: "violation", LOG_FULL: "log_full"}
+ENDS = {
+    COMPLETE: "complete",
+    GUEST_PAGE_FAULT: "guest_fault",
+    HOST_VIOLATION: "violation",
+    LOG_FULL: "log_full",
+    TLB_MISS: "tlb_miss",
+}
 FOUND = {L1: "L1", L2: "L2", LLC: "LLC", MEMORY: "memory"}
 
 

@@ -130,8 +130,9 @@ PROCESS_FIELDS = 10
     PCID_NEXT,  # the place that the next new address space takes
     QUEUED,  # updates of page tables that wait for a hypercall
     UNCHECKED,  # entries that this will have to check
-) = range(34)
-VCPU_FIELDS = 34
+    REFILLED,  # the page whose TLB miss has just been answered, plus one
+) = range(35)
+VCPU_FIELDS = 35
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 

@@ -37,11 +37,11 @@ def _lacks(*features: str) -> Callable[[Settings], bool]:
     return lambda host: not set(features) & set(host["cpu"]["features"])
 
 
-def _no_tags_in_paravirt(tags: str, why: str) -> Refusal:
+def _no_tags(mode: str, tags: str, why: str) -> Refusal:
     return Refusal(
-        f"{tags} in paravirt", "hosts", ("mmu", tags), ("mmu", "mode"),
-        lambda host, _: host["mmu"]["mode"] == "paravirt" and host["mmu"][tags],
-        "false in mode paravirt", why,
+        f"{tags} in {mode}", "hosts", ("mmu", tags), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] == mode and host["mmu"][tags],
+        f"false in mode {mode}", why,
     )
 
 
@@ -111,7 +111,7 @@ REFUSED = (
     ),
     Refusal(
         "pcid without tags", "hosts", ("mmu", "pcid"), ("cpu", "profile"),
-        lambda host, _: host["mmu"]["pcid"] and _lacks("pcid")(host),
+        lambda host, _: host["mmu"]["pcid"] and _lacks("pcid")(host) and host["mmu"]["mode"] != "software_tlb",
         "false, or a processor with PCIDs", "this needs the feature pcid, which {profile} lacks",
     ),
     Refusal(
@@ -124,8 +124,24 @@ REFUSED = (
         lambda host, vm: host["mmu"]["mode"] == "paravirt" and vm["backing"] == "on_touch",
         "at_start in mode paravirt", "page tables that hold machine frames need them beforehand",
     ),
-    _no_tags_in_paravirt("vpid", "the guest runs outside VMX, and nothing tags its translations"),
-    _no_tags_in_paravirt("pcid", "the VMM keeps them to itself"),
+    Refusal(
+        "software_tlb backed on touch", "vms", ("backing",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] == "software_tlb" and vm["backing"] == "on_touch",
+        "at_start in mode software_tlb", "memory at first touch is not built yet for this mode",
+    ),
+    _no_tags("paravirt", "vpid", "the guest runs outside VMX, and nothing tags its translations"),
+    _no_tags("paravirt", "pcid", "the VMM keeps them to itself"),
+    _no_tags("software_tlb", "vpid", "the processor's tags are the guest's"),
+    Refusal(
+        "data caches without walks", "hosts", ("cpu", "data_caches"), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] == "software_tlb" and host["cpu"]["data_caches"] != "none",
+        "none in mode software_tlb", "only references of walks use them, and nobody walks",
+    ),
+    Refusal(
+        "software_tlb elsewhere", "hosts", ("mmu", "software_tlb"), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] != "software_tlb" and host["mmu"]["software_tlb"] != "none",
+        "none but in mode software_tlb", "no other mode asks the VMM at a TLB miss",
+    ),
     Refusal(
         "paravirt elsewhere", "hosts", ("mmu", "paravirt"), ("mmu", "mode"),
         lambda host, _: host["mmu"]["mode"] != "paravirt" and dict(host["mmu"]["paravirt"]) != _DEFAULT_PARAVIRT,
@@ -182,6 +198,7 @@ def check(findings: Findings, settings: Settings) -> None:
         with suppress(Broken):
             for key in ("tlb", "walk_caches", "nested_tlb"):
                 _caches(findings, ("hosts", name, "cpu", key), host["cpu"].get(key))
+            _caches(findings, ("hosts", name, "mmu", "software_tlb"), host["mmu"].get("software_tlb"))
         with suppress(Broken):
             _quantum(findings, name, host)
 
