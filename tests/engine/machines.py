@@ -321,7 +321,7 @@ def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
     pml = has_ept_ad and draw(st.booleans())
     is_large = levels > 1 and draw(st.booleans())
     size, table_size = (draw(st.sampled_from(PAGE_SIZES)) if is_large else PAGE_BYTES for _ in range(2))
-    return Mmu(mode, size, vpid, levels, draw(st.sampled_from(kinds)), pml, table_size)
+    return Mmu(mode, size, vpid, levels, draw(st.sampled_from(kinds)), pml, table_page_size=table_size)
 
 
 @st.composite

@@ -132,7 +132,7 @@ def guests(draw: Any, mode: str = "paravirt", write_ppm: int = 500_000) -> Scena
 
 
 @given(guests())
-@examples(60)
+@examples(25)
 def test_the_vmm_is_asked_and_checks_as_often_as_a_naive_one(scenario: Scenario) -> None:
     """Updates, hypercalls, and tables checked because something made them live."""
     ((host, machine),) = machines_of(scenario)

@@ -79,7 +79,7 @@ def with_second(scenario: Scenario, entries: int | None, is_tagged: bool = True)
 
 
 @given(guests("software_tlb"), st.booleans())
-@examples(60)
+@examples(25)
 def test_the_vmm_finds_in_its_tlb_what_a_dictionary_holds(scenario: Scenario, is_tagged: bool) -> None:
     """Whatever the guest invalidates, page by page or by address space; misses are hits there, or refills."""
     ((host, machine),) = machines_of(with_second(scenario, ENTRIES, is_tagged))
@@ -92,7 +92,7 @@ def test_the_vmm_finds_in_its_tlb_what_a_dictionary_holds(scenario: Scenario, is
     assert misses == total[Event.WALKS]
 
 
-@given(guests("software_tlb", write_ppm=1_000_000), st.sampled_from((None, 1, 5, 64)))
+@given(guests("software_tlb", write_ppm=1_000_000), st.sampled_from((None, 1, 5, 8)))
 @examples(40)
 def test_the_guest_does_what_it_does_on_bare_metal(scenario: Scenario, entries: int | None) -> None:
     """Where all accesses are stores, no entry lacks D: TLBs hit and miss as they do where hardware walks, too."""
