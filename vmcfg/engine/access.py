@@ -132,7 +132,7 @@ def kernel_access(m, core, vcpu, vpn, mode, has_data_caches):
     row = m.vcpu[vcpu, at.ROW]
     data = geometry(m.stores, core * STORES + L1, False, NARROW)
     second = geometry(m.stores, core * STORES + L2, False, NARROW)
-    tag = tag_of(walker.space, vpn)
+    tag = tag_of(m.guests.process[m.vcpu[vcpu, at.PROCESS], at.KERNEL_SPACE], vpn)
     index = set_of(data, vpn)
     way = find(m.stores, data, index, tag)
     cycles = m.cost[at.ACCESS]

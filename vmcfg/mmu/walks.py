@@ -59,9 +59,14 @@ def walker_of(m, core, vcpu, is_lean, has_data_caches):
 
 @kernel
 def kernel_walker_of(m, core, vcpu, has_data_caches):
-    """Return the walker of a vCPU on its core, for the memory of the guest's kernel."""
+    """Return the walker of a vCPU on its core, for the memory of the guest's kernel.
+
+    Walk caches know no global entries: without KPTI they hold the way there under the loaded process's tag.
+    """
     process = m.vcpu[vcpu, at.PROCESS]
-    space, table = m.guests.process[process, at.KERNEL_SPACE], m.guests.process[process, at.KERNEL_ROOT_TABLE]
+    has_view = m.guests.vm[m.vcpu[vcpu, at.VM], at.HAS_KPTI]
+    space = m.guests.process[process, at.KERNEL_SPACE] if has_view else process
+    table = m.guests.process[process, at.KERNEL_ROOT_TABLE]
     return _walker(m, core, vcpu, space, table, m.guests.process[process, at.KERNEL_ROOT_PPN], False, has_data_caches)
 
 
