@@ -134,6 +134,9 @@ def _invlpg(m, core, vcpu, process, vpn):
     """Drop a page, and the process's walk caches, on a core; `vcpu` pays."""
     drop_page(m.stores, core, process, vpn)
     flush_walk_caches(m.stores, core, process, process + 1)
+    if m.guests.vm[m.vcpu[vcpu, at.VM], at.HAS_KPTI]:
+        view = m.guests.process[process, at.KERNEL_SPACE]
+        flush_walk_caches(m.stores, core, view, view + 1)
     row = m.vcpu[vcpu, at.ROW]
     m.counters[row, Event.INVLPGS] += 1
     m.counters[row, Event.FLUSH_CYCLES] += m.cost[at.INVLPG]
@@ -162,6 +165,7 @@ def _take_place(m, core, vcpu, process):
     place = m.vcpu[vcpu, at.PCID_NEXT]
     if places[vcpu, place]:
         flush_process(m, core, np.int64(abs(places[vcpu, place]) - 1))
+    flush_process(m, core, process)  # left there by another vCPU of the core
     places[vcpu, place] = process + 1
     m.vcpu[vcpu, at.PCID_NEXT] = (place + 1) % kept
 
