@@ -7,6 +7,7 @@ import numpy as np
 from vmcfg.engine.access import DONE, NEED_FRAMES, NEED_GUEST_PAGES, kernel_access
 from vmcfg.guest import mapping, processes
 from vmcfg.guest.address_space import kernel_vpn
+from vmcfg.guest.pages import unbacked_among_next
 from vmcfg.guest.switching import change_view
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
@@ -26,10 +27,10 @@ def handle_events(m, core, vcpu, mode, has_data_caches):
     first = m.work.phases[phase, work.FIRST_EVENT]
     for number in range(m.work.phases[phase, work.EVENTS]):
         if m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] == m.vcpu[vcpu, at.RETIRED]:
-            why = _shortage(m, vcpu, first + number)
+            times = m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES]
+            why = _shortage(m, vcpu, first + number, times)
             if why != DONE:
                 return why
-            times = m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES]
             _set_next(m, vcpu, number, first + number)
             m.core[core, at.CLOCK] += _happen(m, core, vcpu, first + number, times, mode, has_data_caches)
             m.core[core, at.CLOCK] += leave_kernel(m, core, vcpu)
@@ -44,6 +45,8 @@ def _happen(m, core, vcpu, event, times, mode, has_data_caches):
     kind = m.work.events[event, work.EVENT_KIND]
     if kind == work.CONTEXT_SWITCH:
         return processes.switch(m, core, vcpu)
+    if kind == work.EXIT and not processes.may_leave(m, vcpu):
+        return np.int64(0)
     m.counters[m.vcpu[vcpu, at.ROW], Event.SYSTEM_CALLS] += 1
     cycles = mapping.charge_guest(m, vcpu, m.cost[at.SYSCALL]) + change_view(m, core, vcpu)
     if kind == work.SYSCALL:
@@ -112,24 +115,40 @@ def _find_next(m, vcpu):
 
 
 @kernel
-def _shortage(m, vcpu, event):
-    """Decide, before an event begins, whether the pages and frames that it may take are there.
+def _shortage(m, vcpu, event, times):
+    """Decide, before an event begins, whether the pages and frames that it takes are there; DONE or what is short.
 
-    A bound, not the exact need: every page of an mmap with tables of its own, a fork with as many tables as all
-    processes of the guest have now.
+    A bound settles it where there is plenty: every page of an mmap with tables of its own, a fork with as many tables
+    as all processes of the guest have now. Else a pure look at the tables decides.
     """
     vm = m.vcpu[vcpu, at.VM]
     kind = m.work.events[event, work.EVENT_KIND]
-    pages = np.int64(0)
+    most = np.int64(0)
     if kind == work.MMAP:
         span = m.work.events[event, work.EVENT_PAGES]
-        pages = span + (span // at.TABLE_ENTRIES + 3) * (m.guests.vm[vm, at.LEVELS] - 1)
+        most = span + (span // at.TABLE_ENTRIES + 3) * (m.guests.vm[vm, at.LEVELS] - 1)
     elif kind == work.FORK:
-        pages = m.guests.vm[vm, at.TABLE_PAGES] + 2
+        most = m.guests.vm[vm, at.TABLE_PAGES] + 2
     elif kind == work.EXEC:
-        pages = np.int64(2)
+        most = 1 + m.guests.vm[vm, at.HAS_KPTI]
+    if most > m.guests.vm[vm, at.GUEST_FREE] or m.host.counts[FRAME_FREE] < most * m.guests.vm[vm, at.HOST_LEVELS]:
+        return _exact_shortage(m, vcpu, event, times, most)
+    return DONE
+
+
+@part
+def _exact_shortage(m, vcpu, event, times, most):
+    """The same for one that takes `most` guest pages or fewer; one without a frame may need tables of the host, too."""
+    vm = m.vcpu[vcpu, at.VM]
+    kind = m.work.events[event, work.EVENT_KIND]
+    pages, unbacked = most, np.int64(0)
+    if kind == work.MMAP:
+        pages = mapping.pages_to_map(m, vcpu, event, times)
+    elif kind == work.FORK:
+        pages, unbacked = processes.pages_to_fork(m, vcpu)
     if pages > m.guests.vm[vm, at.GUEST_FREE]:
         return NEED_GUEST_PAGES
-    if pages and m.host.counts[FRAME_FREE] < pages * m.guests.vm[vm, at.HOST_LEVELS]:
+    unbacked += unbacked_among_next(m, vm, pages)
+    if unbacked and m.host.counts[FRAME_FREE] < unbacked * m.guests.vm[vm, at.HOST_LEVELS]:
         return NEED_FRAMES
     return DONE

@@ -99,6 +99,18 @@ def leaf_slot(m, process, vpn):
     return slot_in_table(table, vpn, 1)
 
 
+@kernel
+def absent_levels(m, process, vpn):
+    """Count the entries that are missing on the way to a page, its leaf among them."""
+    table = m.guests.process[process, at.ROOT_TABLE]
+    for level in range(m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS], 0, -1):
+        entry = m.guests.tables[slot_in_table(table, vpn, level)]
+        if entry & at.PRESENT == 0:
+            return level
+        table = entry >> at.CHILD_SHIFT
+    return 0
+
+
 @part
 def next_present(m, process, vpn, level):
     """Return (the first page at or after `vpn` that has an entry of `level`, where that lies), or (-1, -1).

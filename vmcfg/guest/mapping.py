@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.address_space import leaf_slot, release_page
+from vmcfg.guest.address_space import absent_levels, leaf_slot, release_page
 from vmcfg.guest.fault import map_page
 from vmcfg.guest.switching import FLUSH_ALL_ABOVE, flush_everywhere, interrupt_others, invalidate_page
+from vmcfg.hardware.core import walk_key
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.tables import gpt_write
@@ -32,6 +33,22 @@ def mmap(m, core, vcpu, event, times):
             own += mapping
             exits += leaving
     return charge_guest(m, vcpu, own) + exits
+
+
+@part
+def pages_to_map(m, vcpu, event, times):
+    """Count the pages that an mmap would take: for absent leaves, and for the tables above them, each once."""
+    process = m.vcpu[vcpu, at.PROCESS]
+    first = before = nth_page(m, event, times, np.int64(0))
+    pages = np.int64(0)
+    for number in range(m.work.events[event, work.EVENT_PAGES]):
+        vpn = nth_page(m, event, times, number)
+        for level in range(absent_levels(m, process, vpn), 0, -1):
+            key = walk_key(vpn, level)
+            # The pages go round a region, so a table that was counted is that of the page before, or of the first.
+            pages += number == 0 or level == 1 or (key != walk_key(before, level) and key != walk_key(first, level))
+        before = vpn
+    return pages
 
 
 @part

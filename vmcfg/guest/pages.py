@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.jit import kernel
+from vmcfg.jit import kernel, part
 from vmcfg.vmm import machine as at
 
 
@@ -25,6 +25,23 @@ def page_take(m, vm):
     ppn = guest[vm, at.GUEST_FRESH]
     guest[vm, at.GUEST_FRESH] += 1
     return ppn
+
+
+@part
+def unbacked_among_next(m, vm, pages):
+    """Count those of the next pages to be taken that have no frame yet: one that was freed keeps its own.
+
+    Where tables come from ranges of their own, all that are taken may be without.
+    """
+    guest = m.guests.vm
+    if guest[vm, at.TABLE_BLOCK]:
+        return np.int64(max(pages, 0))
+    base, top, fresh = guest[vm, at.BASE], guest[vm, at.GUEST_TOP], guest[vm, at.GUEST_FRESH]
+    unbacked = np.int64(0)
+    for number in range(pages):
+        ppn = m.guests.free_list[base + top - 1 - number] if number < top else fresh + number - top
+        unbacked += m.host.pmap[base + ppn] & at.KIND_MASK != at.PRIVATE
+    return unbacked
 
 
 @kernel

@@ -61,6 +61,23 @@ def fork(m, core, vcpu):
 
 
 @part
+def pages_to_fork(m, vcpu):
+    """Count the pages that a fork would take on balance: its tables, less what a child gives back that ends first.
+
+    Returns (pages, those given back that have no frame). The count is below 0 if more pages come back than go.
+    """
+    vm = m.vcpu[vcpu, at.VM]
+    parent = m.vcpu[vcpu, at.PROCESS]
+    if _first_dead(m, vm) != NO_PROCESS:
+        return _count_tables(m, parent), np.int64(0)
+    ending = _oldest_child(m, vm)
+    freed, unbacked = _count_own_pages(m, ending)
+    if ending == parent:
+        parent = _next_living(m, parent)
+    return _count_tables(m, parent) - _count_tables(m, ending) - freed, unbacked
+
+
+@part
 def execute(m, core, vcpu):
     """Let the loaded process begin anew in an empty address space; return the cycles."""
     process = m.vcpu[vcpu, at.PROCESS]
@@ -77,6 +94,12 @@ def execute(m, core, vcpu):
     cycles += _tear_down(m, core, vcpu, left)
     _free_roots(m, vcpu, left)
     return cycles
+
+
+@part
+def may_leave(m, vcpu):
+    """Tell whether there is a child that can end."""
+    return m.guests.process[m.vcpu[vcpu, at.PROCESS], at.BORN] or _oldest_child(m, m.vcpu[vcpu, at.VM]) != NO_PROCESS
 
 
 @part
@@ -108,6 +131,34 @@ def _end(m, core, vcpu, process):
         flush_process(m, core, process)
     _free_roots(m, vcpu, process)
     return cycles
+
+
+@kernel
+def _count_tables(m, process):
+    """Count the pages that hold a process's tables, its roots among them."""
+    vm = m.guests.process[process, at.PROCESS_VM]
+    tables = 1 + m.guests.vm[vm, at.HAS_KPTI]
+    for level in range(2, m.guests.vm[vm, at.LEVELS] + 1):
+        vpn, slot = next_present(m, process, np.int64(0), level)
+        while slot >= 0:
+            tables += 1
+            vpn, slot = next_present(m, process, after(vpn, level), level)
+    return tables
+
+
+@kernel
+def _count_own_pages(m, process):
+    """Return (data pages that no other process shares, those of them that have no frame)."""
+    base = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.BASE]
+    own = unbacked = np.int64(0)
+    vpn, slot = next_present(m, process, np.int64(0), 1)
+    while slot >= 0:
+        gpid = base + page_of(m.guests.tables[slot])
+        if m.guests.sharers[gpid] == 0:
+            own += 1
+            unbacked += m.host.pmap[gpid] & at.KIND_MASK != at.PRIVATE
+        vpn, slot = next_present(m, process, vpn + 1, 1)
+    return own, unbacked
 
 
 @kernel
