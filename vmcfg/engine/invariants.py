@@ -4,7 +4,7 @@ every frame has one kind, and the kinds' counts add up to the host's memory
 every guest page is just one of kernel, free, table and data, and data is shared as often as it is mapped
 every private frame belongs to just the guest page whose pmap names it
 every large page is backed from its first page to its last, by neighbouring frames from a multiple of its size
-every TLB entry leads where its page table and the pmap lead now
+every TLB entry that may still be used leads where its page table and the pmap lead now
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
     for number in range(len(host.vms)):
         _check_large_pages(host, machine, number)
     for core in range(host.cores):
+        spaces = _spaces_in_use(host, machine, core)
         for kind in (*range(L2 + 1), SOFTWARE_TLB):
-            _check_tlb(host, machine, core * STORES + kind)
+            _check_tlb(host, machine, core * STORES + kind, spaces)
 
 
 def translate(host: HostPlan, machine: at.Machine, space: int, vpn: int) -> tuple[int, int] | None:
@@ -117,8 +118,20 @@ def _check_large_pages(host: HostPlan, machine: at.Machine, number: int) -> None
             assert (np.diff(page >> at.MPN_SHIFT) == 1).all(), "a large page's frames are no neighbours"
 
 
-def _check_tlb(host: HostPlan, machine: at.Machine, cache: int) -> None:
+def _spaces_in_use(host: HostPlan, machine: at.Machine, core: int) -> set[int]:
+    """Return the address spaces that a core's vCPUs have loaded, or may load without flushing what it holds of them."""
+    processes = set()
+    for vcpu in range(core, len(host.vcpus), host.cores):
+        processes.add(int(machine.vcpu[vcpu, at.PROCESS]))
+        if host.has_pcid:
+            processes |= {place - 1 for place in machine.guests.pcids[vcpu].tolist() if place > 0}
+    return processes | {int(machine.guests.process[process, at.KERNEL_SPACE]) for process in processes}
+
+
+def _check_tlb(host: HostPlan, machine: at.Machine, cache: int, spaces: set[int]) -> None:
     for entry in held(machine.stores, cache):
+        if entry.tag >> sets.SPACE_SHIFT not in spaces:
+            continue
         vpn = (entry.tag & ((1 << sets.SPACE_SHIFT) - 1)) >> sets.KEY_SHIFT
         found = translate(host, machine, entry.tag >> sets.SPACE_SHIFT, vpn)
         assert found is not None, f"a TLB holds page {vpn:#x}, which is not mapped"
