@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attrs import evolve
+from guests import KERNEL_VPN, all_events, kernel_tables, most_vcpus, operations
 from hypothesis import Phase as Stage
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -50,6 +51,7 @@ LEAN_SETS = (1, 1, 2, 4, 8)
 # Where regions begin: at 0, at the usual place, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and of all.
 BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
 PAGE_SIZES = (4 << 10, 2 << 20, 1 << 30)
+EVENT_PAGES = 200  # that one event takes at most: a fork the tables of some regions and of two traces
 CHEAP = (0, 1, 2, 3, 10)
 DEAR = (0, 7, 50, 200, 1009, 5000)
 
@@ -85,6 +87,9 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
         Workload(name, regions, draw(_phases(hz, regions, [trace.spec for trace in traces.values()], is_bounded)))
         for name in ("w", "x")[: draw(st.integers(1, 2))]
     )
+    if draw(st.booleans()):
+        has_kernel_half = all(vpn < KERNEL_VPN for trace in traces.values() for vpn, _ in trace.records)
+        workloads = tuple(draw(operations(workload, has_kernel_half)) for workload in workloads)
     hosts = tuple(
         evolve(draw(_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]
     )
@@ -93,7 +98,8 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
         for name in ("a", "b", "c", "d")[: draw(st.integers(1, 4))]
     )
     slack = draw(st.sampled_from((0, 1, 700)))
-    hosts = tuple(evolve(host, memory_pages=_frames(host, vms) + slack) for host in hosts)
+    taken_at_once = EVENT_PAGES if any(list(all_events(workload)) for workload in workloads) else 0
+    hosts = tuple(evolve(host, memory_pages=_frames(host, vms, taken_at_once) + slack) for host in hosts)
     plain = tiny.scenario(vms[0], run=run, seed=draw(st.integers(0, 3)))
     scenario = evolve(plain, hosts=hosts, vms=vms, workloads=workloads)
     return Case(scenario, {trace.file: trace.records for trace in traces.values()})
@@ -313,35 +319,40 @@ def _hosts(draw: Any, hz: int, modes: tuple[str, ...]) -> Host:
 @st.composite
 def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
     """Any host table, with any use of its caches; half of the trees have large pages."""
-    vpid = draw(st.booleans())
+    vpid, pcid = draw(st.booleans()), draw(st.booleans())
     if mode == "native":
-        return Mmu(mode, PAGE_BYTES, vpid)
+        return Mmu(mode, PAGE_BYTES, vpid, pcid=pcid)
     levels = draw(st.sampled_from((4, 4, 5, 1)))
     kinds = ("all", "all", "1d", "2d", "2d_nested_tlb", "2d_nested_tlb_data", "2d_nested_tlb_data")
     pml = has_ept_ad and draw(st.booleans())
     is_large = levels > 1 and draw(st.booleans())
     size, table_size = (draw(st.sampled_from(PAGE_SIZES)) if is_large else PAGE_BYTES for _ in range(2))
-    return Mmu(mode, size, vpid, levels, draw(st.sampled_from(kinds)), pml, table_page_size=table_size)
+    kind = draw(st.sampled_from(kinds))
+    return Mmu(mode, size, vpid, levels, kind, pml=pml, table_page_size=table_size, pcid=pcid)
 
 
 @st.composite
 def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[str, _WrittenTrace], hz: int) -> Vm:
-    kernel = draw(st.sampled_from((0, 1, 13)))
-    levels = draw(st.sampled_from((4, 4, 5)))
-    needed = _guest_pages(workload, traces, levels)
-    is_large = max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES
-    return tiny.vm(
+    plain = tiny.vm(
         name=name,
         host=host.name,
         workload=workload.name,
-        kernel_pages=kernel,
-        memory_pages=kernel + needed + draw(st.sampled_from((5, 600, 1200) if is_large else (0, 1, 5, 600))),
-        vcpus=draw(st.integers(1, 3)),
+        kernel_pages=draw(st.sampled_from((1, 13) if workload.kernel_accesses else (0, 1, 13))),
+        table_levels=draw(st.sampled_from((4, 4, 5))),
+        kpti=draw(st.booleans()),
+        pcids=draw(st.sampled_from((1, 2, 6))),
+    )
+    needed = _guest_pages(plain, workload, traces)
+    is_large = max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES
+    spare = (1200, 600, 5) if is_large else (0, 1, 5, 600)
+    return evolve(
+        plain,
+        memory_pages=plain.kernel_pages + needed + draw(st.sampled_from(spare)),
+        vcpus=draw(st.integers(1, most_vcpus(workload))),
         start_ns=draw(st.just(0) | st.integers(0, 6000).map(lambda cycles: nanoseconds(cycles, hz))),
         populate=draw(st.sampled_from(("on_touch", "at_start"))),
         backing="at_start" if host.mmu.mode == "native" else draw(st.sampled_from(("on_touch", "at_start"))),
         zero_on_fault=draw(st.booleans()),
-        table_levels=levels,
     )
 
 
@@ -350,25 +361,32 @@ def nanoseconds(cycles: int, hz: int) -> int:
     return -(-cycles * 1_000_000_000 // hz)
 
 
-def _guest_pages(workload: Workload, traces: Mapping[str, _WrittenTrace], levels: int) -> int:
-    """Count the pages that a process comes to need at most: its data and the tables above them."""
+def _guest_pages(vm: Vm, workload: Workload, traces: Mapping[str, _WrittenTrace]) -> int:
+    """Count the pages that processes come to need at most: their data, the tables above them, roots; old ones too."""
     vpns = {region.base_vpn + page for region in workload.regions for page in range(region.pages)}
     vpns |= {vpn for phase in workload.phases if phase.trace for vpn, _ in traces[phase.trace.file].records}
-    return len(vpns) + 1 + sum(len(_groups(vpns, level)) for level in range(1, levels))
+    roots = 1 + vm.kpti
+    of_one = len(vpns) + roots + sum(len(_groups(vpns, level)) for level in range(1, vm.table_levels))
+    old_roots = roots if any(event.kind == "exec" for event in all_events(workload)) else 0
+    return of_one * workload.max_processes + old_roots + kernel_tables(vm, workload)
 
 
 def _groups(pages: Iterable[int], level: int) -> set[int]:
     return {page >> 9 * level for page in pages}
 
 
-def _frames(host: Host, vms: tuple[Vm, ...]) -> int:
-    """Count the frames that suffice exactly when every page of every VM comes to be backed."""
+def _frames(host: Host, vms: tuple[Vm, ...], taken_at_once: int) -> int:
+    """Count the frames that suffice exactly when every page of every VM comes to be backed.
+
+    Before an access begins, and an event that takes so many pages, there must be frames for all the host tables that it
+    could ever need.
+    """
     own = [vm for vm in vms if vm.host == host.name]
     frames = sum(vm.memory_pages for vm in own)
     if host.mmu.mode == "native":
         return max(1, frames)
     levels = host.mmu.host_levels
-    reserve = max((vm.table_levels + 1) * levels for vm in own) if own else 0
+    reserve = max(max(vm.table_levels + 1, taken_at_once) * levels for vm in own) if own else 0
     return frames + sum(_host_tables(vm, levels) for vm in own) + max(1, reserve)
 
 

@@ -6,17 +6,20 @@ filled before anything is replaced, and LRU asks for nothing but the order. So o
 
 from __future__ import annotations
 
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
 from vmcfg.scenario.spec import CacheShape
 
+Tag = Hashable  # whose translation it is: what a processor compares beside the number
+
 
 @dataclass
 class Line:
-    """A cached translation of page (or table prefix) `number` of the VM `vm`; only TLBs use `dirty`."""
+    """A cached translation of page (or table prefix) `number`; only TLBs use `dirty`, which is D and W."""
 
-    vm: str
+    tag: Tag
     number: int
     dirty: bool = False
 
@@ -24,11 +27,12 @@ class Line:
 class Cache(Protocol):
     """What the machine asks of a cache, whatever its replacement policy."""
 
-    def find(self, vm: str, number: int) -> Line | None: ...
-    def hit(self, vm: str, number: int) -> Line | None: ...
-    def fill(self, vm: str, number: int, dirty: bool = False) -> Line: ...
-    def drop(self, vm: str, number: int) -> None: ...
+    def find(self, tag: Tag, number: int) -> Line | None: ...
+    def hit(self, tag: Tag, number: int) -> Line | None: ...
+    def fill(self, tag: Tag, number: int, dirty: bool = False) -> Line: ...
+    def drop(self, tag: Tag, number: int) -> None: ...
     def flush(self) -> None: ...
+    def drop_tags(self, tags: Collection[Tag]) -> None: ...
 
 
 def cache_of(shape: CacheShape | None) -> Cache:
@@ -47,34 +51,34 @@ class LruCache:
         self.index = shape.index if shape else "modulo"
         self.sets: list[list[Line]] = [[] for _ in range(shape.entries // shape.ways if shape else 1)]
 
-    def find(self, vm: str, number: int) -> Line | None:
+    def find(self, tag: Tag, number: int) -> Line | None:
         """The line, without a change of recency."""
         for line in self._set(number):
-            if line.vm == vm and line.number == number:
+            if line.tag == tag and line.number == number:
                 return line
         return None
 
-    def hit(self, vm: str, number: int) -> Line | None:
+    def hit(self, tag: Tag, number: int) -> Line | None:
         """The line, which becomes the most recently used of its set."""
-        line = self.find(vm, number)
+        line = self.find(tag, number)
         if line is not None:
             self._set(number).remove(line)
             self._set(number).append(line)
         return line
 
-    def fill(self, vm: str, number: int, dirty: bool = False) -> Line:
+    def fill(self, tag: Tag, number: int, dirty: bool = False) -> Line:
         """Puts in a line that is not there yet and evicts the least recent one of a full set."""
-        assert self.find(vm, number) is None
-        line = Line(vm, number, dirty)
+        assert self.find(tag, number) is None
+        line = Line(tag, number, dirty)
         lines = self._set(number)
         lines.append(line)
         if len(lines) > self.ways:
             lines.pop(0)
         return line
 
-    def drop(self, vm: str, number: int) -> None:
+    def drop(self, tag: Tag, number: int) -> None:
         """Invalidates one line, if it is there."""
-        line = self.find(vm, number)
+        line = self.find(tag, number)
         if line is not None:
             self._set(number).remove(line)
 
@@ -82,6 +86,11 @@ class LruCache:
         """Invalidates every line, of all VMs."""
         for lines in self.sets:
             lines.clear()
+
+    def drop_tags(self, tags: Collection[Tag]) -> None:
+        """Invalidates every line under one of the tags."""
+        for lines in self.sets:
+            lines[:] = [line for line in lines if line.tag not in tags]
 
     def _set(self, number: int) -> list[Line]:
         return self.sets[set_number(self.index, number, len(self.sets))]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from vmcfg.scenario.spec import Cpu
 
-from .caches import Cache, cache_of
+from .caches import Cache, Tag, cache_of
 from .lines import Lines
 from .memory import prefix
 
 if TYPE_CHECKING:
+    from .spaces import View
     from .vcpu import Vcpu
 
 FETCH, LOAD, STORE = 0, 1, 2
@@ -25,6 +27,7 @@ class Core:
         self.l1 = cache_of(cpu.l1_tlb)
         self.l1_instructions = cache_of(cpu.l1_itlb) if cpu.l1_itlb else self.l1
         self.l2 = cache_of(cpu.l2_tlb)
+        self.tlbs = (self.l1, self.l1_instructions, self.l2)
         self.guest_caches = {level: cache_of(cpu.guest_walk_caches.get(level)) for level in UPPER_LEVELS}
         host_shapes = {} if used == "1d" else cpu.host_walk_caches
         self.host_caches = {level: cache_of(host_shapes.get(level)) for level in UPPER_LEVELS}
@@ -40,12 +43,25 @@ class Core:
     def first_level(self, kind: int) -> Cache:
         return self.l1_instructions if kind == FETCH else self.l1
 
-    def drop_linear(self, vm: str, vpn: int) -> None:
+    def drop_linear(self, view: View, vpn: int) -> None:
         """After a fault: the page's TLB entries and the guest-dimension walk-cache entries on its path."""
-        for tlb in (self.l1, self.l1_instructions, self.l2):
-            tlb.drop(vm, vpn)
+        for tlb in self.tlbs:
+            tlb.drop(view.tlb_tag, vpn)
         for level, cache in self.guest_caches.items():
-            cache.drop(vm, prefix(level, vpn))
+            cache.drop(view.walk_tag, prefix(level, vpn))
+
+    def drop_page(self, tags: Collection[Tag], vpn: int) -> None:
+        """INVLPG: one page's TLB entries, and all guest-dimension walk-cache entries, whatever page they are for."""
+        for tag in tags:
+            for tlb in self.tlbs:
+                tlb.drop(tag, vpn)
+        for cache in self.guest_caches.values():
+            cache.drop_tags(tags)
+
+    def drop_spaces(self, tags: Collection[Tag]) -> None:
+        """All translations under these tags."""
+        for cache in (*self.tlbs, *self.guest_caches.values()):
+            cache.drop_tags(tags)
 
     def drop_guest_physical(self, vm: str, ppn: int) -> None:
         """After an EPT violation: the host-dimension and nested-TLB entries of the guest-physical address."""
@@ -55,5 +71,5 @@ class Core:
 
     def flush_untagged(self) -> None:
         """An exit without VPID: linear and combined mappings go, guest-physical ones stay."""
-        for cache in (self.l1, self.l1_instructions, self.l2, *self.guest_caches.values()):
+        for cache in (*self.tlbs, *self.guest_caches.values()):
             cache.flush()

@@ -1,15 +1,16 @@
-"""Machine frames, a VM's pmap and EPT, and its guest page tables: dictionaries of entries.
+"""Machine frames, a VM's pages, its pmap and EPT: dictionaries of entries.
 
 An entry is found by (level, address >> 9·(level - 1)), level 1 being the leaf. A table page is nothing but the
-target of the entry above it. What a root holds needs no key: there is one root. A flat host table has level 1 alone.
+target of the entry above it. A flat host table has level 1 alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmcfg.scenario.spec import Vm
+
+Place = tuple[int, int]  # (level, page number >> 9·(level - 1))
 
 
 class OutOfFramesError(Exception):
@@ -28,9 +29,10 @@ class Entry:
     accessed: bool = False
     dirty: bool = False
     is_leaf: bool = False  # of the EPT: maps a page; the guest's leaves are those of level 1
+    writable: bool = True  # W; only leaves of guest tables ever lack it
 
 
-def key(level: int, page: int) -> tuple[int, int]:
+def key(level: int, page: int) -> Place:
     """Where the entry of `level` on the path to `page` is found."""
     return level, prefix(level, page)
 
@@ -109,7 +111,7 @@ class Frames:
 
 @dataclass
 class Memory:
-    """What one VM and its only process own.
+    """The guest-physical memory of one VM: pages, frames, the EPT.
 
     `host_sizes`: the levels of the EPT entries that map data and guest tables: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB.
     """
@@ -120,12 +122,12 @@ class Memory:
     host_sizes: dict[str, int] = field(default_factory=lambda: {"data": 1, "table": 1})
     reserve: int = 0  # frames that large pages leave free
     pmap: dict[int, int] = field(default_factory=dict)
-    ept: dict[tuple[int, int], Entry] = field(default_factory=dict)
-    guest: dict[tuple[int, int], Entry] = field(default_factory=dict)
-    table_ppns: list[int] = field(default_factory=list)  # in the order they were made, the root first
+    ept: dict[Place, Entry] = field(default_factory=dict)
+    sharers: dict[int, int] = field(default_factory=dict)  # of a data page, beyond the first mapping
 
     def __post_init__(self) -> None:
         self.free_ppns = list(reversed(range(self.vm.kernel_pages, self.vm.memory_pages)))
+        self.freed_ppns: list[int] = []  # a stack
         self.range_ppns: list[int] = []  # free ones of the range that tables have for themselves
         self.levels = self.vm.table_levels
         self.is_nested = self.host_levels > 0
@@ -136,10 +138,14 @@ class Memory:
                 self.frames.take("overhead")
 
     def take_ppn(self, kind: str) -> int:
-        """The guest's next free page for `data` or a `table`: from the kind's own place, else from the other's."""
+        """The guest's next free page for `data` or a `table`: from the kind's own place, else from the other's.
+
+        What was freed is nobody's own, and is used before pages that nobody has had.
+        """
         if kind == "table" and not self.range_ppns and len(set(self.host_sizes.values())) > 1:
             self._set_range_apart()
-        places = [self.range_ppns, self.free_ppns] if kind == "table" else [self.free_ppns, self.range_ppns]
+        own = [self.freed_ppns, self.free_ppns]
+        places = [self.range_ppns, *own] if kind == "table" else [*own, self.range_ppns]
         for place in places:
             if place:
                 return place.pop()
@@ -195,34 +201,33 @@ class Memory:
         if ppn not in self.pmap:
             self.back(ppn, kind)
 
-    def map_page(self, vpn: int, use: Callable[[int, str], None]) -> int:
-        """Maps `vpn` to a new page, after the guest tables that are missing above it; returns how many those were.
+    def free_ppn(self, ppn: int) -> None:
+        """To the free pages, to be used next; its frame stays."""
+        assert ppn not in self.freed_ppns and ppn not in self.sharers
+        self.freed_ppns.append(ppn)
 
-        `use(ppn, "table" | "data")` is called for each page taken, before the entry that points to it is written.
-        """
-        assert 0 <= vpn < 1 << 9 * self.levels
-        tables = 0
-        for level in range(self.levels, 1, -1):
-            if key(level, vpn) not in self.guest:
-                self.table_ppns.append(self._use_new_page(level, vpn, "table", use))
-                tables += 1
-        self._use_new_page(1, vpn, "data", use)
-        return tables
+    def release(self, ppn: int) -> None:
+        """A mapping of a data page is gone: another sharer is left, or the page is free."""
+        if ppn in self.sharers:
+            self.lose_sharer(ppn)
+        else:
+            self.free_ppn(ppn)
 
-    def _use_new_page(self, level: int, vpn: int, kind: str, use: Callable[[int, str], None]) -> int:
-        assert key(level, vpn) not in self.guest
-        ppn = self.take_ppn(kind)
-        use(ppn, kind)
-        self.guest[key(level, vpn)] = Entry(ppn)
-        return ppn
+    def gain_sharer(self, ppn: int) -> None:
+        self.sharers[ppn] = self.sharers.get(ppn, 0) + 1
 
-    def pages(self) -> dict[str, int]:
+    def lose_sharer(self, ppn: int) -> None:
+        self.sharers[ppn] -= 1
+        if self.sharers[ppn] == 0:
+            del self.sharers[ppn]
+
+    def pages(self, guest_tables: int) -> dict[str, int]:
         """The VM's pages by state, and by use in the guest."""
         return {
             "configured": self.vm.memory_pages,
             "private": len(self.pmap),
             "unbacked": self.vm.memory_pages - len(self.pmap),
-            "guest_free": len(self.free_ppns) + len(self.range_ppns),
-            "guest_tables": len(self.table_ppns),
+            "guest_free": len(self.free_ppns) + len(self.range_ppns) + len(self.freed_ppns),
+            "guest_tables": guest_tables,
             "guest_kernel": self.vm.kernel_pages,
         }

@@ -6,9 +6,11 @@ of branches; a branch that nobody has used since the start points left.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from vmcfg.scenario.spec import CacheShape
 
-from .caches import Line, set_number
+from .caches import Line, Tag, set_number
 
 Branch = tuple[int, int]
 
@@ -20,30 +22,30 @@ class TreePlruCache:
         self.index = shape.index
         self.sets = [_Set(shape.ways) for _ in range(shape.entries // shape.ways)]
 
-    def find(self, vm: str, number: int) -> Line | None:
+    def find(self, tag: Tag, number: int) -> Line | None:
         """The line, without a change of what the tree says."""
-        lines = [line for line in self._set(number).lines if line and (line.vm, line.number) == (vm, number)]
+        lines = [line for line in self._set(number).lines if line and (line.tag, line.number) == (tag, number)]
         return lines[0] if lines else None
 
-    def hit(self, vm: str, number: int) -> Line | None:
+    def hit(self, tag: Tag, number: int) -> Line | None:
         """The line, which counts as used."""
-        line = self.find(vm, number)
+        line = self.find(tag, number)
         if line is not None:
             self._set(number).use(self._set(number).lines.index(line))
         return line
 
-    def fill(self, vm: str, number: int, dirty: bool = False) -> Line:
+    def fill(self, tag: Tag, number: int, dirty: bool = False) -> Line:
         """Puts in a line that is not there yet: into the lowest empty way, else where the tree leads."""
-        assert self.find(vm, number) is None
+        assert self.find(tag, number) is None
         into = self._set(number)
         way = into.lines.index(None) if None in into.lines else into.victim()
-        line = into.lines[way] = Line(vm, number, dirty)
+        line = into.lines[way] = Line(tag, number, dirty)
         into.use(way)
         return line
 
-    def drop(self, vm: str, number: int) -> None:
+    def drop(self, tag: Tag, number: int) -> None:
         """Invalidates one line, if it is there."""
-        line = self.find(vm, number)
+        line = self.find(tag, number)
         if line is not None:
             lines = self._set(number).lines
             lines[lines.index(line)] = None
@@ -52,6 +54,11 @@ class TreePlruCache:
         """Invalidates every line, of all VMs."""
         for each in self.sets:
             each.lines = [None] * self.ways
+
+    def drop_tags(self, tags: Collection[Tag]) -> None:
+        """Invalidates every line under one of the tags."""
+        for each in self.sets:
+            each.lines = [None if line and line.tag in tags else line for line in each.lines]
 
     def _set(self, number: int) -> _Set:
         return self.sets[set_number(self.index, number, len(self.sets))]

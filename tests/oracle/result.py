@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .memory import Place
+
 EVENTS = (
     "touches", "accesses", "l1_hits", "stlb_hits", "walks", "guest_refs", "host_refs", "walk_refs", "fault_refs",
     "dirty_walks", "dirty_refs", "guest_walk_cache_hits", "host_walk_cache_hits", "nested_tlb_hits", "walk_cycles",
@@ -24,6 +26,9 @@ EXITS = {
 }
 
 
+Leaf = tuple[int, bool, bool, bool]
+
+
 @dataclass(frozen=True)
 class OracleResult:
     """Lists run over rows: 0 is the warm-up, n the n-th phase. Times are cycles of the VM's host."""
@@ -35,5 +40,11 @@ class OracleResult:
     pages: dict[str, dict[str, int]]  # [vm]: configured, private, unbacked, guest_free, guest_tables, guest_kernel
     clocks: dict[str, list[int]]  # [host][core]: where the core's clock stands
     pmap: dict[str, dict[int, int]]  # [vm][ppn] -> mpn, backed pages only
-    guest_entries: dict[str, dict[tuple[int, int], tuple[int, bool, bool]]]  # [vm][level, vpn >> 9(level-1)]: ppn, A, D
-    host_entries: dict[str, dict[tuple[int, int], tuple[int, bool, bool]]]  # [vm][level, ppn >> 9(level-1)]: mpn, A, D
+    spaces: dict[str, dict[Place, dict[Place, Leaf]]]  # [vm][slot, root][level, vpn >> 9(level-1)]: ppn, A, D, W
+    sharers: dict[str, dict[int, int]]  # [vm][ppn]: mappings besides the first, where there are any
+    host_entries: dict[str, dict[Place, tuple[int, bool, bool]]]  # [vm][level, ppn >> 9(level-1)]: mpn, A, D
+
+    @property
+    def guest_entries(self) -> dict[str, dict[Place, tuple[int, bool, bool]]]:
+        """[vm][level, vpn >> 9(level-1)]: ppn, A, D, of the VM's first process."""
+        return {vm: {where: entry[:3] for where, entry in spaces[0, 0].items()} for vm, spaces in self.spaces.items()}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vmcfg.scenario.spec import PAGE_BYTES, Host, Run, Scenario, Vm, Workload
 
-from .access import violation_cycles
 from .core import Core
 from .lines import lines_of_cores
-from .memory import Entry, Frames, Memory
-from .result import EVENTS, EXITS, FOUND, LOG_EXITS, SIZED, OracleResult
+from .memory import Entry, Frames, Memory, Place
+from .result import EVENTS, EXITS, FOUND, LOG_EXITS, SIZED, Leaf, OracleResult
 from .schedule import Schedule
+from .spaces import Process, Spaces
 from .streams import Scatter, Zipf
 from .vcpu import Account, Records, Span, Vcpu, has_warmup, to_cycles
 
@@ -34,17 +34,19 @@ def run(
     for machine in machines:
         machine.schedule.simulate()
     accounts = {vm.name: _owner(machines, vm).accounts[vm.name] for vm in scenario.vms}
-    memories = {vm.name: _owner(machines, vm).memories[vm.name] for vm in scenario.vms}
+    spaces = {vm.name: _owner(machines, vm).spaces[vm.name] for vm in scenario.vms}
+    memories = {name: each.memory for name, each in spaces.items()}
     return OracleResult(
         counters={name: account.counters for name, account in accounts.items()},
         exits={name: account.exits for name, account in accounts.items()},
         elapsed={name: [_elapsed(spans) for spans in account.spans] for name, account in accounts.items()},
         frames={machine.host.name: machine.frames.summary() for machine in machines},
-        pages={name: memory.pages() for name, memory in memories.items()},
+        pages={name: each.memory.pages(each.table_pages()) for name, each in spaces.items()},
         clocks={machine.host.name: [core.clock for core in machine.schedule.cores] for machine in machines},
         pmap={name: memory.pmap for name, memory in memories.items()},
-        guest_entries={name: _plain(memory.guest) for name, memory in memories.items()},
-        host_entries={name: _plain(memory.ept) for name, memory in memories.items()},
+        spaces={name: dict(_plain_spaces(each)) for name, each in spaces.items()},
+        sharers={name: memory.sharers for name, memory in memories.items()},
+        host_entries={name: _without_w(_plain(memory.ept)) for name, memory in memories.items()},
     )
 
 
@@ -57,7 +59,7 @@ class _Machine:
         self.host = host
         self.frames = Frames(host.memory_pages)
         self.accounts: dict[str, Account] = {}
-        self.memories: dict[str, Memory] = {}
+        self.spaces: dict[str, Spaces] = {}
         cores = [Core(host.cpu, lines, host.mmu.nested_caches) for lines in lines_of_cores(host.cpu, host.cores)]
         vcpus: list[Vcpu] = []
         for vm in scenario.vms:
@@ -74,26 +76,30 @@ class _Machine:
     def _power_on(
         self, vm: Vm, scenario: Scenario, cores: list[Core], first_index: int, traces: dict[str, Records]
     ) -> list[Vcpu]:
-        """EPT root, kernel pages, backing at start, the process's root table, populated pages: in this order."""
+        """EPT root, kernel pages, backing at start, the kernel's tables, the processes: in this order."""
         workload = next(w for w in scenario.workloads if w.name == vm.workload)
         memory = _memory_of(vm, self.host, self.frames, scenario)
-        account = _new_account(len(workload.phases), self.host)
-        vcpus = []
-        for number in range(vm.vcpus):
-            index = first_index + number
-            core = cores[index % len(cores)]
-            vcpu = Vcpu(vm, number, self.host, core, memory, workload, scenario.run, account, traces)
-            vcpu.index = index
-            vcpus.append(vcpu)
         is_backed = vm.backing == "at_start" or not memory.is_nested
         is_apart = len(set(memory.host_sizes.values())) > 1
         _back_from_start(memory, vm.memory_pages if is_backed and not is_apart else vm.kernel_pages)
-        _make_root(memory, vcpus[0], is_backed)
-        tables = _populate_at_start(memory, workload, traces) if vm.populate == "at_start" else 0
+        spaces = Spaces(memory, workload.max_processes, vm.kpti, workload.kernel_accesses)
+        account = _new_account(len(workload.phases), self.host)
+        violations: list[tuple[int, int]] = []
+        tables = _make_processes(spaces, workload, traces, violations)
+        account.counters[_first_row(scenario.run)]["guest_table_pages"] += tables
+        vcpus: list[Vcpu] = []
+        for number in range(vm.vcpus):
+            index = first_index + number
+            core = cores[index % len(cores)]
+            vcpu = Vcpu(vm, number, self.host, core, spaces, workload, scenario.run, account, traces)
+            vcpu.index = index
+            vcpu.siblings = vcpus
+            vcpus.append(vcpu)
         if is_backed:
             _back_from_start(memory, vm.memory_pages)
-        account.counters[_first_row(scenario.run)]["guest_table_pages"] += 1 + tables
-        self.memories[vm.name] = memory
+        else:
+            vcpus[0].violations_before_start = violations
+        self.spaces[vm.name] = spaces
         self.accounts[vm.name] = account
         return vcpus
 
@@ -128,25 +134,37 @@ def _back_from_start(memory: Memory, pages: int) -> None:
         memory.back_at_no_cost(ppn, "data")
 
 
-def _make_root(memory: Memory, vcpu: Vcpu, is_free: bool) -> None:
-    """The frame is taken now; the exit that it took is paid by vCPU 0 at its first turn."""
-    root = memory.take_ppn("table")
-    memory.table_ppns.append(root)
-    if root not in memory.pmap:
-        pages, tables = memory.back(root, "table")
-        if is_free:
-            return
-        vcpu.root_pages = pages
-        vcpu.charges_before_start.append(("ept_violation_table", violation_cycles(vcpu, pages + tables)))
+def _make_processes(
+    spaces: Spaces, workload: Workload, traces: dict[str, Records], violations: list[tuple[int, int]]
+) -> int:
+    """The kernel's tables, then one process after the other; returns how many tables that took.
+
+    Roots take their frames now; the exits that they took are paid by vCPU 0 at its first turn. `violations` gets the
+    pages that each of these backed, and the EPT tables that it made.
+    """
+    memory = spaces.memory
+
+    def back_root(ppn: int, kind: str) -> None:
+        if ppn not in memory.pmap:
+            violations.append(memory.back(ppn, kind))
+
+    tables = spaces.map_kernel(memory.back_at_no_cost)
+    for slot in range(workload.processes):
+        process = spaces.slots[slot] = Process(slot, spaces.new_space(back_root))
+        tables += len(process.space.roots)
+        if memory.vm.populate == "at_start":
+            tables += _populate(spaces, process, workload, traces)
+    return tables
 
 
-def _populate_at_start(memory: Memory, workload: Workload, traces: dict[str, Records]) -> int:
+def _populate(spaces: Spaces, process: Process, workload: Workload, traces: dict[str, Records]) -> int:
     """Maps every page of the address space, in ascending order; returns the number of tables made."""
     vpns = {region.base_vpn + page for region in workload.regions for page in range(region.pages)}
     for phase in workload.phases:
         if phase.trace is not None:
             vpns.update(vpn for vpn, _kind in traces[phase.trace.file])
-    return sum(memory.map_page(vpn, memory.back_at_no_cost) for vpn in sorted(vpns))
+    back = spaces.memory.back_at_no_cost
+    return sum(spaces.map_page(process.space, vpn, back)[0] for vpn in sorted(vpns))
 
 
 def _owner(machines: list[_Machine], vm: Vm) -> _Machine:
@@ -159,5 +177,14 @@ def _elapsed(spans: list[Span]) -> int:
     return max(retired for _, retired in used) - min(began for began, _ in used) if used else 0
 
 
-def _plain(entries: dict[tuple[int, int], Entry]) -> dict[tuple[int, int], tuple[int, bool, bool]]:
-    return {where: (entry.target, entry.accessed, entry.dirty) for where, entry in entries.items()}
+def _plain_spaces(spaces: Spaces) -> Iterator[tuple[Place, dict[Place, Leaf]]]:
+    for root, entries in spaces.found_from_roots():
+        yield root, _plain(entries)
+
+
+def _plain(entries: dict[Place, Entry]) -> dict[Place, Leaf]:
+    return {where: (e.target, e.accessed, e.dirty, e.writable) for where, e in entries.items()}
+
+
+def _without_w(entries: dict[Place, Leaf]) -> dict[Place, tuple[int, bool, bool]]:
+    return {where: entry[:3] for where, entry in entries.items()}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from vmcfg.scenario.spec import Mixture
 
-from .access import count_backing, take_exit, touch
+from .access import touch
 from .core import Core
+from .events import happen
+from .faults import take_exit, take_violation
 from .streams import Scatter, Zipf, kind_of_touch, part_of_touch, stream_key, vpn_of_touch
 from .vcpu import Vcpu
 
@@ -72,6 +74,8 @@ class Schedule:
                 vcpu.drop_debt()
                 touch(vcpu, *self._next_touch(vcpu), vcpu.phase.accesses_per_touch)
                 vcpu.advance()
+                happen(vcpu)
+                vcpu.retire()
             vcpu.settle()
 
     def _next_touch(self, vcpu: Vcpu) -> tuple[int, int]:
@@ -114,7 +118,5 @@ def _give_core(core: Core, vcpu: Vcpu) -> None:
         if vcpu.memory.is_nested:
             take_exit(vcpu, "vcpu_switch", vcpu.costs["exit"])
     core.ran_last = vcpu
-    if vcpu.charges_before_start:
-        count_backing(vcpu, vcpu.root_pages, "table")
-    while vcpu.charges_before_start:
-        take_exit(vcpu, *vcpu.charges_before_start.pop(0))
+    while vcpu.violations_before_start:
+        take_violation(vcpu, "table", *vcpu.violations_before_start.pop(0))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vmcfg.scenario.spec import Host, Phase, Run, Vm, Workload
 
 from .core import Core
-from .memory import Memory
+from .spaces import Spaces
 
 Records = list[tuple[int, int]]  # (vpn, kind)
 
@@ -52,15 +52,17 @@ class Account:
 
 class Vcpu:
     def __init__(
-        self, vm: Vm, number: int, host: Host, core: Core, memory: Memory, workload: Workload, run: Run,
+        self, vm: Vm, number: int, host: Host, core: Core, spaces: Spaces, workload: Workload, run: Run,
         account: Account, traces: dict[str, Records],
     ) -> None:  # fmt: skip
         self.vm = vm
         self.number = number  # within the VM
         self.index = 0  # within the host
+        self.siblings: list[Vcpu] = []  # the VM's vCPUs, this one among them
         self.host = host
         self.core = core
-        self.memory = memory
+        self.spaces = spaces
+        self.memory = memory = spaces.memory
         self.workload = workload
         self.run = run
         self.account = account
@@ -82,9 +84,16 @@ class Vcpu:
         self.touches = 0  # the index in the vCPU's stream
         self.touches_after_warmup = 0
         self.carried_walk_cycles = 0
-        self.root_pages = 0  # how many its violation backed, before t = 0
-        self.charges_before_start: list[tuple[str, int]] = []  # exits (reason, cycles) taken before t = 0
+        self.violations_before_start: list[tuple[int, int]] = []  # of roots before t = 0: (pages backed, EPT tables)
         self.waits_since: int | None = None
+        self.has_pcid = host.mmu.pcid
+        self.loaded = spaces.living()[number % workload.processes]
+        self.kept: list[int | None] = [None] * vm.pcids  # slots of processes, by the place of their PCID
+        self.kept[0] = self.loaded.slot
+        self.next_place = 1 % vm.pcids
+        self.stale: set[int] = set()  # slots that are kept, to be flushed when they are loaded
+        self.kernel_touches = 0
+        self.occurrences: Counter[int] = Counter()  # in this stretch, by the phase's event
 
     @property
     def is_finished(self) -> bool:
@@ -153,9 +162,12 @@ class Vcpu:
             self.count("dropped_cycles", excess)
             self.dropped += excess
 
-    def advance(self) -> None:
-        """One more touch is retired."""
+    def retire(self) -> None:
+        """What the vCPU has done until now is over."""
         self.span.retired = self.core.clock
+
+    def advance(self) -> None:
+        """One more touch is made."""
         self.touches += 1
         self.touches_in_stretch += 1
         self.touches_in_phase[self.stretch.nth_phase] += 1
@@ -168,6 +180,7 @@ class Vcpu:
         self.began_at = self.core.clock
         self.dropped = 0
         self.touches_in_stretch = 0
+        self.occurrences.clear()
         self.deadline = stretch.until_cycles
         if stretch.lasts_cycles is not None:
             self.deadline = self.began_at + stretch.lasts_cycles

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .caches import Cache
+from .caches import Cache, Tag
 from .core import UPPER_LEVELS, Core
 from .lines import entry_address
-from .memory import Entry, Memory, key, prefix
+from .memory import Entry, key, prefix
+from .spaces import Spaces, View
 
 
 class GuestFault(Exception):  # the field's word, and no error
-    """The guest's own tables have no entry: the guest handles it."""
+    """The guest's own tables have no entry, or one that forbids the store: the guest handles it."""
+
+    def __init__(self, is_present: bool) -> None:
+        super().__init__(is_present)
+        self.is_present = is_present
 
 
 class EptViolation(Exception):  # likewise
@@ -38,10 +43,13 @@ class Walk:
     """
 
     def __init__(
-        self, core: Core, memory: Memory, vpn: int, is_store: bool, is_quiet: bool = False, log: list[int] | None = None
-    ) -> None:
+        self, core: Core, spaces: Spaces, view: View, vpn: int, is_store: bool, is_quiet: bool = False,
+        log: list[int] | None = None,
+    ) -> None:  # fmt: skip
         self.core = core
-        self.memory = memory
+        self.spaces = spaces
+        self.view = view
+        self.memory = memory = spaces.memory
         self.vm = memory.vm.name
         self.vpn = vpn
         self.is_store = is_store
@@ -62,14 +70,15 @@ class Walk:
         level = self._start_in_the_guest_dimension()
         entry = self._read_guest_entry(level)
         while level > 1:
-            self._fill(self.core.guest_caches[level], prefix(level, self.vpn))
+            self._fill(self.core.guest_caches[level], self.view.walk_tag, prefix(level, self.vpn))
             self._translate_table(entry.target)
             level -= 1
             entry = self._read_guest_entry(level)
         entry.dirty |= self.is_store
+        is_dirty = entry.dirty and entry.writable
         if not self.memory.is_nested:
-            return entry.dirty
-        return self._translate_data(entry.target) and entry.dirty
+            return is_dirty
+        return self._translate_data(entry.target) and is_dirty
 
     @property
     def refs(self) -> int:
@@ -88,20 +97,20 @@ class Walk:
     def _start_in_the_guest_dimension(self) -> int:
         """The level of the first guest entry to read. A cached entry holds its table's machine address."""
         for level in UPPER_LEVELS:
-            if self._probe(self.core.guest_caches[level], prefix(level, self.vpn)):
+            if self._probe(self.core.guest_caches[level], self.view.walk_tag, prefix(level, self.vpn)):
                 self.guest_walk_cache_hits += 1
                 return level - 1
-        self._translate_table(self.memory.table_ppns[0])
-        return self.memory.levels
+        self._translate_table(self.spaces.table_ppn(self.view, self.spaces.levels, self.vpn))
+        return self.spaces.levels
 
     def _read_guest_entry(self, level: int) -> Entry:
         self.guest_refs += 1
-        is_root = level == self.memory.levels
-        table_ppn = self.memory.table_ppns[0] if is_root else self.memory.guest[key(level + 1, self.vpn)].target
-        self._read(self.memory.pmap[table_ppn], level, self.vpn)
-        entry = self.memory.guest.get(key(level, self.vpn))
+        self._read(self.memory.pmap[self.spaces.table_ppn(self.view, level, self.vpn)], level, self.vpn)
+        entry = self.spaces.entry(self.view, level, self.vpn)
         if entry is None:
-            raise GuestFault
+            raise GuestFault(is_present=False)
+        if level == 1 and self.is_store and not entry.writable:
+            raise GuestFault(is_present=True)
         entry.accessed = True
         return entry
 
@@ -111,7 +120,7 @@ class Walk:
             return
         held = self.core.nested_tlb.find(self.vm, ppn)
         if held is not None and held.dirty:
-            self._probe(self.core.nested_tlb, ppn)
+            self._probe(self.core.nested_tlb, self.vm, ppn)
             self.nested_tlb_hits += 1
             return
         self._walk_host(ppn, "table", is_write=True)
@@ -121,7 +130,7 @@ class Walk:
         """Finds the machine address of the page itself; returns whether stores need not set D in the EPT any more."""
         held = self.core.nested_tlb.find(self.vm, ppn) if self.core.nested_tlb_holds_data else None
         if held is not None and (held.dirty or not self.is_store):
-            self._probe(self.core.nested_tlb, ppn)
+            self._probe(self.core.nested_tlb, self.vm, ppn)
             self.nested_tlb_hits += 1
             return held.dirty
         is_dirty = self._walk_host(ppn, "data", is_write=self.is_store).dirty or not self.has_host_bits
@@ -142,7 +151,7 @@ class Walk:
         level = self._start_in_the_host_dimension(ppn)
         path = [self._read_host_entry(level, ppn, kind)]
         while not path[-1].is_leaf:
-            self._fill(self.core.host_caches[level], prefix(level, ppn))
+            self._fill(self.core.host_caches[level], self.vm, prefix(level, ppn))
             level -= 1
             path.append(self._read_host_entry(level, ppn, kind))
         if self.has_host_bits:
@@ -165,7 +174,7 @@ class Walk:
 
     def _start_in_the_host_dimension(self, ppn: int) -> int:
         for level in UPPER_LEVELS:
-            if self._probe(self.core.host_caches[level], prefix(level, ppn)):
+            if self._probe(self.core.host_caches[level], self.vm, prefix(level, ppn)):
                 self.host_walk_cache_hits += 1
                 return level - 1
         return self.memory.host_levels
@@ -191,10 +200,10 @@ class Walk:
         self.found[where] += 1
         self.read_cycles += latency
 
-    def _probe(self, cache: Cache, number: int) -> bool:
+    def _probe(self, cache: Cache, tag: Tag, number: int) -> bool:
         look = cache.find if self.is_quiet else cache.hit
-        return look(self.vm, number) is not None
+        return look(tag, number) is not None
 
-    def _fill(self, cache: Cache, number: int) -> None:
+    def _fill(self, cache: Cache, tag: Tag, number: int) -> None:
         if not self.is_quiet:
-            cache.fill(self.vm, number)
+            cache.fill(tag, number)

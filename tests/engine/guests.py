@@ -1,0 +1,76 @@
+"""Random guest operations: what kernels do to their processes during the phases of random workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import evolve
+from hypothesis import strategies as st
+
+from vmcfg.scenario.spec import GuestEvent, Phase, Region, Vm, Workload
+
+OF_ONE_VCPU = ("fork", "exec", "exit")
+TABLE_ENTRIES = 512
+KERNEL_VPN = 1 << 35  # with tables of four levels; nothing of a process may lie beyond
+
+
+@st.composite
+def operations(draw: Any, plain: Workload, has_kernel_half: bool) -> Workload:
+    """The workload with several processes, and with events in its phases; some of them make and end processes.
+
+    `has_kernel_half`: no trace reaches into it.
+    """
+    has_kernel_half &= all(region.base_vpn < KERNEL_VPN for region in plain.regions)
+    kinds = ["syscall", "syscall", "mmap", "munmap", "mprotect"]
+    processes = draw(st.integers(1, 3))
+    may_fork = draw(st.booleans())
+    spare = draw(st.integers(1, 2)) if may_fork else 0
+    if processes + spare > 1:
+        kinds += ["context_switch"] * 2
+    if may_fork:
+        kinds += ["fork", "fork", "exec", "exit"]
+    phases = tuple(
+        evolve(phase, events=draw(_events(phase, kinds, plain.regions, has_kernel_half))) for phase in plain.phases
+    )
+    if not any(event.kind == "fork" for phase in phases for event in phase.events):
+        spare = 0
+    return evolve(plain, phases=phases, processes=processes, max_processes=processes + spare)
+
+
+def _events(
+    phase: Phase, kinds: list[str], regions: tuple[Region, ...], has_kernel_half: bool
+) -> st.SearchStrategy[tuple[GuestEvent, ...]]:
+    return st.lists(_event(phase, kinds, regions, has_kernel_half), max_size=5).map(tuple)
+
+
+@st.composite
+def _event(draw: Any, phase: Phase, kinds: list[str], regions: tuple[Region, ...], has_kernel_half: bool) -> GuestEvent:
+    kind = draw(st.sampled_from(kinds))
+    touches, times = draw(st.integers(1, 40)), 1
+    if phase.accesses and draw(st.booleans()):
+        touches, times = phase.accesses, draw(st.integers(1, phase.accesses))
+    plain = GuestEvent(kind, touches, times)
+    if kind == "syscall":
+        return evolve(plain, kernel_pages=draw(st.sampled_from((1, 3, 30, 0) if has_kernel_half else (0,))))
+    if kind in ("mmap", "munmap", "mprotect"):
+        region = draw(st.integers(0, len(regions) - 1))
+        pages = draw(st.integers(1, min(40, regions[region].pages)))
+        to = draw(st.sampled_from(("read", "read", "read_write"))) if kind == "mprotect" else ""
+        return evolve(plain, region=region, pages=pages, to=to)
+    return plain
+
+
+def all_events(workload: Workload) -> Iterator[GuestEvent]:
+    return (event for phase in workload.phases for event in phase.events)
+
+
+def most_vcpus(workload: Workload) -> int:
+    """Processes come and go on one vCPU only."""
+    return 1 if any(event.kind in OF_ONE_VCPU for event in all_events(workload)) else 3
+
+
+def kernel_tables(vm: Vm, workload: Workload) -> int:
+    """Count the tables of the kernel's memory, which they need if anybody accesses it."""
+    levels = range(1, vm.table_levels)
+    return sum(-(-vm.kernel_pages // TABLE_ENTRIES**level) for level in levels) if workload.kernel_accesses else 0

@@ -1,0 +1,187 @@
+"""What the guest's kernel does to its processes between touches: one function for each kind of event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vmcfg.scenario.spec import GuestEvent
+
+from .access import access_kernel
+from .faults import Preparing, map_anew, write_entries
+from .flushes import forget_dead, forget_narrowed, load_cr3, reload_cr3
+from .memory import Entry, key
+from .spaces import Process, Space
+from .vcpu import Vcpu
+
+PART = "guest_cycles"
+Occurrence = Callable[[Vcpu, GuestEvent, int], None]  # the how-manieth of this event in the phase, from 0
+
+
+def happen(vcpu: Vcpu) -> None:
+    """All that is due after the touch that was just made, in the order of the phase's events."""
+    for number, event in enumerate(vcpu.phase.events):
+        while (vcpu.occurrences[number] + 1) * event.every_touches // event.every_divisor <= vcpu.touches_in_stretch:
+            KINDS[event.kind](vcpu, event, vcpu.occurrences[number])
+            vcpu.occurrences[number] += 1
+
+
+def _context_switch(vcpu: Vcpu, _event: GuestEvent | None = None, _nth: int = 0) -> None:
+    other = vcpu.spaces.next_after(vcpu.loaded.slot)
+    if other:
+        vcpu.count("context_switches")
+        vcpu.charge(PART, vcpu.costs["context_switch"])
+        load_cr3(vcpu, other)
+
+
+def _system_call(vcpu: Vcpu, work: Callable[[], None]) -> None:
+    """The way into the kernel and back, around what it does there."""
+    vcpu.count("system_calls")
+    vcpu.charge(PART, vcpu.costs["syscall"])
+    if vcpu.vm.kpti:
+        load_cr3(vcpu, vcpu.loaded)
+    work()
+    if vcpu.vm.kpti:
+        load_cr3(vcpu, vcpu.loaded)
+
+
+def _call(work: Occurrence) -> Occurrence:
+    """The same as a system call."""
+    return lambda vcpu, event, nth: _system_call(vcpu, lambda: work(vcpu, event, nth))
+
+
+def _syscall(vcpu: Vcpu, event: GuestEvent, _nth: int) -> None:
+    for _ in range(event.kernel_pages):
+        access_kernel(vcpu)
+
+
+def _mmap(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    space = vcpu.loaded.space
+    for vpn in _pages(vcpu, event, nth):
+        if key(1, vpn) not in space.tables:
+            map_anew(vcpu, space, vpn, PART)
+
+
+def _munmap(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    space = vcpu.loaded.space
+    narrowed = []
+    for vpn in _pages(vcpu, event, nth):
+        if key(1, vpn) in space.tables:
+            _clear_leaf(vcpu, space, vpn)
+            narrowed.append(vpn)
+    forget_narrowed(vcpu, narrowed)
+
+
+def _mprotect(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    narrowed = []
+    for vpn in _pages(vcpu, event, nth):
+        leaf = vcpu.loaded.space.tables.get(key(1, vpn))
+        if leaf is None:
+            continue
+        if event.to == "read" and leaf.writable:
+            leaf.writable = False
+            narrowed.append(vpn)
+            write_entries(vcpu, 1, PART)
+        if event.to == "read_write" and not leaf.writable and leaf.target not in vcpu.memory.sharers:
+            leaf.writable = True
+            write_entries(vcpu, 1, PART)
+    forget_narrowed(vcpu, narrowed)
+
+
+def _fork(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
+    spaces = vcpu.spaces
+    if None not in spaces.slots:
+        oldest = spaces.oldest_child()
+        if oldest is None:
+            return
+        _end(vcpu, oldest)
+    parent = vcpu.loaded
+    child = Process(spaces.slots.index(None), _new_space(vcpu), spaces.forks)
+    spaces.slots[child.slot] = child
+    spaces.forks += 1
+    for vpn, leaf in parent.space.leaves():
+        _share(vcpu, child.space, vpn, leaf)
+    reload_cr3(vcpu)
+    vcpu.count("forks")
+
+
+def _share(vcpu: Vcpu, space: Space, vpn: int, leaf: Entry) -> None:
+    """Both may read the page, and who stores first will copy it."""
+    tables, writes = vcpu.spaces.make_tables(space, vpn, Preparing(vcpu, PART))
+    vcpu.count("guest_table_pages", tables)
+    if leaf.writable:
+        leaf.writable = False
+        writes += 1
+    space.tables[key(1, vpn)] = Entry(leaf.target, writable=False)
+    vcpu.memory.gain_sharer(leaf.target)
+    write_entries(vcpu, writes + 1, PART)
+
+
+def _exec(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
+    process = vcpu.loaded
+    old, process.space = process.space, _new_space(vcpu)
+    reload_cr3(vcpu)
+    _tear_down(vcpu, old)
+    _free_roots(vcpu, old)
+
+
+def _exit(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
+    process = vcpu.loaded if vcpu.loaded.born is not None else vcpu.spaces.oldest_child()
+    if process:
+        _system_call(vcpu, lambda: _end(vcpu, process))
+
+
+def _end(vcpu: Vcpu, process: Process) -> None:
+    _tear_down(vcpu, process.space)
+    vcpu.spaces.slots[process.slot] = None
+    if process is vcpu.loaded:
+        reload_cr3(vcpu)
+        _context_switch(vcpu)
+    else:
+        forget_dead(vcpu, process.slot)
+    _free_roots(vcpu, process.space)
+    vcpu.count("process_exits")
+
+
+def _tear_down(vcpu: Vcpu, space: Space) -> None:
+    """Takes all leaves out of a space, ascending, then the tables below its roots."""
+    for vpn, _ in space.leaves():
+        _clear_leaf(vcpu, space, vpn)
+    tables, writes = vcpu.spaces.free_tables(space)
+    vcpu.count("table_pages_freed", tables)
+    write_entries(vcpu, writes, PART)
+
+
+def _clear_leaf(vcpu: Vcpu, space: Space, vpn: int) -> None:
+    vcpu.memory.release(space.tables.pop(key(1, vpn)).target)
+    write_entries(vcpu, 1, PART)
+
+
+def _new_space(vcpu: Vcpu) -> Space:
+    space = vcpu.spaces.new_space(Preparing(vcpu, PART))
+    vcpu.count("guest_table_pages", len(space.roots))
+    write_entries(vcpu, sum(root.to_kernel is not None for root in space.roots), PART)
+    return space
+
+
+def _free_roots(vcpu: Vcpu, space: Space) -> None:
+    for root in space.roots:
+        vcpu.memory.free_ppn(root.ppn)
+    vcpu.count("table_pages_freed", len(space.roots))
+
+
+def _pages(vcpu: Vcpu, event: GuestEvent, nth: int) -> list[int]:
+    """The pages that this occurrence concerns: the next ones of its region, round it."""
+    region = vcpu.workload.regions[event.region]
+    return [region.base_vpn + (nth * event.pages + i) % region.pages for i in range(event.pages)]
+
+
+KINDS: dict[str, Occurrence] = {
+    "context_switch": _context_switch,
+    "syscall": _call(_syscall),
+    "mmap": _call(_mmap),
+    "munmap": _call(_munmap),
+    "mprotect": _call(_mprotect),
+    "fork": _call(_fork),
+    "exec": _call(_exec),
+    "exit": _exit,
+}

@@ -1,0 +1,91 @@
+"""What makes a core forget translations because the guest says so: loads of CR3, INVLPG, shootdowns."""
+
+from __future__ import annotations
+
+from .spaces import Process
+from .vcpu import Vcpu
+
+MOST_SINGLE_PAGES = 33  # Linux: tlb_single_page_flush_ceiling
+
+
+def load_cr3(vcpu: Vcpu, process: Process) -> None:
+    """Another space, or the other view of this one; keeps what may be kept."""
+    _charge(vcpu, "cr3_loads", "cr3_load")
+    vcpu.loaded = process
+    slot = process.slot
+    if not vcpu.has_pcid:
+        _drop_all_spaces(vcpu)
+    elif slot not in vcpu.kept:
+        _give_place(vcpu, slot)
+    elif slot in vcpu.stale:
+        _drop(vcpu, slot)
+    vcpu.stale.discard(slot)
+
+
+def reload_cr3(vcpu: Vcpu) -> None:
+    """The same space once more, to flush it."""
+    _charge(vcpu, "cr3_loads", "cr3_load")
+    _flush_loaded(vcpu)
+
+
+def forget_narrowed(vcpu: Vcpu, vpns: list[int]) -> None:
+    """These pages of the loaded process allow less than before: no vCPU may go on as if they did not."""
+    if not vpns:
+        return
+    _forget_pages(vcpu, vcpu, vpns)
+    for other in vcpu.siblings:
+        if other is vcpu:
+            continue
+        if other.loaded is vcpu.loaded:
+            _charge(vcpu, "shootdowns", "ipi")
+            _forget_pages(vcpu, other, vpns)
+        elif vcpu.loaded.slot in other.kept:
+            other.stale.add(vcpu.loaded.slot)
+
+
+def forget_dead(vcpu: Vcpu, slot: int) -> None:
+    """A process that is not loaded has ended: its tag is flushed."""
+    _drop(vcpu, slot)
+
+
+def _forget_pages(payer: Vcpu, vcpu: Vcpu, vpns: list[int]) -> None:
+    """Page by page, or by a reload of CR3 if they are many."""
+    if len(vpns) > MOST_SINGLE_PAGES:
+        _charge(payer, "cr3_loads", "cr3_load")
+        _flush_loaded(vcpu)
+        return
+    for vpn in vpns:
+        _charge(payer, "invlpgs", "invlpg")
+        vcpu.core.drop_page(vcpu.spaces.tags_of(vcpu.loaded.slot), vpn)
+
+
+def _flush_loaded(vcpu: Vcpu) -> None:
+    if vcpu.has_pcid:
+        _drop(vcpu, vcpu.loaded.slot)
+    else:
+        _drop_all_spaces(vcpu)
+
+
+def _give_place(vcpu: Vcpu, slot: int) -> None:
+    """The PCID of the next place in turn goes to a space, without anything that was cached under it."""
+    loser = vcpu.kept[vcpu.next_place]
+    if loser is not None:
+        _drop(vcpu, loser)
+        vcpu.stale.discard(loser)
+    _drop(vcpu, slot)  # left by another vCPU of the core
+    vcpu.kept[vcpu.next_place] = slot
+    vcpu.next_place = (vcpu.next_place + 1) % len(vcpu.kept)
+
+
+def _drop(vcpu: Vcpu, slot: int) -> None:
+    vcpu.core.drop_spaces(vcpu.spaces.tags_of(slot))
+
+
+def _drop_all_spaces(vcpu: Vcpu) -> None:
+    for slot in range(len(vcpu.spaces.slots)):
+        _drop(vcpu, slot)
+
+
+def _charge(vcpu: Vcpu, event: str, cost: str) -> None:
+    vcpu.count(event)
+    vcpu.charge("flush_cycles", vcpu.costs[cost])

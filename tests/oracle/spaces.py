@@ -1,0 +1,199 @@
+"""The address spaces of a VM: each process's tables, and the kernel's, as dictionaries of entries.
+
+A space has one root, or under KPTI two, the user's and the kernel's view. What lies below is there once: both roots
+lead to it. The kernel's tables belong to all spaces, each root that sees them has an entry of its own for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .memory import Entry, Memory, Place, key, prefix
+
+USER, KERNEL = 0, 1  # indices of roots; without KPTI the only one serves both
+Use = Callable[[int, str], None]  # (ppn, "table" or "data"): makes a page ready that was taken
+Tag = tuple[str, int, int]
+
+
+@dataclass
+class Root:
+    ppn: int
+    to_kernel: Entry | None
+    entries: dict[Place, Entry] = field(default_factory=dict)
+
+
+@dataclass
+class Space:
+    roots: list[Root]
+    tables: dict[Place, Entry] = field(default_factory=dict)  # below the roots
+
+    def leaves(self) -> list[tuple[int, Entry]]:
+        """What it maps, by ascending page."""
+        return sorted(((page, entry) for (level, page), entry in self.tables.items() if level == 1), key=_first)
+
+    def table_ppns(self) -> list[int]:
+        """The pages that its tables lie in."""
+        entries = self.roots[USER].entries | self.tables
+        return [root.ppn for root in self.roots] + [e.target for (level, _), e in entries.items() if level > 1]
+
+
+@dataclass(eq=False)
+class Process:
+    slot: int
+    space: Space
+    born: int | None = None  # the number of the fork that made it, if one did
+
+
+class View(NamedTuple):
+    """What translates an access: a process through one of its roots."""
+
+    vm: str
+    process: Process
+    root: int
+    is_global: bool = False  # its TLB entries are every process's: the kernel's pages, without KPTI
+
+    @property
+    def walk_tag(self) -> Tag:
+        return self.vm, self.process.slot, self.root
+
+    @property
+    def tlb_tag(self) -> Tag | str:
+        return self.vm if self.is_global else self.walk_tag
+
+
+class Spaces:
+    """All processes of a VM by slot, None where none lives."""
+
+    def __init__(self, memory: Memory, slots: int, has_kpti: bool, has_kernel: bool) -> None:
+        self.memory = memory
+        self.levels = memory.levels
+        self.slots: list[Process | None] = [None] * slots
+        self.has_kpti = has_kpti
+        self.has_kernel = has_kernel
+        self.kernel_vpn = 1 << 9 * self.levels - 1
+        self.kernel: dict[Place, Entry] = {}  # below the roots
+        self.kernel_table = -1  # what the roots' entries lead to
+        self.forks = 0
+
+    def living(self) -> list[Process]:
+        return [process for process in self.slots if process]
+
+    def oldest_child(self) -> Process | None:
+        """Of those that a fork made and that live, the first one made."""
+        children = [process for process in self.living() if process.born is not None]
+        return min(children, key=lambda child: child.born or 0, default=None)
+
+    def next_after(self, slot: int) -> Process | None:
+        """Who lives in the next slot, round all of them; nobody if only that slot's own process does."""
+        others = self.slots[slot + 1 :] + self.slots[:slot]
+        return next((process for process in others if process), None)
+
+    def user_view(self, process: Process) -> View:
+        return View(self.memory.vm.name, process, USER)
+
+    def kernel_view(self, process: Process) -> View:
+        vm = self.memory.vm.name
+        return View(vm, process, KERNEL) if self.has_kpti else View(vm, process, USER, is_global=True)
+
+    def tags_of(self, slot: int) -> list[Tag]:
+        """What translations of a process are tagged by, those that are every process's left out."""
+        return [(self.memory.vm.name, slot, root) for root in ((USER, KERNEL) if self.has_kpti else (USER,))]
+
+    def map_kernel(self, use: Use) -> int:
+        """Maps the kernel's pages, ascending, before there is any root; returns how many tables that took."""
+        if not self.has_kernel:
+            return 0
+        self.kernel_table = self._take("table", use)
+        tables = 1
+        for ppn in range(self.memory.vm.kernel_pages):
+            vpn = self.kernel_vpn + ppn
+            for level in range(self.levels - 1, 1, -1):
+                if key(level, vpn) not in self.kernel:
+                    self.kernel[key(level, vpn)] = Entry(self._take("table", use))
+                    tables += 1
+            self.kernel[key(1, vpn)] = Entry(ppn)
+        return tables
+
+    def new_space(self, use: Use) -> Space:
+        """Roots and nothing below; under KPTI the user's, which has no way to the kernel, comes first."""
+        ways = [None, Entry(self.kernel_table)] if self.has_kpti else [Entry(self.kernel_table)]
+        return Space([Root(self._take("table", use), way if self.has_kernel else None) for way in ways])
+
+    def entry(self, view: View, level: int, vpn: int) -> Entry | None:
+        """The entry of `level` on the path to a page, as a walk from the view's root finds it."""
+        root = view.process.space.roots[view.root]
+        if self.is_of_kernel(vpn):
+            return root.to_kernel if level == self.levels else self.kernel.get(key(level, vpn))
+        return (root.entries if level == self.levels else view.process.space.tables).get(key(level, vpn))
+
+    def table_ppn(self, view: View, level: int, vpn: int) -> int:
+        """The page that holds the entry of `level` on the path to a page."""
+        if level == self.levels:
+            return view.process.space.roots[view.root].ppn
+        above = self.entry(view, level + 1, vpn)
+        assert above is not None
+        return above.target
+
+    def is_of_kernel(self, vpn: int) -> bool:
+        return self.has_kernel and prefix(self.levels, vpn) == prefix(self.levels, self.kernel_vpn)
+
+    def make_tables(self, space: Space, vpn: int, use: Use) -> tuple[int, int]:
+        """Makes the tables that are missing above a page's leaf, top down; returns (tables, entries written)."""
+        assert 0 <= vpn < 1 << 9 * self.levels and not self.is_of_kernel(vpn)
+        tables = writes = 0
+        for level in range(self.levels, 1, -1):
+            holders = self._holders(space, level)
+            if key(level, vpn) not in holders[0]:
+                ppn = self._take("table", use)
+                for entries in holders:
+                    entries[key(level, vpn)] = Entry(ppn)
+                tables += 1
+                writes += len(holders)
+        return tables, writes
+
+    def map_page(self, space: Space, vpn: int, use: Use) -> tuple[int, int]:
+        """Maps an absent page to a new one, after the tables that are missing; returns (tables, entries written)."""
+        assert key(1, vpn) not in space.tables
+        tables, writes = self.make_tables(space, vpn, use)
+        space.tables[key(1, vpn)] = Entry(self._take("data", use))
+        return tables, writes + 1
+
+    def free_tables(self, space: Space) -> tuple[int, int]:
+        """Frees the tables below the roots, bottom level first; returns (tables, entries written)."""
+        tables = writes = 0
+        for level in range(2, self.levels + 1):
+            holders = self._holders(space, level)
+            for where in sorted(where for where in holders[0] if where[0] == level):
+                self.memory.free_ppn(holders[0][where].target)
+                for entries in holders:
+                    del entries[where]
+                tables += 1
+                writes += len(holders)
+        return tables, writes
+
+    def table_pages(self) -> int:
+        """How many pages hold tables now."""
+        own = sum(len(process.space.table_ppns()) for process in self.living())
+        return own + (1 + sum(level > 1 for level, _ in self.kernel) if self.has_kernel else 0)
+
+    def found_from_roots(self) -> Iterator[tuple[tuple[int, int], dict[Place, Entry]]]:
+        """What can be reached from each root, by (slot, index of the root)."""
+        for process in self.living():
+            for number, root in enumerate(process.space.roots):
+                kernel = {key(self.levels, self.kernel_vpn): root.to_kernel} | self.kernel if root.to_kernel else {}
+                yield (process.slot, number), root.entries | process.space.tables | kernel
+
+    def _holders(self, space: Space, level: int) -> list[dict[Place, Entry]]:
+        """Where an entry of `level` stands: one of a root in all roots."""
+        return [root.entries for root in space.roots] if level == self.levels else [space.tables]
+
+    def _take(self, kind: str, use: Use) -> int:
+        ppn = self.memory.take_ppn(kind)
+        use(ppn, kind)
+        return ppn
+
+
+def _first(pair: tuple[int, Entry]) -> int:
+    return pair[0]
