@@ -59,14 +59,33 @@ def _host(scenario: Scenario, host: HostPlan) -> Iterator[str]:
 
 def _machine(scenario: Scenario, host: HostPlan) -> Iterator[str]:
     declared = next(each for each in scenario.hosts if each.name == host.name)
-    tags = "tagged TLB" if host.has_vpid else "no VPID: exits flush the TLB"
     yield from _aligned(
         [
-            ("mode", f"{host.mode}, pages of {_page_sizes(declared.mmu)}, {tags}{_host_table(host)}"),
+            ("mode", f"{host.mode}, pages of {_page_sizes(declared.mmu)}, {_tags(host)}{_host_table(host)}"),
+            *(("", how) for how in _of_the_mode(host, declared.mmu)),
             ("cpu", f"{declared.cpu.profile}, {host.hz} Hz, {_some(host.cores, 'core')}"),
             ("frames", f"{host.frames} ({format_size(host.frames * PAGE_BYTES)}); {_reserve(host)}"),
         ]
     )
+
+
+def _tags(host: HostPlan) -> str:
+    if host.mode in ("paravirt", "software_tlb"):
+        return "VMs without tags: a switch of vCPUs flushes the TLB"
+    return "tagged TLB" if host.has_vpid else "no VPID: exits flush the TLB"
+
+
+def _of_the_mode(host: HostPlan, mmu: Mmu) -> Iterator[str]:
+    """Say what only this mode has, and what was asked of it that is not usual."""
+    if host.mode == "paravirt":
+        roots = "pinned" if host.pins_roots else "checked at each load of CR3"
+        yield f"updates of page tables in batches of up to {host.batch_updates}, roots {roots}"
+    if mmu.software_tlb:
+        yield f"a TLB of the VMM: {mmu.software_tlb.entries} entries, {mmu.software_tlb.ways}-way"
+    if mmu.nested_caches != "all":
+        yield f"caches of walks: {mmu.nested_caches}"
+    if host.has_pml:
+        yield "modified guest pages are logged"
 
 
 def _page_sizes(mmu: Mmu) -> str:
