@@ -91,7 +91,7 @@ VALUES: dict[str, list[Any]] = {
     "hz": [1, 1000, 999_999_937, 10**10],
     "walkers": [1, 2, 4],
     "exit": [0, 1, 2000, 10**6, 10**9],
-    "mode": ["native", "nested", "paravirt", "software_tlb"],
+    "mode": ["native", "nested", "shadow", "paravirt", "software_tlb"],
     "software_tlb": ["none", {"entries": 64}, {"entries": 12, "ways": 3}],
     "batch": [1, 2, 32, 4096, 4097],
     "pin": [True, False],

@@ -21,6 +21,7 @@ LOG_EXITS = ("pml_full",)  # of `nested` with a log of modified pages
 EXITS = {
     "native": (),
     "nested": ("ept_violation_data", "ept_violation_table", "vcpu_switch"),
+    "shadow": ("true_fault", "hidden_fault", "trace_fault", "cr3_load", "invlpg", "vcpu_switch"),
     "paravirt": ("true_fault", "hypercall", "vcpu_switch"),
     "software_tlb": ("tlb_miss", "tlb_refill", "cr3_load", "invlpg", "vcpu_switch"),
 }

@@ -12,9 +12,17 @@ from vmcfg.scenario.checks.machine import REFUSED
 from vmcfg.scenario.checks.memory import table_pages
 
 SMALLEST = (Path(__file__).parent / "good" / "smallest.yaml").read_text("utf-8")
+SHADOW = ["mmu.mode=shadow"]
 EXAMPLES = {
     "nested without ept": ["cpu.features=[]"],
     "vpid without tags": ["mmu.mode=native", "mmu.vpid=true", "cpu.features=[ept]"],
+    "pcid in shadow": [*SHADOW, "mmu.pcid=true"],
+    "installs_on_write without cached": [*SHADOW, "mmu.shadow.variant=unsync", "mmu.shadow.installs_on_write=true"],
+    "cr3_targets without cached": [*SHADOW, "mmu.shadow.variant=unsync", "mmu.shadow.cr3_targets=2"],
+    "bypass_not_present in a virtual TLB": [
+        *SHADOW, "mmu.shadow.variant=virtual_tlb", "mmu.shadow.bypass_not_present=true",
+    ],
+    "a guest under shadow that does not zero": [*SHADOW, "vms.web.zero_on_fault=false"],
     "pcid without tags": ["mmu.pcid=true", "cpu.features=[ept]"],
     "native backed on touch": ["mmu.mode=native", "vms.web.backing=on_touch"],
     "paravirt backed on touch": ["mmu.mode=paravirt", "vms.web.backing=on_touch"],

@@ -31,13 +31,15 @@ from vmcfg.hardware.assoc import (
 from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
-from vmcfg.mmu import native, nested, software_tlb
+from vmcfg.mmu import native, nested, shadow, software_tlb
 from vmcfg.mmu.pml import drain_log
 from vmcfg.mmu.walks import (
     COMPLETE,
-    GUEST_PAGE_FAULT,
+    HOST_VIOLATION,
     LOG_FULL,
     NESTED,
+    SHADOW,
+    SHADOW_FAULT,
     SOFTWARE_TLB,
     TLB_MISS,
     kernel_walker_of,
@@ -86,7 +88,7 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
         count_hits(m, row, guest_hits, host_hits, nested_hits)
         if end == COMPLETE:
             break
-        handling += fault(m, walker, vpn, end, frame, refs)
+        handling += fault(m, walker, vpn, end, frame, refs, True)
         if end != LOG_FULL:
             return handling, cycles, np.int64(0)
     m.counters[row, Event.DIRTY_WALKS] += 1
@@ -114,7 +116,7 @@ def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs, has_data_cach
     handling = cycles = np.int64(0)
     walker = walker_of(m, core, vcpu, False, has_data_caches)
     while True:
-        handling += fault(m, walker, vpn, end, ppn, refs)
+        handling += fault(m, walker, vpn, end, ppn, refs, is_store)
         end, ppn, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
             m, walker, vpn, mode, is_store, False, False
         )
@@ -165,7 +167,7 @@ def _kernel_walk(m, walker, vpn, tag, mode):
         count_hits(m, row, guest_hits, host_hits, nested_hits)
         if end == COMPLETE:
             break
-        handling += fault(m, walker, vpn, end, frame, refs)
+        handling += fault(m, walker, vpn, end, frame, refs, False)
     m.counters[row, Event.WALKS] += 1
     m.counters[row, Event.GUEST_REFS] += guest_refs
     m.counters[row, Event.HOST_REFS] += host_refs
@@ -189,7 +191,7 @@ def _charge_walk(m, vcpu, cycles):
 
 
 @kernel
-def fault(m, walker, vpn, end, ppn, refs):
+def fault(m, walker, vpn, end, ppn, refs, is_store):
     """Handle a walk that could not finish: the guest's fault, or the VMM's. Returns the handlers' cycles."""
     m.counters[walker.row, Event.FAULT_REFS] += refs
     if end == LOG_FULL:
@@ -197,9 +199,17 @@ def fault(m, walker, vpn, end, ppn, refs):
     drop_linear(m.stores, walker.core, walker.space, vpn)
     if end == TLB_MISS:
         return answer_miss(m, walker, vpn, ppn != 0)
-    if end == GUEST_PAGE_FAULT:
-        return guest_fault(m, walker.core, walker.vcpu, vpn)
-    return violation(m, walker.core, walker.vcpu, ppn)
+    if end == HOST_VIOLATION:
+        return violation(m, walker.core, walker.vcpu, ppn)
+    handling = np.int64(0)
+    is_guests = True
+    if end == SHADOW_FAULT:
+        handling, is_guests = shadow.shadow_fault(m, walker, vpn, is_store)
+    if is_guests:
+        m.vcpu[walker.vcpu, at.FAULTING_STORE] = np.int64(is_store)
+        handling += guest_fault(m, walker.core, walker.vcpu, vpn)
+        m.vcpu[walker.vcpu, at.FAULTING_STORE] = 0
+    return handling
 
 
 @kernel
@@ -209,6 +219,8 @@ def walk(m, walker, vpn, mode, is_store, is_quiet, is_lean):
         return nested.walk(m, walker, vpn, is_store, is_quiet, is_lean)
     if mode == SOFTWARE_TLB:
         return software_tlb.walk(m, walker, vpn, is_store, is_quiet, is_lean)
+    if mode == SHADOW:
+        return shadow.walk(m, walker, vpn, is_store, is_quiet, is_lean)
     return native.walk(m, walker, vpn, is_store, is_quiet, is_lean)
 
 
@@ -252,6 +264,8 @@ def shortage(m, vcpu, vpn, is_store):
     pages, lacks_frame = needs(m, process, vpn, is_store)
     if pages > m.guests.vm[m.vcpu[vcpu, at.VM], at.GUEST_FREE]:
         return NEED_GUEST_PAGES
+    if m.cost[at.MODE] == SHADOW:
+        lacks_frame = lacks_frame or shadow.lacks_pages(m, vcpu, vpn)
     if lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]:
         return NEED_FRAMES
     return DONE

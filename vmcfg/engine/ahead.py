@@ -14,7 +14,7 @@ from __future__ import annotations
 from vmcfg.hardware.core import walk_key
 from vmcfg.jit import kernel, part, prefetch
 from vmcfg.mmu.references import prefetch_lines
-from vmcfg.mmu.walks import NATIVE, page_of, slot_in_table
+from vmcfg.mmu.walks import NATIVE, SHADOW, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 
 BLOCK = 8  # accesses for which memory is asked at once: only a short loop keeps many requests in flight
@@ -24,6 +24,8 @@ KEY, TABLE = range(2)  # of a hint: which GiB of which process, and its table of
 @kernel
 def look_ahead(m, walker, vcpu, position, end, mode):
     """Prefetch the leaf entries of the block after the next, and the pmap entries of the next one."""
+    if mode == SHADOW:
+        return  # its tables are others
     for place in range(position + 2 * BLOCK, min(position + 3 * BLOCK, end)):
         vpn = (m.work.buffer[vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
         entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]

@@ -8,6 +8,7 @@ from vmcfg.guest.address_space import kernel_vpn
 from vmcfg.guest.fault import back_if_needed, make_roots_at_no_cost, map_kernel, populate
 from vmcfg.jit import by_reference, entry, kernel
 from vmcfg.mmu.paravirt import acquire
+from vmcfg.mmu.shadow_answers import enter_root
 from vmcfg.mmu.walks import PARAVIRT
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_take
@@ -49,11 +50,14 @@ def start_process(machine, process, vpns):
 
 @entry
 def load_first(machine):
-    """Let each vCPU have its first process loaded, which makes roots live that are not pinned."""
+    """Let each vCPU have its first process loaded: roots become live that are not pinned, or get a shadow."""
     m = by_reference(machine)
-    if m.cost[at.MODE] == PARAVIRT and m.cost[at.PINS] == 0:
-        for vcpu in range(m.sched[at.VCPUS]):
-            acquire(m, np.int64(at.NOBODY), m.vcpu[vcpu, at.PROCESS])
+    for vcpu in range(m.sched[at.VCPUS]):
+        process = m.vcpu[vcpu, at.PROCESS]
+        if m.cost[at.MODE] == PARAVIRT and m.cost[at.PINS] == 0:
+            acquire(m, np.int64(at.NOBODY), process)
+        if m.cost[at.MODE] == at.SHADOW:
+            enter_root(m, vcpu, m.guests.process[process, at.ROOT_TABLE])
 
 
 @kernel

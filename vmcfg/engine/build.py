@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import back_range, load_first, start_kernel, start_process
 from vmcfg.engine.data_caches import data_caches_of
+from vmcfg.engine.shadow import shadow_of
 from vmcfg.engine.work import work_of
 from vmcfg.hardware import sets
 from vmcfg.hardware.assoc import policy_of
 from vmcfg.hardware.core import L1I, L2, STORES
 from vmcfg.hardware.stores import Built, new_stores
 from vmcfg.metrics.events import COLUMNS, Event, Sized
+from vmcfg.mmu.shadow import VARIANTS
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, VmPlan
 from vmcfg.rng import mixed_key
@@ -36,6 +39,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
         data_caches=data_caches_of(host),
         guests=_guests(host),
         host=_host(host),
+        shadow=shadow_of(host, partial(_zeros, host)),
         work=work_of(host, seed, inputs, _zeros(host, "work.buffer")),
         vcpu=_vcpus(host),
         core=_cores(host),
@@ -243,6 +247,10 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
     cost[[at.HAS_DATA_CACHES, at.HAS_PCID]] = host.data_caches is not None, host.has_pcid
+    if host.shadow:
+        cost[[at.SHADOW_VARIANT, at.INSTALLS]] = VARIANTS[host.shadow.variant], host.shadow.installs_on_write
+        cost[[at.BYPASSES, at.CR3_TARGETS]] = host.shadow.bypasses_not_present, host.shadow.cr3_targets
+        cost[at.UNSYNC_SLOTS] = host.shadow.unsync_slots if host.shadow.variant == "unsync" else 0
     cost[at.HAS_LARGE_PAGES] = host.has_large_pages
     cost[[at.NESTED_TLB_HOLDS_DATA, at.HAS_PML]] = host.nested_tlb_holds_data, host.has_pml
     cost[[at.BATCH_UPDATES, at.PINS]] = host.batch_updates, host.pins_roots

@@ -48,7 +48,7 @@ def _happen(m, core, vcpu, event, times, mode, has_data_caches):
     if kind == work.EXIT and not processes.may_leave(m, vcpu):
         return np.int64(0)
     m.counters[m.vcpu[vcpu, at.ROW], Event.SYSTEM_CALLS] += 1
-    cycles = mapping.charge_guest(m, vcpu, m.cost[at.SYSCALL]) + change_view(m, core, vcpu)
+    cycles = mapping.charge_guest(m, vcpu, m.cost[at.SYSCALL]) + change_view(m, core, vcpu, 1)
     if kind == work.SYSCALL:
         cycles += _read_kernel(m, core, vcpu, event, mode, has_data_caches)
     elif kind == work.MMAP:
@@ -63,7 +63,7 @@ def _happen(m, core, vcpu, event, times, mode, has_data_caches):
         cycles += processes.execute(m, core, vcpu)
     else:
         cycles += processes.leave(m, core, vcpu)
-    return cycles + change_view(m, core, vcpu)
+    return cycles + change_view(m, core, vcpu, 0)
 
 
 @kernel
@@ -131,6 +131,8 @@ def _shortage(m, vcpu, event, times):
         most = m.guests.vm[vm, at.TABLE_PAGES] + 2
     elif kind == work.EXEC:
         most = 1 + m.guests.vm[vm, at.HAS_KPTI]
+    if m.cost[at.MODE] == at.SHADOW and m.host.counts[FRAME_FREE] < most + m.host.counts[at.RESERVE]:
+        return NEED_FRAMES  # any event may come to need a shadow page
     if most > m.guests.vm[vm, at.GUEST_FREE] or m.host.counts[FRAME_FREE] < most * m.guests.vm[vm, at.HOST_LEVELS]:
         return _exact_shortage(m, vcpu, event, times, most)
     return DONE

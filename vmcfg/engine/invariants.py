@@ -4,6 +4,7 @@ every frame has one kind, and the kinds' counts add up to the host's memory
 every guest page is just one of kernel, free, table and data, and data is shared as often as it is mapped
 every private frame belongs to just the guest page whose pmap names it
 every large page is backed from its first page to its last, by neighbouring frames from a multiple of its size
+every shadow entry says what the guest's table and the pmap say
 every TLB entry that may still be used leads where its page table and the pmap lead now
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vmcfg.engine.shadow import check_shadow
 from vmcfg.engine.table_types import check_types
 from vmcfg.hardware import sets
 from vmcfg.hardware.core import L2, SOFTWARE_TLB, STORES
@@ -25,6 +27,8 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
     _check_owners(host, machine)
     _check_guest_pages(host, machine)
     check_types(host, machine)
+    if host.shadow:
+        check_shadow(host, machine)
     for number in range(len(host.vms)):
         _check_large_pages(host, machine, number)
     for core in range(host.cores):

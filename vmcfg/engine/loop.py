@@ -22,7 +22,7 @@ from vmcfg.engine.turn import WORK_ENDED, take_turn
 from vmcfg.hardware.core import flush_combined
 from vmcfg.jit import by_reference, entry, kernel, named, part
 from vmcfg.metrics.events import Event, Exit
-from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, SOFTWARE_TLB, WALKS_AS
+from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, SHADOW, SOFTWARE_TLB, WALKS_AS
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.large_pages import asked_level, count_backing
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
@@ -172,8 +172,15 @@ def _charge_roots(m, core, vcpu):
             if frames:
                 m.guests.process[process, field] = 0
                 count_backing(m, vcpu, frames, asked_level(m, vm, True))
-                cycles = vm_exit(m, core, vcpu, Exit.EPT_VIOLATION_TABLE, violation_cycles(m, frames))
-                m.core[core, at.CLOCK] += cycles
+                m.core[core, at.CLOCK] += _backing_exit(m, core, vcpu, frames)
+
+
+@kernel
+def _backing_exit(m, core, vcpu, frames):
+    """Exit because the page of a guest's table got its frames; return the cycles."""
+    if m.cost[at.MODE] == SHADOW:
+        return vm_exit(m, core, vcpu, Exit.HIDDEN_FAULT, m.cost[at.HIDDEN_FAULT] + frames * m.cost[at.ZERO_PAGE])
+    return vm_exit(m, core, vcpu, Exit.EPT_VIOLATION_TABLE, violation_cycles(m, frames))
 
 
 @part

@@ -12,7 +12,7 @@ from vmcfg.guest.pages import page_free, table_page_take
 from vmcfg.hardware.core import TABLE_BITS
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
-from vmcfg.mmu.tables import gpt_write, new_table, table_entry
+from vmcfg.mmu.tables import gpt_write, new_table, table_entry, table_freed
 from vmcfg.mmu.walks import page_of, slot_in_table
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.verbs import gpa_access
@@ -155,6 +155,7 @@ def clear_table(m, core, vcpu, process, vpn, level, slot):
 @kernel
 def free_table(m, row, vm, table, ppn):
     """Give a table and the page that held it back."""
+    table_freed(m, vm, table, ppn)
     m.counters[row, Event.TABLE_PAGES_FREED] += 1
     m.guests.vm[vm, at.TABLE_PAGES] -= 1
     for place in range(at.TABLE_ENTRIES):

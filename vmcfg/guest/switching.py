@@ -52,8 +52,9 @@ def replace(m, core, vcpu, before):
 
 
 @part
-def change_view(m, core, vcpu):
+def change_view(m, core, vcpu, is_entry):
     """Enter or leave the kernel's view of the loaded process, if it has one (KPTI); return the cycles."""
+    m.vcpu[vcpu, at.IN_KERNEL] = is_entry
     if m.guests.vm[m.vcpu[vcpu, at.VM], at.HAS_KPTI] == 0:
         return np.int64(0)
     if m.cost[at.HAS_PCID] == 0:
@@ -66,12 +67,12 @@ def change_view(m, core, vcpu):
 def invalidate_page(m, core, vcpu, vpn):
     """Execute INVLPG for a page of the loaded process, and have other vCPUs do so; return the cycles."""
     process = m.vcpu[vcpu, at.PROCESS]
-    cycles = _invlpg(m, core, vcpu, process, vpn) + privileged.invalidate(m, core, vcpu)
+    cycles = _invlpg(m, core, vcpu, vcpu, process, vpn) + privileged.invalidate(m, core, vcpu)
     vm = m.vcpu[vcpu, at.VM]
     for other in range(m.sched[at.VCPUS]):
         if other != vcpu and m.vcpu[other, at.VM] == vm:
             if m.vcpu[other, at.PROCESS] == process:
-                cycles += _invlpg(m, other % m.sched[at.CORES], vcpu, process, vpn)
+                cycles += _invlpg(m, other % m.sched[at.CORES], other, vcpu, process, vpn)
             else:
                 _mark_stale(m, other, process)
     return cycles
@@ -91,7 +92,7 @@ def flush_everywhere(m, core, vcpu):
                     flush_process(m, there, process)
                 else:
                     _flush_processes(m, there, vm)
-                cycles += _charge_load(m, vcpu)
+                cycles += _charge_load(m, vcpu) + privileged.flush_at(m, there, other)
             else:
                 _mark_stale(m, other, process)
     return cycles
@@ -130,17 +131,17 @@ def _flush_processes(m, core, vm):
 
 
 @kernel
-def _invlpg(m, core, vcpu, process, vpn):
-    """Drop a page, and the process's walk caches, on a core; `vcpu` pays."""
+def _invlpg(m, core, vcpu, payer, process, vpn):
+    """Let a vCPU drop a page, and the process's walk caches, on its core; the payer pays."""
     drop_page(m.stores, core, process, vpn)
     flush_walk_caches(m.stores, core, process, process + 1)
     if m.guests.vm[m.vcpu[vcpu, at.VM], at.HAS_KPTI]:
         view = m.guests.process[process, at.KERNEL_SPACE]
         flush_walk_caches(m.stores, core, view, view + 1)
-    row = m.vcpu[vcpu, at.ROW]
+    row = m.vcpu[payer, at.ROW]
     m.counters[row, Event.INVLPGS] += 1
     m.counters[row, Event.FLUSH_CYCLES] += m.cost[at.INVLPG]
-    return m.cost[at.INVLPG]
+    return m.cost[at.INVLPG] + privileged.invalidate_at(m, core, vcpu, vpn)
 
 
 @kernel

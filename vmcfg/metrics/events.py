@@ -72,6 +72,8 @@ class Exit(IntEnum):
     TLB_REFILL = 7  # the guest wrote an entry of a software-managed TLB
     CR3_LOAD = 8  # the guest loaded CR3, or what its processor has in place of it
     INVLPG = 9  # the guest invalidated a page
+    HIDDEN_FAULT = 10  # the guest allows the access, the shadow table did not yet: filled
+    TRACE_FAULT = 11  # a write to a guest page table that is write-protected: emulated
 
 
 class Found(IntEnum):
@@ -108,6 +110,14 @@ COLUMNS = EVENTS + 2 * EXITS
 MODE_EXITS = {
     "native": (),
     "nested": (Exit.EPT_VIOLATION_DATA, Exit.EPT_VIOLATION_TABLE, Exit.VCPU_SWITCH),
+    "shadow": (
+        Exit.TRUE_FAULT,
+        Exit.HIDDEN_FAULT,
+        Exit.TRACE_FAULT,
+        Exit.CR3_LOAD,
+        Exit.INVLPG,
+        Exit.VCPU_SWITCH,
+    ),
     "paravirt": (Exit.TRUE_FAULT, Exit.HYPERCALL, Exit.VCPU_SWITCH),
     "software_tlb": (Exit.TLB_MISS, Exit.TLB_REFILL, Exit.CR3_LOAD, Exit.INVLPG, Exit.VCPU_SWITCH),
 }

@@ -10,8 +10,8 @@ import numpy as np
 
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Exit
-from vmcfg.mmu import paravirt, software_tlb
-from vmcfg.mmu.walks import PARAVIRT, SOFTWARE_TLB
+from vmcfg.mmu import paravirt, shadow_answers, software_tlb
+from vmcfg.mmu.walks import PARAVIRT, SHADOW, SOFTWARE_TLB
 from vmcfg.vmm import machine as at
 
 
@@ -38,6 +38,15 @@ def load_root(m, core, vcpu, before, process):
         return paravirt.load_root(m, core, vcpu, before, process)
     if m.cost[at.MODE] == SOFTWARE_TLB:
         return software_tlb.privileged(m, core, vcpu, Exit.CR3_LOAD)
+    return flush_at(m, core, vcpu)
+
+
+@kernel
+def flush_at(m, core, vcpu):
+    """A vCPU has loaded CR3, which may be the same as before, at another's interrupt too."""
+    if m.cost[at.MODE] == SHADOW:
+        root = at.KERNEL_ROOT_TABLE if m.vcpu[vcpu, at.IN_KERNEL] else at.ROOT_TABLE
+        return shadow_answers.cr3_loaded(m, core, vcpu, m.guests.process[m.vcpu[vcpu, at.PROCESS], root])
     return np.int64(0)
 
 
@@ -48,6 +57,14 @@ def invalidate(m, core, vcpu):
         return paravirt.hypercall(m, core, vcpu)
     if m.cost[at.MODE] == SOFTWARE_TLB:
         return software_tlb.privileged(m, core, vcpu, Exit.INVLPG)
+    return np.int64(0)
+
+
+@kernel
+def invalidate_at(m, core, vcpu, vpn):
+    """One vCPU executes INVLPG."""
+    if m.cost[at.MODE] == SHADOW:
+        return shadow_answers.page_invalidated(m, core, vcpu, vpn)
     return np.int64(0)
 
 

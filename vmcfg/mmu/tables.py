@@ -1,7 +1,7 @@
 """`gpt_write`: the one verb by which a guest changes its page tables.
 
 Each MMU mode answers it in its own way. In `native` and `nested` the write is an ordinary store, which costs
-what a store costs and tells nobody; in `paravirt` the VMM makes it.
+what a store costs and tells nobody; in `paravirt` the VMM makes it; in `shadow` it may meet a write-protected table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from vmcfg.digest import GUEST, fold
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
-from vmcfg.mmu import paravirt
+from vmcfg.mmu import paravirt, shadow_answers
 from vmcfg.mmu.walks import PARAVIRT
 from vmcfg.vmm import machine as at
 
@@ -49,4 +49,13 @@ def gpt_write(m, core, vcpu, slot, entry):
     if m.cost[at.MODE] == PARAVIRT:
         return paravirt.update(m, core, vcpu, slot, entry)
     m.guests.tables[slot] = entry
+    if m.cost[at.MODE] == at.SHADOW:
+        return shadow_answers.written(m, core, vcpu, slot)
     return np.int64(0)
+
+
+@kernel
+def table_freed(m, vm, table, ppn):
+    """Tell the mode that a guest has given the page of a page table back."""
+    if m.cost[at.MODE] == at.SHADOW:
+        shadow_answers.table_freed(m, vm, table, ppn)

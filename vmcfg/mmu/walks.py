@@ -5,7 +5,7 @@ Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns nine in
     (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits,
      cycles of the references)
 
-`end` is one of the five below. `frame` is the page's machine frame after a complete walk, and the PPN that has
+`end` is one of the six below. `frame` is the page's machine frame after a complete walk, and the PPN that has
 none after a violation. D is what a TLB entry filled by this walk may keep. The cycles are 0 where a reference costs a
 flat latency: see `mmu.references`.
 """
@@ -22,7 +22,7 @@ from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
 
 # How a walk ends.
-COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL, TLB_MISS = range(5)
+COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL, TLB_MISS, SHADOW_FAULT = range(6)
 
 
 class Walker(NamedTuple):
@@ -43,8 +43,8 @@ class Walker(NamedTuple):
 
 
 # MMU modes, as the loop knows them.
-NATIVE, NESTED, PARAVIRT, SOFTWARE_TLB = range(4)
-MODES = {"native": NATIVE, "nested": NESTED, "paravirt": PARAVIRT, "software_tlb": SOFTWARE_TLB}
+NATIVE, NESTED, SHADOW, PARAVIRT, SOFTWARE_TLB = at.NATIVE, at.NESTED, at.SHADOW, at.PARAVIRT, at.SOFTWARE_TLB
+MODES = {"native": NATIVE, "nested": NESTED, "shadow": SHADOW, "paravirt": PARAVIRT, "software_tlb": SOFTWARE_TLB}
 WALKS_AS = {PARAVIRT: NATIVE}
 """Modes whose walks are those of another: they share its loop, and differ in what is rarely done."""
 

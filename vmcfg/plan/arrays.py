@@ -41,9 +41,23 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("host.kind", "u8", (host.frames,), frames, "kind of each machine frame", 1),
         _array("host.free_list", "i32", (host.frames,), 0, "given-back frames, a stack"),
         _array("host.ept", "i32", (host.ept_entries,), host.ept_entries, "entries of the EPT's upper levels"),
+        *_shadow(host),
         _array("work.buffer", "i64", (vcpus, BATCH), vcpus * BATCH, "accesses generated ahead"),
         _array("counters", "i64", (host.rows, COLUMNS), host.rows * COLUMNS, "counters by VM and phase"),
         *_data_caches(host),
+    )  # fmt: skip
+
+
+def _shadow(host: HostPlan) -> tuple[ArrayPlan, ...]:
+    entries = host.shadow_pages * TABLE_ENTRIES
+    is_used = host.shadow is not None
+    pages = host.pages if is_used else 0
+    return (
+        _array("shadow.entries", "i64", (entries,), entries, "entries of shadow tables"),
+        _array("shadow.next", "i32", (entries,), entries, "further entries that map the same page"),
+        _array("shadow.head", "i32", (pages,), pages, "guest page → the first entry that maps it"),
+        _array("shadow.of_table", "i32", (host.max_tables if is_used else 0,), host.max_tables if is_used else 0,
+               "guest's table → its shadow"),
     )  # fmt: skip
 
 

@@ -61,15 +61,16 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         host_levels=host_levels,
         page_level=page_levels[0],
         table_page_level=page_levels[1],
-        reserve_frames=max((vm.table_levels + 1) * host_levels for vm in vms) if vms else 0,
+        reserve_frames=max((_reserve(vm.table_levels, host.mmu.mode, host_levels) for vm in vms), default=0),
         costs=dict(host.cpu.costs),
         walkers=host.cpu.walkers,
-        has_vpid=host.mmu.vpid or not is_nested,
+        has_vpid=host.mmu.vpid or host.mmu.mode == "native",
         has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
         has_pml=host.mmu.pml,
         has_pcid=host.mmu.pcid,
         batch_updates=host.mmu.batch_updates,
         pins_roots=host.mmu.pins_roots,
+        shadow=host.mmu.shadow,
         stores=_stores(host),
         nested_tlb_holds_data=is_nested and host.mmu.nested_caches == "2d_nested_tlb_data",
         data_caches=host.cpu.data_caches,
@@ -87,6 +88,13 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         return plan
     touches, cycles = max_touches(plan), scheduled_cycles(plan)
     return evolve(plan, arrays=array_plans(plan), max_touches=touches, scheduled_cycles=cycles)
+
+
+def _reserve(levels: int, mode: str, host_levels: int) -> int:
+    """Return how many frames one access can take: for its page, the guest's tables, and those of the VMM."""
+    if mode == "shadow":
+        return 2 * levels + 1
+    return (levels + 1) * host_levels
 
 
 def _phases(workloads: list[Workload], hz: int) -> tuple[dict[str, int], tuple[PhasePlan, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from vmcfg.metrics.events import Found
-from vmcfg.scenario.spec import CacheShape, DataCaches, GuestEvent, Pattern, Region, Scenario, Trace, Vm
+from vmcfg.scenario.spec import CacheShape, DataCaches, GuestEvent, Pattern, Region, Scenario, ShadowPaging, Trace, Vm
 
 UNLIMITED = 1 << 62  # no end by this measure
 
@@ -138,6 +138,7 @@ class HostPlan:
     has_pcid: bool
     batch_updates: int  # of page-table entries in one hypercall of `paravirt`
     pins_roots: bool
+    shadow: ShadowPaging | None  # how, in mode shadow
     stores: tuple[StorePlan, ...]
     nested_tlb_holds_data: bool  # beside guest table pages
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]
@@ -202,6 +203,15 @@ class HostPlan:
     def process_slots(self) -> int:
         """Processes that the host's guests can have at once."""
         return sum(vm.slots for vm in self.vms)
+
+    @property
+    def shadow_pages(self) -> int:
+        """Shadow pages that there can come to be, and one that stands for none; 0 in other modes."""
+        if self.shadow is None:
+            return 0
+        if self.shadow.variant == "virtual_tlb":  # each vCPU has its own
+            return 1 + sum(vm.max_tables * vm.vm.vcpus for vm in self.vms)
+        return 1 + self.max_tables
 
     @property
     def max_tables(self) -> int:

@@ -73,18 +73,30 @@ def _host(name: str, given: Settings, assumed: tuple[str, ...]) -> spec.Host:
 def _mmu(given: Settings) -> spec.Mmu:
     size, table_size = units.parse_size(given["page_size"]), units.parse_size(given["table_page_size"])
     asking = given["paravirt"]
+    levels = TABLE_LEVELS[given["host_table"]]
     return spec.Mmu(
         mode=given["mode"],
         page_size=size,
         vpid=given["vpid"],
-        host_levels=TABLE_LEVELS[given["host_table"]],
+        host_levels=levels,
         nested_caches=given["nested_caches"],
         pml=given["pml"],
+        shadow=_shadow(given["shadow"]) if given["mode"] == "shadow" else None,
         pcid=given["pcid"],
         table_page_size=table_size,
         batch_updates=asking["batch"],
         pins_roots=asking["pin"],
         software_tlb=_cache(given["software_tlb"]),
+    )
+
+
+def _shadow(given: Settings) -> spec.ShadowPaging:
+    return spec.ShadowPaging(
+        variant=given["variant"],
+        installs_on_write=given["installs_on_write"],
+        bypasses_not_present=given["bypass_not_present"],
+        cr3_targets=given["cr3_targets"],
+        unsync_slots=given["unsync_slots"],
     )
 
 

@@ -53,7 +53,7 @@ def _tags_of_the_processor(_: Node, settings: Settings, name: str) -> None:
     if host["mmu"]["vpid"] is None:
         host["mmu"]["vpid"] = bool({"vpid", "asid"} & features)
     if host["mmu"]["pcid"] is None:
-        host["mmu"]["pcid"] = "pcid" in features
+        host["mmu"]["pcid"] = "pcid" in features and host["mmu"]["mode"] != "shadow"
 
 
 def _one_page_size(_: Node, settings: Settings, name: str) -> None:

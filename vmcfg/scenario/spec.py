@@ -54,6 +54,7 @@ __all__ = [  # with what stands beside it
     "Region",
     "Run",
     "Scenario",
+    "ShadowPaging",
     "Stride",
     "Trace",
     "Vm",
@@ -152,6 +153,17 @@ class Cpu:
 
 
 @frozen
+class ShadowPaging:
+    """How a VMM keeps shadow tables: see `mmu.shadow`."""
+
+    variant: str  # virtual_tlb | cached | unsync
+    installs_on_write: bool
+    bypasses_not_present: bool
+    cr3_targets: int
+    unsync_slots: int
+
+
+@frozen
 class Mmu:
     mode: str  # native | nested
     page_size: int  # bytes of the host's pages behind guest data: 4096, 2 MiB or 1 GiB
@@ -159,6 +171,7 @@ class Mmu:
     host_levels: int = field(default=4, metadata=LATER)  # of the host's table in `nested`; 1 is a flat one
     nested_caches: str = field(default="all", metadata=LATER)  # | 1d | 2d | 2d_nested_tlb | 2d_nested_tlb_data
     pml: bool = field(default=False, metadata=LATER)  # modified guest pages are logged
+    shadow: ShadowPaging | None = field(default=None, metadata=LATER)  # how, in mode shadow
     pcid: bool = field(default=False, metadata=LATER)  # tagged address spaces: loads of CR3 need not flush
     table_page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # the same behind the guest's page tables
     batch_updates: int = field(default=32, metadata=LATER)  # in one hypercall of `paravirt`, at most

@@ -21,7 +21,7 @@ import numpy as np
 
 from vmcfg.hardware.data_caches import DataCaches
 from vmcfg.hardware.sets import Stores
-from vmcfg.workload.zipf import ZipfTable
+from vmcfg.vmm.arrays import Guests, Host, Shadow, Work
 
 # --- bits of a guest page-table entry -------------------------------------------------------------------------
 PRESENT = 1
@@ -56,6 +56,9 @@ MPN_SHIFT = 12
 IS_TABLE = 1 << 4  # holds a guest page table
 HOST_ACCESSED = 1 << 5
 HOST_DIRTY = 1 << 6
+IS_TRACED = 1 << 7  # shadow paging: held a table, and the VMM still traps writes to it, until it sees that it must not
+IS_TRACED_ONCE = 1 << 8  # the same, and one write will tell
+WRITE_FLOOD = 3  # writes to a table without a use of it, after which the VMM stops following it: KVM's figure
 LOG_ENTRIES = 512  # of a vCPU's log of modified pages
 
 # --- an entry of the EPT above its lowest level (i32): 0 if absent, frame of the next table + 1, or a large page ------
@@ -131,8 +134,12 @@ PROCESS_FIELDS = 10
     QUEUED,  # updates of page tables that wait for a hypercall
     UNCHECKED,  # entries that this will have to check
     REFILLED,  # the page whose TLB miss has just been answered, plus one
-) = range(35)
-VCPU_FIELDS = 35
+    SHADOW_ROOT,  # the root of its shadow table
+    TARGET_NEXT,  # the place among the CR3 targets that the next new root takes
+    FAULTING_STORE,  # the fault that its guest handles just now is of a store
+    IN_KERNEL,  # its guest runs in the kernel's view of the loaded process
+) = range(39)
+VCPU_FIELDS = 39
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 
@@ -163,99 +170,14 @@ COSTS = (
 (HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
 WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES, HAS_PCID = range(28, 36)
 NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(36, 41)
-COST_FIELDS = 41
+SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS = range(41, 46)
+COST_FIELDS = 46
+
+# cost[MODE]: how addresses are translated.
+NATIVE, NESTED, SHADOW, PARAVIRT, SOFTWARE_TLB = range(5)
 
 USUAL_LEVELS = 4  # of both tables: lean loops take it as given, and the compiler unrolls their walks
 BLOCK_LEVEL = 2  # free frames are kept by blocks of 2 MiB too
-
-
-class Guests(NamedTuple):
-    """What the guests keep.
-
-    tables     i64[tables × 512]  entries of all guest page tables of the host
-    ppns       i32[tables]        page of each of these tables
-    pool       i64[2]             tables handed out for the first time; height of the stack of those given back
-    given_back i32[tables]        that stack
-    vm         i64[vms, VM_FIELDS]
-    process    i64[processes, PROCESS_FIELDS]
-    free_list  i32[gpids]         per VM from its base: freed guest pages, a stack
-    sharers    u16[gpids]         mappings of a data page besides the first
-    pcids      i32[vcpus, places] processes whose translations a vCPU keeps, plus one; negative: stale
-    types      u8[tables]         paravirt: the level as which the VMM has checked a table, else 0
-    referrers  i32[tables]        paravirt: entries, CR3s and pins that refer to a table
-    path       i64[7]             scratch: where a visit of tables goes on, by level
-    """
-
-    tables: np.ndarray
-    ppns: np.ndarray
-    pool: np.ndarray
-    given_back: np.ndarray
-    vm: np.ndarray
-    process: np.ndarray
-    free_list: np.ndarray
-    sharers: np.ndarray
-    pcids: np.ndarray
-    types: np.ndarray
-    referrers: np.ndarray
-    path: np.ndarray
-
-
-class Host(NamedTuple):
-    """What the VMM keeps.
-
-    pmap       i64[gpids]  machine frame and state of each guest page
-    owner      i32[mpns]   gpid that a private frame belongs to, VM that an overhead frame belongs to
-    refs       u16[mpns]   mappings of the frame
-    kind       u8[mpns]
-    free_list  i32[mpns]   given-back frames, a stack
-    counts     i64[HOST_FIELDS]
-    ept        i32[entries]  entries of the levels above the leaf of each VM's EPT: frame of the next table + 1
-    blocks     i32[blocks]   first frames of free blocks of 2 MiB that lie before FRESH, a stack
-    """
-
-    pmap: np.ndarray
-    owner: np.ndarray
-    refs: np.ndarray
-    kind: np.ndarray
-    free_list: np.ndarray
-    counts: np.ndarray
-    ept: np.ndarray
-    blocks: np.ndarray
-
-
-class Work(NamedTuple):
-    """What the vCPUs are to do.
-
-    phases   i64[rows, fields]     phases, then parts of mixtures: see workload.fields
-    stream   u64[vcpus]            mixed keys of the vCPUs' streams
-    choices  u64[vcpus]            mixed keys of the streams that choose among a mixture's parts
-    events   i64[rows, fields]     what guests' kernels do from time to time: see workload.fields
-    due      i64[vcpus, events × 3] of each event of the phase: the touch it is due after, remainder, times it happened
-    steps    i64[vcpus, parts]     touches that the parts of the vCPU's mixture have had in its phase
-    scatter  u64[rows]             mixed keys of the permutations of ranks
-    buffer   i64[vcpus, BATCH]     accesses generated ahead
-    ahead    i64[AHEAD]            leaf slots that the look-ahead has found
-    hints    i64[HINTS, 2]         where it has found tables of level 2
-    records  u32[records]          all traces, one after the other
-    vpns     i64[pages]            virtual pages that the records' indices stand for
-    zipf     ZipfTable             all zipf tables, joined
-    zipf_places  u64[tables, 4]    where each of them lies
-    """
-
-    phases: np.ndarray
-    stream: np.ndarray
-    choices: np.ndarray
-    events: np.ndarray
-    due: np.ndarray
-    steps: np.ndarray
-    scatter: np.ndarray
-    buffer: np.ndarray
-    ahead: np.ndarray
-    hints: np.ndarray
-    records: np.ndarray
-    vpns: np.ndarray
-    zipf: ZipfTable
-    zipf_places: np.ndarray
 
 
 class Machine(NamedTuple):
@@ -271,6 +193,7 @@ class Machine(NamedTuple):
     data_caches: DataCaches
     guests: Guests
     host: Host
+    shadow: Shadow
     work: Work
     vcpu: np.ndarray
     core: np.ndarray

@@ -23,6 +23,7 @@ from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_free, frame_take
 from vmcfg.vmm.large_pages import asked_level, back_large, count_backing, fitting_level, split_large
+from vmcfg.vmm.shadow_pages import zap_mappers
 
 
 @kernel
@@ -58,6 +59,8 @@ def unback(m, vm, ppn):
     """
     gpid = m.guests.vm[vm, at.BASE] + ppn
     assert m.host.pmap[gpid] & at.KIND_MASK == at.PRIVATE
+    if m.cost[at.MODE] == at.SHADOW:
+        zap_mappers(m, gpid)
     frame_free(m, m.host.pmap[gpid] >> at.MPN_SHIFT)
     if m.cost[at.HAS_LARGE_PAGES]:
         split_large(m, vm, ppn)
@@ -92,8 +95,13 @@ def gpa_access(m, core, vcpu, ppn):
     accessed bit in any guest table.
     """
     vm = m.vcpu[vcpu, at.VM]
+    if m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] & (at.IS_TRACED | at.IS_TRACED_ONCE):
+        return _writes_to_traced(m, core, vcpu, m.guests.vm[vm, at.BASE] + ppn)
     if is_backed(m, vm, ppn):
         return np.int64(0)
+    if m.cost[at.MODE] == at.SHADOW:
+        cycles = m.cost[at.HIDDEN_FAULT] + back(m, vm, ppn) * m.cost[at.ZERO_PAGE]
+        return vm_exit(m, core, vcpu, Exit.HIDDEN_FAULT, cycles)
     return violation(m, core, vcpu, ppn)
 
 
@@ -126,6 +134,17 @@ def vm_exit(m, core, vcpu, reason, handler_cycles):
     fold(m.digest, EXITS, (np.int64(vcpu) << 8) | reason)
     if m.cost[at.HAS_VPID] == 0:
         flush_combined(m.stores, core)
+    return cycles
+
+
+@part
+def _writes_to_traced(m, core, vcpu, gpid):
+    """Write over a page that once held a page table: trapped, until the VMM sees that it is one no more."""
+    times = at.WRITE_FLOOD if m.host.pmap[gpid] & at.IS_TRACED else 1
+    m.host.pmap[gpid] &= ~np.int64(at.IS_TRACED | at.IS_TRACED_ONCE)
+    cycles = np.int64(0)
+    for _ in range(times):
+        cycles += vm_exit(m, core, vcpu, Exit.TRACE_FAULT, m.cost[at.TRACE_FAULT])
     return cycles
 
 

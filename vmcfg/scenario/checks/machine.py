@@ -98,7 +98,38 @@ def _large_pages(key: str) -> Iterator[Refusal]:
     )
 
 
+def _only_with(key: str, variant: str, usual: Any, why: str) -> Refusal:
+    def applies(host: Settings, _: Settings) -> bool:
+        shadow = host["mmu"]["shadow"]
+        return bool(host["mmu"]["mode"] == "shadow" and shadow["variant"] != variant and shadow[key] != usual)
+
+    return Refusal(
+        f"{key} without {variant}", "hosts", ("mmu", "shadow", key), ("mmu", "shadow", "variant"), applies,
+        f"variant {variant} beside {key}", why,
+    )
+
+
 REFUSED = (
+    Refusal(
+        "pcid in shadow", "hosts", ("mmu", "pcid"), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["mode"] == "shadow" and host["mmu"]["pcid"],
+        "no pcid in mode shadow", "the VMM offers its guests none: it would have to keep a shadow of each",
+    ),
+    _only_with("installs_on_write", "cached", False, "only there are writes of leaves emulated"),
+    _only_with("cr3_targets", "cached", 0, "the others have work to do at each load of CR3"),
+    Refusal(
+        "bypass_not_present in a virtual TLB", "hosts", ("mmu", "shadow", "bypass_not_present"),
+        ("mmu", "shadow", "variant"),
+        lambda host, _: host["mmu"]["mode"] == "shadow" and host["mmu"]["shadow"]["bypass_not_present"]
+        and host["mmu"]["shadow"]["variant"] == "virtual_tlb",
+        "variant cached or unsync beside bypass_not_present",
+        "a virtual TLB does not know what the guest's table lacks",
+    ),
+    Refusal(
+        "a guest under shadow that does not zero", "vms", ("zero_on_fault",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] == "shadow" and not vm["zero_on_fault"],
+        "true in mode shadow", "a page that held a table would be written through a mapping that is still read-only",
+    ),
     Refusal(
         "nested without ept", "hosts", ("mmu", "mode"), ("cpu", "profile"),
         lambda host, _: host["mmu"]["mode"] == "nested" and _lacks("ept")(host),

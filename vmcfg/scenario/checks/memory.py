@@ -81,8 +81,8 @@ def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
 def _host(findings: Findings, settings: Settings, name: str, vms: list[Instance]) -> None:
     host = settings["hosts"][name]
     mode, memory = host["mmu"]["mode"], host["memory"]
-    levels = 0 if mode != "nested" else TABLE_LEVELS[host["mmu"]["host_table"]]
-    needs = [(vm, _frames_at_start(settings, vm, levels)) for vm in vms]
+    levels = TABLE_LEVELS[host["mmu"]["host_table"]] if mode == "nested" else 0
+    needs = [(vm, _frames_at_start(settings, vm, mode, levels)) for vm in vms]
     total = 0
     for vm, frames in needs:
         total += frames
@@ -91,16 +91,18 @@ def _host(findings: Findings, settings: Settings, name: str, vms: list[Instance]
             return
 
 
-def _frames_at_start(settings: Settings, vm: Instance, host_levels: int) -> int:
+def _frames_at_start(settings: Settings, vm: Instance, mode: str, host_levels: int) -> int:
     """Machine frames that a VM takes before time 0, host tables included: a flat one stands whole from the start."""
     memory = int(vm.settings["memory"])
-    if not host_levels:
+    if mode in ("native", "paravirt"):
         return memory
     if vm.settings["backing"] == "at_start":
         pages = memory
     else:
         workload = vm.settings["workload"]
         pages = guest_pages_at_start(vm.settings, regions(workload, settings["workloads"][workload]))
+    if mode == "shadow":
+        return int(pages + vm.settings["vcpus"])  # at most: the shadows of the roots that its vCPUs begin with
     tables = table_pages([(0, memory - 1)], 2) if host_levels == 1 else table_pages([(0, pages - 1)], host_levels) + 1
     return pages + tables
 

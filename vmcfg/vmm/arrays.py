@@ -1,0 +1,120 @@
+"""The arrays of a machine in their groups: what guests keep, what the VMM keeps, what vCPUs are to do.
+
+Their fields, and the bits of their entries, are in `vmm.machine`, which puts the groups together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vmcfg.workload.zipf import ZipfTable
+
+
+class Guests(NamedTuple):
+    """What the guests keep.
+
+    tables     i64[tables × 512]  entries of all guest page tables of the host
+    ppns       i32[tables]        page of each of these tables
+    pool       i64[2]             tables handed out for the first time; height of the stack of those given back
+    given_back i32[tables]        that stack
+    vm         i64[vms, VM_FIELDS]
+    process    i64[processes, PROCESS_FIELDS]
+    free_list  i32[gpids]         per VM from its base: freed guest pages, a stack
+    sharers    u16[gpids]         mappings of a data page besides the first
+    pcids      i32[vcpus, places] processes whose translations a vCPU keeps, plus one; negative: stale
+    types      u8[tables]         paravirt: the level as which the VMM has checked a table, else 0
+    referrers  i32[tables]        paravirt: entries, CR3s and pins that refer to a table
+    path       i64[7]             scratch: where a visit of tables goes on, by level
+    """
+
+    tables: np.ndarray
+    ppns: np.ndarray
+    pool: np.ndarray
+    given_back: np.ndarray
+    vm: np.ndarray
+    process: np.ndarray
+    free_list: np.ndarray
+    sharers: np.ndarray
+    pcids: np.ndarray
+    types: np.ndarray
+    referrers: np.ndarray
+    path: np.ndarray
+
+
+class Host(NamedTuple):
+    """What the VMM keeps.
+
+    pmap       i64[gpids]  machine frame and state of each guest page
+    owner      i32[mpns]   gpid that a private frame belongs to, VM that an overhead frame belongs to
+    refs       u16[mpns]   mappings of the frame
+    kind       u8[mpns]
+    free_list  i32[mpns]   given-back frames, a stack
+    counts     i64[HOST_FIELDS]
+    ept        i32[entries]  entries of the levels above the leaf of each VM's EPT: frame of the next table + 1
+    blocks     i32[blocks]   first frames of free blocks of 2 MiB that lie before FRESH, a stack
+    """
+
+    pmap: np.ndarray
+    owner: np.ndarray
+    refs: np.ndarray
+    kind: np.ndarray
+    free_list: np.ndarray
+    counts: np.ndarray
+    ept: np.ndarray
+    blocks: np.ndarray
+
+
+class Shadow(NamedTuple):
+    """What the VMM keeps under shadow paging: see `vmm.shadow_pages`.
+
+    pool i64[2]    given_back i32[pages]    stack i32[pages]: to walk trees    page i64[pages, fields]
+    unsync i32[vcpus, slots]: shadow pages out of sync    targets i32[vcpus, targets]: root tables, plus one
+    """
+
+    entries: np.ndarray
+    page: np.ndarray
+    of_table: np.ndarray
+    head: np.ndarray
+    next: np.ndarray
+    pool: np.ndarray
+    given_back: np.ndarray
+    stack: np.ndarray
+    unsync: np.ndarray
+    targets: np.ndarray
+
+
+class Work(NamedTuple):
+    """What the vCPUs are to do.
+
+    phases   i64[rows, fields]     phases, then parts of mixtures: see workload.fields
+    stream   u64[vcpus]            mixed keys of the vCPUs' streams
+    choices  u64[vcpus]            mixed keys of the streams that choose among a mixture's parts
+    events   i64[rows, fields]     what guests' kernels do from time to time: see workload.fields
+    due      i64[vcpus, events × 3] of each event of the phase: the touch it is due after, remainder, times it happened
+    steps    i64[vcpus, parts]     touches that the parts of the vCPU's mixture have had in its phase
+    scatter  u64[rows]             mixed keys of the permutations of ranks
+    buffer   i64[vcpus, BATCH]     accesses generated ahead
+    ahead    i64[AHEAD]            leaf slots that the look-ahead has found
+    hints    i64[HINTS, 2]         where it has found tables of level 2
+    records  u32[records]          all traces, one after the other
+    vpns     i64[pages]            virtual pages that the records' indices stand for
+    zipf     ZipfTable             all zipf tables, joined
+    zipf_places  u64[tables, 4]    where each of them lies
+    """
+
+    phases: np.ndarray
+    stream: np.ndarray
+    choices: np.ndarray
+    events: np.ndarray
+    due: np.ndarray
+    steps: np.ndarray
+    scatter: np.ndarray
+    buffer: np.ndarray
+    ahead: np.ndarray
+    hints: np.ndarray
+    records: np.ndarray
+    vpns: np.ndarray
+    zipf: ZipfTable
+    zipf_places: np.ndarray
