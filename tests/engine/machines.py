@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attrs import evolve
-from guests import KERNEL_VPN, all_events, kernel_tables, most_vcpus, operations
+from engine.guests import KERNEL_VPN, all_events, kernel_tables, most_vcpus, operations
 from hypothesis import Phase as Stage
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -6,6 +6,8 @@ are those that walks look up in the data caches, where a host models them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vmcfg.hardware import sets as layout
 from vmcfg.hardware.core import GUEST_WALK, HIGHEST_WALK, HOST_WALK, L2, NESTED_TLB, SOFTWARE_TLB, STORES, TABLE_BITS
 from vmcfg.jit import as_python
@@ -25,11 +27,12 @@ class Places:
     """The places of one host's machine, seen from one process and page at a time."""
 
     def __init__(self, host: HostPlan, machine: at.Machine, vcpu: int) -> None:
-        self._spaces = [vm.vm.name for vm in host.vms]  # a VM's only process has the VM's number
+        self._vms = [vm.vm.name for vm in host.vms]
+        self._spaces = dict(_address_spaces(host, machine))
         self._caches = [store.name for store in host.stores]
         self._machine = machine
         self.vm = int(machine.vcpu[vcpu, at.VM])
-        self.process = int(machine.vcpu[vcpu, at.PROCESS])
+        self._vcpu = vcpu
         self._base = int(machine.guests.vm[self.vm, at.BASE])
         self.levels = int(machine.guests.vm[self.vm, at.LEVELS])
         self.host_levels = int(machine.guests.vm[self.vm, at.HOST_LEVELS])
@@ -46,8 +49,10 @@ class Places:
 
     def guest_path(self, vpn: int) -> dict[int, tuple[int, int]]:
         """Return level → (table, its PPN) of the tables that exist on the way to a page, from the root down."""
-        process = self._machine.guests.process[self.process]
-        table, ppn = int(process[at.ROOT_TABLE]), int(process[at.ROOT_PPN])
+        process = self._machine.guests.process[int(self._machine.vcpu[self._vcpu, at.PROCESS])]
+        is_kernel = self._machine.guests.vm[self.vm, at.KERNEL_ENTRY] and vpn >> (TABLE_BITS * self.levels - 1) & 1
+        root = (at.KERNEL_ROOT_TABLE, at.KERNEL_ROOT_PPN) if is_kernel else (at.ROOT_TABLE, at.ROOT_PPN)
+        table, ppn = (int(process[field]) for field in root)
         path = {self.levels: (table, ppn)}
         for level in range(self.levels, 1, -1):
             entry = int(self._machine.guests.tables[table * at.TABLE_ENTRIES + index_of(vpn, level)])
@@ -88,7 +93,9 @@ class Places:
         """Say what a tag stands for."""
         key = (tag & ((1 << layout.SPACE_SHIFT) - 1)) >> layout.KEY_SHIFT
         shift = TABLE_BITS * (_level_of(cache) - 1)
-        return Held(self._spaces[tag >> layout.SPACE_SHIFT], key << shift, 1 << shift)
+        space = tag >> layout.SPACE_SHIFT
+        owner = self._vms[space] if dimension_of(cache) == "host" else self._spaces[space]
+        return Held(owner, key << shift, 1 << shift)
 
     def leads_to(self, cache: int, payload: int) -> str:
         """Say what an entry of a cache leads to."""
@@ -98,6 +105,19 @@ class Places:
         if kind > GUEST_WALK + HIGHEST_WALK:
             return f"host L{level - 1} table, mpn {payload - 1:#x}"
         return f"guest L{level - 1} table"
+
+
+def _address_spaces(host: HostPlan, machine: at.Machine) -> Iterator[tuple[int, str]]:
+    """Yield the tags of linear mappings with their owners: a VM's only process goes by the VM's name."""
+    for number, plan in enumerate(host.vms):
+        name = plan.vm.name
+        yield int(machine.guests.vm[number, at.GLOBAL_SPACE]), f"{name}'s kernel"
+        for slot in range(plan.slots):
+            process = plan.first_process + slot
+            whose = name if plan.slots == 1 else f"{name}, process {slot}"
+            yield process, whose
+            if plan.vm.kpti:
+                yield int(machine.guests.process[process, at.KERNEL_SPACE]), f"{whose}, kernel's view"
 
 
 def dimension_of(cache: int) -> str:
