@@ -26,6 +26,7 @@ from vmcfg.scenario.spec import Host, Mixture, Pattern, Phase, Region, Run, Scen
 TABLE_ENTRIES = 512
 PAGE_LEVELS = {4 << 10: 1, 2 << 20: 2, 1 << 30: 3}  # of the table entry that maps a page of so many bytes
 NANOSECONDS = 1_000_000_000
+EXITS_BY_HARDWARE = ("nested", "shadow")  # modes whose exits flush TLBs unless these are tagged
 
 
 def compile_plan(scenario: Scenario) -> Plan:
@@ -64,7 +65,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         reserve_frames=max((_reserve(vm.table_levels, host.mmu.mode, host_levels) for vm in vms), default=0),
         costs=dict(host.cpu.costs),
         walkers=host.cpu.walkers,
-        has_vpid=host.mmu.vpid or host.mmu.mode == "native",
+        has_vpid=host.mmu.vpid or host.mmu.mode not in EXITS_BY_HARDWARE,
         has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
         has_pml=host.mmu.pml,
         has_pcid=host.mmu.pcid,
