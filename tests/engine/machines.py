@@ -36,6 +36,7 @@ from vmcfg.scenario.spec import (
     Region,
     Run,
     Scenario,
+    ShadowPaging,
     Stride,
     Trace,
     Vm,
@@ -322,6 +323,8 @@ def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
     vpid, pcid = draw(st.booleans()), draw(st.booleans())
     if mode == "native":
         return Mmu(mode, PAGE_BYTES, vpid, pcid=pcid)
+    if mode == "shadow":
+        return Mmu(mode, PAGE_BYTES, vpid, shadow=draw(shadow_paging()))
     levels = draw(st.sampled_from((4, 4, 5, 1)))
     kinds = ("all", "all", "1d", "2d", "2d_nested_tlb", "2d_nested_tlb_data", "2d_nested_tlb_data")
     pml = has_ept_ad and draw(st.booleans())
@@ -329,6 +332,19 @@ def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
     size, table_size = (draw(st.sampled_from(PAGE_SIZES)) if is_large else PAGE_BYTES for _ in range(2))
     kind = draw(st.sampled_from(kinds))
     return Mmu(mode, size, vpid, levels, kind, pml=pml, table_page_size=table_size, pcid=pcid)
+
+
+@st.composite
+def shadow_paging(draw: Any) -> ShadowPaging:
+    """Any variant, with what it may be combined with."""
+    variant = draw(st.sampled_from(("virtual_tlb", "cached", "cached", "unsync")))
+    return ShadowPaging(
+        variant,
+        installs_on_write=variant == "cached" and draw(st.booleans()),
+        bypasses_not_present=variant != "virtual_tlb" and draw(st.booleans()),
+        cr3_targets=draw(st.integers(0, 4)) if variant == "cached" else 0,
+        unsync_slots=draw(st.integers(1, 4)),
+    )
 
 
 @st.composite
@@ -352,7 +368,7 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
         start_ns=draw(st.just(0) | st.integers(0, 6000).map(lambda cycles: nanoseconds(cycles, hz))),
         populate=draw(st.sampled_from(("on_touch", "at_start"))),
         backing="at_start" if host.mmu.mode == "native" else draw(st.sampled_from(("on_touch", "at_start"))),
-        zero_on_fault=draw(st.booleans()),
+        zero_on_fault=host.mmu.mode == "shadow" or draw(st.booleans()),
     )
 
 
@@ -385,6 +401,8 @@ def _frames(host: Host, vms: tuple[Vm, ...], taken_at_once: int) -> int:
     frames = sum(vm.memory_pages for vm in own)
     if host.mmu.mode == "native":
         return max(1, frames)
+    if host.mmu.mode == "shadow":  # no more shadows than there can be guest tables, for each vCPU
+        return frames + sum(vm.vcpus * min(vm.memory_pages, EVENT_PAGES) for vm in own) + EVENT_PAGES + 2 * 5 + 1
     levels = host.mmu.host_levels
     reserve = max(max(vm.table_levels + 1, taken_at_once) * levels for vm in own) if own else 0
     return frames + sum(_host_tables(vm, levels) for vm in own) + max(1, reserve)

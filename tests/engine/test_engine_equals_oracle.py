@@ -8,20 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from machines import Case, cases, examples
 from naive_draws import scatter_with, zipf_rank
 from oracle import OracleResult
 from oracle import run as run_oracle
+from oracle.result import EXITS
+from oracle.tiny import cache
 
 from vmcfg.engine import simulate
 from vmcfg.metrics.events import Event, Found, Sized
 from vmcfg.metrics.result import RunResult
 from vmcfg.plan import compile_plan
+from vmcfg.scenario.spec import DataCache, DataCaches
 
 Figures = dict[str, int]
 
 OF_OTHER_MODES = tuple(Event(number) for number in range(Event.MMU_UPDATES, len(Event)))  # which are not drawn here
+
+LINE = DataCaches(DataCache(64, 1, 2), None, None, 30)  # data caches of a single line
 
 
 def of_oracle(case: Case) -> OracleResult:
@@ -61,6 +67,39 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
         never = (*OF_OTHER_MODES, Sized.BACKED_1G)  # no machine here has a GiB
         events = [event for event in (*Event, *Found, *Sized) if event not in never]
         assert [] == [event.name for event in events if not seen[event.name.lower()]]
+
+
+@pytest.mark.slow
+def test_shadow_tables_are_kept_as_the_oracle_keeps_them(folder: Path) -> None:
+    """The same in mode shadow; at each epoch the VMM's tables say what the guests' do, in all three variants."""
+    seen: Counter[str] = Counter()
+
+    @given(cases(folder, ("shadow",)).map(in_one_loop))
+    @examples(80)
+    def is_equal(case: Case) -> None:
+        engine = figures_of_engine(simulate(compile_plan(case.scenario), check_invariants=True, jobs=1))
+        oracle = figures_of_oracle(case, of_oracle(case))
+        assert {} == differences(oracle, engine)
+        seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
+
+    is_equal()
+    if "VMCFG_EXAMPLES" not in os.environ:
+        assert [] == [name for name in EXITS["shadow"] if not seen[name]]
+
+
+def in_one_loop(case: Case) -> Case:
+    """The case with data caches and a TLB for fetches on each host: one specialised loop to compile, not four.
+
+    Epochs are long, for what is checked at their ends takes longer than what is simulated.
+    """
+    hosts = tuple(
+        evolve(
+            host, cpu=evolve(host.cpu, l1_itlb=host.cpu.l1_itlb or cache(3), data_caches=host.cpu.data_caches or LINE)
+        )
+        for host in case.scenario.hosts
+    )
+    run = evolve(case.scenario.run, epoch_ns=case.scenario.run.epoch_ns * 16)
+    return case._replace(scenario=evolve(case.scenario, hosts=hosts, run=run))
 
 
 def differences(oracle: Figures, engine: Figures) -> dict[str, tuple[int | None, int | None]]:

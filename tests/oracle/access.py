@@ -5,6 +5,7 @@ from __future__ import annotations
 from .caches import Line
 from .core import LOAD, STORE
 from .faults import handle_ept_violation, handle_guest_fault, take_exit
+from .shadow_walk import ShadowFault, ShadowWalk
 from .spaces import View
 from .vcpu import Vcpu
 from .walker import EptViolation, GuestFault, LogFull, Walk
@@ -58,9 +59,13 @@ def _look_up(vcpu: Vcpu, view: View, vpn: int, kind: int) -> tuple[str, Line]:
 def _walk_until_done(vcpu: Vcpu, view: View, vpn: int, kind: int) -> bool:
     """Walks and handles faults until a walk completes; returns its D."""
     while True:
-        walk = Walk(vcpu.core, vcpu.spaces, view, vpn, is_store=kind == STORE, log=vcpu.log)
+        walk = _walk_for(vcpu, view, vpn, is_store=kind == STORE)
         try:
             is_dirty = walk.go()
+        except ShadowFault:
+            _count_walk(vcpu, walk)
+            vcpu.count("fault_refs", walk.refs)
+            _leave_to_the_vmm(vcpu, view, vpn, is_store=kind == STORE)
         except GuestFault as fault:
             _count_walk(vcpu, walk)
             vcpu.count("fault_refs", walk.refs)
@@ -85,9 +90,14 @@ def _walk_for_dirty_bit(vcpu: Vcpu, view: View, vpn: int) -> bool:
 
     Returns whether it could: where the guest's leaf lacks W, its handler is called instead.
     """
-    walk = Walk(vcpu.core, vcpu.spaces, view, vpn, is_store=True, is_quiet=True, log=vcpu.log)
+    walk = _walk_for(vcpu, view, vpn, is_store=True, is_quiet=True)
     try:
         is_dirty = walk.go()  # finds each page and frame: what a TLB holds is present
+    except ShadowFault:
+        _count_walk(vcpu, walk)
+        vcpu.count("fault_refs", walk.refs)
+        _leave_to_the_vmm(vcpu, view, vpn, is_store=True)
+        return False
     except GuestFault as fault:
         assert fault.is_present
         _count_walk(vcpu, walk)
@@ -106,6 +116,25 @@ def _walk_for_dirty_bit(vcpu: Vcpu, view: View, vpn: int) -> bool:
     vcpu.count("dirty_walks")
     vcpu.count("dirty_refs", walk.refs)
     return True
+
+
+def _walk_for(vcpu: Vcpu, view: View, vpn: int, is_store: bool, is_quiet: bool = False) -> Walk:
+    if vcpu.shadow:
+        return ShadowWalk(vcpu.shadow, view, vpn, is_store, is_quiet)
+    return Walk(vcpu.core, vcpu.spaces, view, vpn, is_store, is_quiet, vcpu.log)
+
+
+def _leave_to_the_vmm(vcpu: Vcpu, view: View, vpn: int, is_store: bool) -> None:
+    """The shadow has no entry, or a read-only one: the VMM makes it, or the guest has to allow the access first."""
+    assert vcpu.shadow
+    vcpu.core.drop_linear(view, vpn)
+    if vcpu.shadow.is_allowed(view, vpn, is_store):
+        vcpu.shadow.handle_hidden_fault(view, vpn, is_store)
+        return
+    vcpu.shadow.handle_true_fault(view, vpn)
+    vcpu.shadow.is_storing = is_store
+    handle_guest_fault(vcpu, view, vpn, is_present=vcpu.spaces.entry(view, 1, vpn) is not None)
+    vcpu.shadow.is_storing = False
 
 
 def _give_up_for_the_log(vcpu: Vcpu, walk: Walk) -> None:

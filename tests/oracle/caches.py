@@ -17,11 +17,15 @@ Tag = Hashable  # whose translation it is: what a processor compares beside the 
 
 @dataclass
 class Line:
-    """A cached translation of page (or table prefix) `number`; only TLBs use `dirty`, which is D and W."""
+    """A cached translation of page (or table prefix) `number`; only TLBs use `dirty`, which is D and W.
+
+    Where that is not plain from the tag and the number, `leads_to` is what was found there.
+    """
 
     tag: Tag
     number: int
     dirty: bool = False
+    leads_to: object = None
 
 
 class Cache(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from vmcfg.scenario.spec import GuestEvent
 
 from .access import access_kernel
-from .faults import Preparing, map_anew, write_entries
+from .faults import Kernel, map_anew, write_leaf
 from .flushes import forget_dead, forget_narrowed, load_cr3, reload_cr3
 from .memory import Entry, key
 from .spaces import Process, Space
@@ -37,9 +37,11 @@ def _system_call(vcpu: Vcpu, work: Callable[[], None]) -> None:
     """The way into the kernel and back, around what it does there."""
     vcpu.count("system_calls")
     vcpu.charge(PART, vcpu.costs["syscall"])
+    vcpu.is_in_kernel = True
     if vcpu.vm.kpti:
         load_cr3(vcpu, vcpu.loaded)
     work()
+    vcpu.is_in_kernel = False
     if vcpu.vm.kpti:
         load_cr3(vcpu, vcpu.loaded)
 
@@ -80,10 +82,10 @@ def _mprotect(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
         if event.to == "read" and leaf.writable:
             leaf.writable = False
             narrowed.append(vpn)
-            write_entries(vcpu, 1, PART)
+            write_leaf(vcpu, vcpu.loaded.space, vpn, PART)
         if event.to == "read_write" and not leaf.writable and leaf.target not in vcpu.memory.sharers:
             leaf.writable = True
-            write_entries(vcpu, 1, PART)
+            write_leaf(vcpu, vcpu.loaded.space, vpn, PART)
     forget_narrowed(vcpu, narrowed)
 
 
@@ -98,22 +100,22 @@ def _fork(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
     child = Process(spaces.slots.index(None), _new_space(vcpu), spaces.forks)
     spaces.slots[child.slot] = child
     spaces.forks += 1
-    for vpn, leaf in parent.space.leaves():
-        _share(vcpu, child.space, vpn, leaf)
+    for vpn, _ in parent.space.leaves():
+        _share(vcpu, parent.space, child.space, vpn)
     reload_cr3(vcpu)
     vcpu.count("forks")
 
 
-def _share(vcpu: Vcpu, space: Space, vpn: int, leaf: Entry) -> None:
+def _share(vcpu: Vcpu, parent: Space, child: Space, vpn: int) -> None:
     """Both may read the page, and who stores first will copy it."""
-    tables, writes = vcpu.spaces.make_tables(space, vpn, Preparing(vcpu, PART))
-    vcpu.count("guest_table_pages", tables)
+    vcpu.count("guest_table_pages", vcpu.spaces.make_tables(child, vpn, Kernel(vcpu, PART)))
+    leaf = parent.tables[key(1, vpn)]
     if leaf.writable:
         leaf.writable = False
-        writes += 1
-    space.tables[key(1, vpn)] = Entry(leaf.target, writable=False)
+        write_leaf(vcpu, parent, vpn, PART)
+    child.tables[key(1, vpn)] = Entry(leaf.target, writable=False)
+    write_leaf(vcpu, child, vpn, PART)
     vcpu.memory.gain_sharer(leaf.target)
-    write_entries(vcpu, writes + 1, PART)
 
 
 def _exec(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
@@ -146,27 +148,24 @@ def _tear_down(vcpu: Vcpu, space: Space) -> None:
     """Takes all leaves out of a space, ascending, then the tables below its roots."""
     for vpn, _ in space.leaves():
         _clear_leaf(vcpu, space, vpn)
-    tables, writes = vcpu.spaces.free_tables(space)
-    vcpu.count("table_pages_freed", tables)
-    write_entries(vcpu, writes, PART)
+    vcpu.spaces.free_tables(space, Kernel(vcpu, PART))
 
 
 def _clear_leaf(vcpu: Vcpu, space: Space, vpn: int) -> None:
-    vcpu.memory.release(space.tables.pop(key(1, vpn)).target)
-    write_entries(vcpu, 1, PART)
+    ppn = space.tables.pop(key(1, vpn)).target
+    write_leaf(vcpu, space, vpn, PART)
+    vcpu.memory.release(ppn)
 
 
 def _new_space(vcpu: Vcpu) -> Space:
-    space = vcpu.spaces.new_space(Preparing(vcpu, PART))
+    space = vcpu.spaces.new_space(Kernel(vcpu, PART))
     vcpu.count("guest_table_pages", len(space.roots))
-    write_entries(vcpu, sum(root.to_kernel is not None for root in space.roots), PART)
     return space
 
 
 def _free_roots(vcpu: Vcpu, space: Space) -> None:
     for root in space.roots:
-        vcpu.memory.free_ppn(root.ppn)
-    vcpu.count("table_pages_freed", len(space.roots))
+        Kernel(vcpu, PART).free_table(root.ppn)
 
 
 def _pages(vcpu: Vcpu, event: GuestEvent, nth: int) -> list[int]:

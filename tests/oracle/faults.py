@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from .memory import key, page_count
+from .memory import Entry, key, page_count
 from .spaces import Space, View
 from .vcpu import Vcpu
 
 
-def take_exit(vcpu: Vcpu, reason: str, cycles: int) -> None:
-    """Leaves the guest and comes back; without VPID the core forgets what is tagged by nothing."""
-    vcpu.count_exit(reason, cycles)
-    vcpu.charge("exit_cycles", cycles)
+def take_exit(vcpu: Vcpu, reason: str, cycles: int, payer: Vcpu | None = None) -> None:
+    """Leaves the guest and comes back; without VPID the core forgets what is tagged by nothing.
+
+    `payer` is who has interrupted the vCPU to make it exit, if somebody has.
+    """
+    (payer or vcpu).count_exit(reason, cycles)
+    (payer or vcpu).charge("exit_cycles", cycles)
     if not vcpu.has_vpid:
         vcpu.core.flush_untagged()
 
@@ -25,6 +28,9 @@ def handle_ept_violation(vcpu: Vcpu, ppn: int, kind: str) -> None:
 def take_violation(vcpu: Vcpu, kind: str, pages: int, tables: int) -> None:
     """The exit that backed some pages, and made some EPT tables: the frames of both are zeroed by the VMM."""
     costs, sizes = vcpu.costs, vcpu.memory.host_sizes
+    if vcpu.shadow:
+        take_exit(vcpu, "hidden_fault", costs["exit"] + costs["hidden_fault"] + costs["zero_page"] * pages)
+        return
     if max(sizes.values()) > 1:  # what size it was answered with, where it could be another
         vcpu.count({1: "backed_4k", 512: "backed_2m", 512 * 512: "backed_1g"}[pages])
         vcpu.count("backed_smaller", int(pages < page_count(sizes[kind])))
@@ -45,33 +51,47 @@ def handle_guest_fault(vcpu: Vcpu, view: View, vpn: int, is_present: bool) -> No
 
 def map_anew(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
     """Missing tables top down, then the page, each zeroed before it is linked in; charged to `part`."""
-    preparing = Preparing(vcpu, part)
-    tables, writes = vcpu.spaces.map_page(space, vpn, preparing)
-    vcpu.count("guest_table_pages", tables)
-    write_entries(vcpu, writes, part)
+    vcpu.count("guest_table_pages", vcpu.spaces.map_page(space, vpn, Kernel(vcpu, part)))
 
 
-def write_entries(vcpu: Vcpu, writes: int, part: str) -> None:
-    vcpu.count("gpt_writes", writes)
-    vcpu.charge(part, writes * vcpu.costs["gpt_write"])
+def write_leaf(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
+    """A leaf has become what it is now, or is gone."""
+    Kernel(vcpu, part).write(vcpu.spaces.leaf_table(space, vpn), 1, vpn, space.tables.get(key(1, vpn)))
 
 
-class Preparing:
-    """Zeroes pages that the guest has taken, data only if its kernel does so, by accesses past the TLBs."""
+class Kernel:
+    """What the guest's kernel does to pages and tables, on a vCPU, charged to one part of its time."""
 
     def __init__(self, vcpu: Vcpu, part: str) -> None:
         self.vcpu = vcpu
         self.part = part
 
-    def __call__(self, ppn: int, kind: str) -> None:
+    def prepare(self, ppn: int, kind: str) -> None:
+        """Zeroes a page, data only if the kernel does so, by an access past the TLBs."""
         if kind == "table" or self.vcpu.vm.zero_on_fault:
             self.vcpu.charge(self.part, self.vcpu.costs["zero_page"])
             access_past_tlbs(self.vcpu, ppn, kind)
 
+    def write(self, table: int, level: int, vpn: int, entry: Entry | None) -> None:
+        """One entry of a table; the VMM may have something to say to it."""
+        self.vcpu.count("gpt_writes")
+        self.vcpu.charge(self.part, self.vcpu.costs["gpt_write"])
+        if self.vcpu.shadow:
+            self.vcpu.shadow.table_written(table, level, vpn, entry)
+
+    def free_table(self, ppn: int) -> None:
+        """The page of a table, to the guest's free pages."""
+        if self.vcpu.shadow:
+            self.vcpu.shadow.table_freed(ppn)
+        self.vcpu.memory.free_ppn(ppn)
+        self.vcpu.count("table_pages_freed")
+
 
 def access_past_tlbs(vcpu: Vcpu, ppn: int, kind: str) -> None:
     """A guest access by physical address: a page without a frame meets the VMM."""
-    if ppn not in vcpu.memory.pmap:
+    if vcpu.shadow:
+        vcpu.shadow.page_accessed(ppn)
+    elif ppn not in vcpu.memory.pmap:
         handle_ept_violation(vcpu, ppn, kind)
 
 
@@ -90,4 +110,4 @@ def _allow_store(vcpu: Vcpu, space: Space, vpn: int) -> None:
         vcpu.charge("guest_fault_cycles", vcpu.costs["copy_page"])
     else:
         vcpu.count("write_faults")
-    write_entries(vcpu, 1, "guest_fault_cycles")
+    write_leaf(vcpu, space, vpn, "guest_fault_cycles")

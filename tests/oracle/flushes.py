@@ -20,12 +20,14 @@ def load_cr3(vcpu: Vcpu, process: Process) -> None:
     elif slot in vcpu.stale:
         _drop(vcpu, slot)
     vcpu.stale.discard(slot)
+    _tell_of_load(vcpu, vcpu)
 
 
 def reload_cr3(vcpu: Vcpu) -> None:
     """The same space once more, to flush it."""
     _charge(vcpu, "cr3_loads", "cr3_load")
     _flush_loaded(vcpu)
+    _tell_of_load(vcpu, vcpu)
 
 
 def forget_narrowed(vcpu: Vcpu, vpns: list[int]) -> None:
@@ -53,10 +55,18 @@ def _forget_pages(payer: Vcpu, vcpu: Vcpu, vpns: list[int]) -> None:
     if len(vpns) > MOST_SINGLE_PAGES:
         _charge(payer, "cr3_loads", "cr3_load")
         _flush_loaded(vcpu)
+        _tell_of_load(payer, vcpu)
         return
     for vpn in vpns:
         _charge(payer, "invlpgs", "invlpg")
         vcpu.core.drop_page(vcpu.spaces.tags_of(vcpu.loaded.slot), vpn)
+        if vcpu.shadow:
+            vcpu.shadow.page_invalidated(vpn, payer)
+
+
+def _tell_of_load(payer: Vcpu, vcpu: Vcpu) -> None:
+    if vcpu.shadow:
+        vcpu.shadow.cr3_loaded(payer)
 
 
 def _flush_loaded(vcpu: Vcpu) -> None:

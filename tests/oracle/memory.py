@@ -75,6 +75,11 @@ class Frames:
         self.kind[mpn] = kind
         return mpn
 
+    def give_back(self, mpn: int) -> None:
+        """To the free frames, to be used next."""
+        del self.kind[mpn]
+        self.single.append(mpn)
+
     def take_block(self, size: int) -> int | None:
         """The first of `size` neighbouring frames, at a multiple of it; None if there are none such."""
         if size == 512 and self.blocks:

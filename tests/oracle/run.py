@@ -11,6 +11,7 @@ from .lines import lines_of_cores
 from .memory import Entry, Frames, Memory, Place
 from .result import EVENTS, EXITS, FOUND, LOG_EXITS, SIZED, Leaf, OracleResult
 from .schedule import Schedule
+from .shadow import ShadowMmu, ShadowTables
 from .spaces import Process, Spaces
 from .streams import Scatter, Zipf
 from .vcpu import Account, Records, Span, Vcpu, has_warmup, to_cycles
@@ -62,11 +63,14 @@ class _Machine:
         self.spaces: dict[str, Spaces] = {}
         cores = [Core(host.cpu, lines, host.mmu.nested_caches) for lines in lines_of_cores(host.cpu, host.cores)]
         vcpus: list[Vcpu] = []
+        shadows: dict[str, ShadowTables] = {}
         for vm in scenario.vms:
             if vm.host == host.name:
                 vcpus += self._power_on(vm, scenario, cores, len(vcpus), traces)
         for vcpu in vcpus:
             vcpu.core.asleep.append(vcpu)
+            if host.mmu.shadow and host.mmu.mode == "shadow":
+                vcpu.shadow = ShadowMmu(vcpu, host.mmu.shadow, shadows.setdefault(vcpu.vm.name, ShadowTables()))
         hz, timing = host.cpu.hz, scenario.run
         end = None if timing.duration_ns is None else to_cycles(timing.duration_ns, hz)
         quantum = to_cycles(host.quantum_ns, hz)
@@ -79,7 +83,7 @@ class _Machine:
         """EPT root, kernel pages, backing at start, the kernel's tables, the processes: in this order."""
         workload = next(w for w in scenario.workloads if w.name == vm.workload)
         memory = _memory_of(vm, self.host, self.frames, scenario)
-        is_backed = vm.backing == "at_start" or not memory.is_nested
+        is_backed = vm.backing == "at_start" or self.host.mmu.mode == "native"
         is_apart = len(set(memory.host_sizes.values())) > 1
         _back_from_start(memory, vm.memory_pages if is_backed and not is_apart else vm.kernel_pages)
         spaces = Spaces(memory, workload.max_processes, vm.kpti, workload.kernel_accesses)
@@ -143,28 +147,45 @@ def _make_processes(
     pages that each of these backed, and the EPT tables that it made.
     """
     memory = spaces.memory
-
-    def back_root(ppn: int, kind: str) -> None:
-        if ppn not in memory.pmap:
-            violations.append(memory.back(ppn, kind))
-
-    tables = spaces.map_kernel(memory.back_at_no_cost)
+    use = _BeforeTheRun(memory)
+    tables = spaces.map_kernel(use)
     for slot in range(workload.processes):
-        process = spaces.slots[slot] = Process(slot, spaces.new_space(back_root))
+        process = spaces.slots[slot] = Process(slot, spaces.new_space(_BeforeTheRun(memory, violations)))
         tables += len(process.space.roots)
         if memory.vm.populate == "at_start":
-            tables += _populate(spaces, process, workload, traces)
+            tables += _populate(spaces, process, workload, traces, use)
     return tables
 
 
-def _populate(spaces: Spaces, process: Process, workload: Workload, traces: dict[str, Records]) -> int:
+class _BeforeTheRun:
+    """The guest's kernel at work before t = 0: whatever it takes gets a frame, and nothing costs anything yet."""
+
+    def __init__(self, memory: Memory, violations: list[tuple[int, int]] | None = None) -> None:
+        self.memory = memory
+        self.violations = violations  # what each page took, if it is to be paid for later
+
+    def prepare(self, ppn: int, kind: str) -> None:
+        if ppn not in self.memory.pmap:
+            taken = self.memory.back(ppn, kind)
+            if self.violations is not None:
+                self.violations.append(taken)
+
+    def write(self, table: int, level: int, vpn: int, entry: Entry | None) -> None:
+        """No VMM listens yet."""
+
+    def free_table(self, ppn: int) -> None:
+        raise AssertionError("nothing is freed before the run")
+
+
+def _populate(
+    spaces: Spaces, process: Process, workload: Workload, traces: dict[str, Records], use: _BeforeTheRun
+) -> int:
     """Maps every page of the address space, in ascending order; returns the number of tables made."""
     vpns = {region.base_vpn + page for region in workload.regions for page in range(region.pages)}
     for phase in workload.phases:
         if phase.trace is not None:
             vpns.update(vpn for vpn, _kind in traces[phase.trace.file])
-    back = spaces.memory.back_at_no_cost
-    return sum(spaces.map_page(process.space, vpn, back)[0] for vpn in sorted(vpns))
+    return sum(spaces.map_page(process.space, vpn, use) for vpn in sorted(vpns))
 
 
 def _owner(machines: list[_Machine], vm: Vm) -> _Machine:

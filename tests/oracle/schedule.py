@@ -115,7 +115,7 @@ def _give_core(core: Core, vcpu: Vcpu) -> None:
         vcpu.waits_since = None
     if core.ran_last not in (None, vcpu):
         vcpu.count("vcpu_switches")
-        if vcpu.memory.is_nested:
+        if vcpu.host.mmu.mode != "native":
             take_exit(vcpu, "vcpu_switch", vcpu.costs["exit"])
     core.ran_last = vcpu
     while vcpu.violations_before_start:

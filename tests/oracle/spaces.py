@@ -6,15 +6,27 @@ lead to it. The kernel's tables belong to all spaces, each root that sees them h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from .memory import Entry, Memory, Place, key, prefix
 
 USER, KERNEL = 0, 1  # indices of roots; without KPTI the only one serves both
-Use = Callable[[int, str], None]  # (ppn, "table" or "data"): makes a page ready that was taken
 Tag = tuple[str, int, int]
+
+
+class Use(Protocol):
+    """What a kernel does with pages that it takes, and with the entries in them."""
+
+    def prepare(self, ppn: int, kind: str) -> None:
+        """Makes a page ready that was taken for `table` or `data`."""
+
+    def write(self, table: int, level: int, vpn: int, entry: Entry | None) -> None:
+        """Writes the entry of `level` for a page in the table that lies in page `table`; None makes it absent."""
+
+    def free_table(self, ppn: int) -> None:
+        """Gives the page of a table back."""
 
 
 @dataclass
@@ -119,7 +131,11 @@ class Spaces:
     def new_space(self, use: Use) -> Space:
         """Roots and nothing below; under KPTI the user's, which has no way to the kernel, comes first."""
         ways = [None, Entry(self.kernel_table)] if self.has_kpti else [Entry(self.kernel_table)]
-        return Space([Root(self._take("table", use), way if self.has_kernel else None) for way in ways])
+        space = Space([Root(self._take("table", use), way if self.has_kernel else None) for way in ways])
+        for root in space.roots:
+            if root.to_kernel:
+                use.write(root.ppn, self.levels, self.kernel_vpn, root.to_kernel)
+        return space
 
     def entry(self, view: View, level: int, vpn: int) -> Entry | None:
         """The entry of `level` on the path to a page, as a walk from the view's root finds it."""
@@ -139,39 +155,37 @@ class Spaces:
     def is_of_kernel(self, vpn: int) -> bool:
         return self.has_kernel and prefix(self.levels, vpn) == prefix(self.levels, self.kernel_vpn)
 
-    def make_tables(self, space: Space, vpn: int, use: Use) -> tuple[int, int]:
-        """Makes the tables that are missing above a page's leaf, top down; returns (tables, entries written)."""
+    def make_tables(self, space: Space, vpn: int, use: Use) -> int:
+        """Makes the tables that are missing above a page's leaf, top down; returns how many."""
         assert 0 <= vpn < 1 << 9 * self.levels and not self.is_of_kernel(vpn)
-        tables = writes = 0
+        tables = 0
         for level in range(self.levels, 1, -1):
-            holders = self._holders(space, level)
-            if key(level, vpn) not in holders[0]:
-                ppn = self._take("table", use)
-                for entries in holders:
-                    entries[key(level, vpn)] = Entry(ppn)
+            if key(level, vpn) not in self._holders(space, level, vpn)[0][1]:
+                self._set(space, level, vpn, self._take("table", use), use)
                 tables += 1
-                writes += len(holders)
-        return tables, writes
+        return tables
 
-    def map_page(self, space: Space, vpn: int, use: Use) -> tuple[int, int]:
-        """Maps an absent page to a new one, after the tables that are missing; returns (tables, entries written)."""
+    def map_page(self, space: Space, vpn: int, use: Use) -> int:
+        """Maps an absent page to a new one, after the tables that are missing; returns how many of these it made."""
         assert key(1, vpn) not in space.tables
-        tables, writes = self.make_tables(space, vpn, use)
-        space.tables[key(1, vpn)] = Entry(self._take("data", use))
-        return tables, writes + 1
+        tables = self.make_tables(space, vpn, use)
+        self._set(space, 1, vpn, self._take("data", use), use)
+        return tables
 
-    def free_tables(self, space: Space) -> tuple[int, int]:
-        """Frees the tables below the roots, bottom level first; returns (tables, entries written)."""
-        tables = writes = 0
+    def free_tables(self, space: Space, use: Use) -> None:
+        """Frees the tables below the roots, bottom level first."""
         for level in range(2, self.levels + 1):
-            holders = self._holders(space, level)
-            for where in sorted(where for where in holders[0] if where[0] == level):
-                self.memory.free_ppn(holders[0][where].target)
-                for entries in holders:
-                    del entries[where]
-                tables += 1
-                writes += len(holders)
-        return tables, writes
+            entries = space.roots[USER].entries if level == self.levels else space.tables
+            for where in sorted(where for where in entries if where[0] == level):
+                vpn, target = where[1] << 9 * (level - 1), entries[where].target
+                for table, holder in self._holders(space, level, vpn):
+                    del holder[where]
+                    use.write(table, level, vpn, None)
+                use.free_table(target)
+
+    def leaf_table(self, space: Space, vpn: int) -> int:
+        """The page that holds the leaf of a page for which there are tables."""
+        return space.tables[key(2, vpn)].target
 
     def table_pages(self) -> int:
         """How many pages hold tables now."""
@@ -185,13 +199,21 @@ class Spaces:
                 kernel = {key(self.levels, self.kernel_vpn): root.to_kernel} | self.kernel if root.to_kernel else {}
                 yield (process.slot, number), root.entries | process.space.tables | kernel
 
-    def _holders(self, space: Space, level: int) -> list[dict[Place, Entry]]:
-        """Where an entry of `level` stands: one of a root in all roots."""
-        return [root.entries for root in space.roots] if level == self.levels else [space.tables]
+    def _holders(self, space: Space, level: int, vpn: int) -> list[tuple[int, dict[Place, Entry]]]:
+        """Where an entry of `level` stands, as (page of the table, entries): one of a root in all roots."""
+        if level == self.levels:
+            return [(root.ppn, root.entries) for root in space.roots]
+        above = space.roots[USER].entries if level + 1 == self.levels else space.tables
+        return [(above[key(level + 1, vpn)].target, space.tables)]
+
+    def _set(self, space: Space, level: int, vpn: int, target: int, use: Use) -> None:
+        for table, entries in self._holders(space, level, vpn):
+            entries[key(level, vpn)] = Entry(target)
+            use.write(table, level, vpn, entries[key(level, vpn)])
 
     def _take(self, kind: str, use: Use) -> int:
         ppn = self.memory.take_ppn(kind)
-        use(ppn, kind)
+        use.prepare(ppn, kind)
         return ppn
 
 

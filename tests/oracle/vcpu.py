@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vmcfg.scenario.spec import Host, Phase, Run, Vm, Workload
 
 from .core import Core
 from .spaces import Spaces
+
+if TYPE_CHECKING:
+    from .shadow import ShadowMmu
 
 Records = list[tuple[int, int]]  # (vpn, kind)
 
@@ -62,14 +66,16 @@ class Vcpu:
         self.host = host
         self.core = core
         self.spaces = spaces
-        self.memory = memory = spaces.memory
+        self.memory = spaces.memory
         self.workload = workload
         self.run = run
         self.account = account
         self.traces = traces
         self.costs = host.cpu.costs
         self.log: list[int] | None = [] if host.mmu.pml else None
-        self.has_vpid = host.mmu.vpid or not memory.is_nested  # native flushes nothing either
+        self.has_vpid = host.mmu.vpid or host.mmu.mode == "native"  # which flushes nothing either
+        self.shadow: ShadowMmu | None = None  # the VMM's half of it, if that shadows the guest's tables
+        self.is_in_kernel = False
         self.start = to_cycles(vm.start_ns, host.cpu.hz)
         self.stretches = _stretches(workload, run, self.start, host.cpu.hz)
         self.nth_stretch = 0

@@ -150,6 +150,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                 l2_hits -= 1
                 clock -= costs[1]
             is_done = np.int64(1)
+            halt = max(halt, clock + 1)  # an access is atomic: its second beginning asks no clock
             continue
         clock += base
         ended = clock

@@ -92,7 +92,7 @@ def flush_everywhere(m, core, vcpu):
                     flush_process(m, there, process)
                 else:
                     _flush_processes(m, there, vm)
-                cycles += _charge_load(m, vcpu) + privileged.flush_at(m, there, other)
+                cycles += _charge_load(m, vcpu) + privileged.flush_at(m, there, other, vcpu)
             else:
                 _mark_stale(m, other, process)
     return cycles
@@ -141,7 +141,7 @@ def _invlpg(m, core, vcpu, payer, process, vpn):
     row = m.vcpu[payer, at.ROW]
     m.counters[row, Event.INVLPGS] += 1
     m.counters[row, Event.FLUSH_CYCLES] += m.cost[at.INVLPG]
-    return m.cost[at.INVLPG] + privileged.invalidate_at(m, core, vcpu, vpn)
+    return m.cost[at.INVLPG] + privileged.invalidate_at(m, core, vcpu, payer, vpn)
 
 
 @kernel

@@ -38,15 +38,15 @@ def load_root(m, core, vcpu, before, process):
         return paravirt.load_root(m, core, vcpu, before, process)
     if m.cost[at.MODE] == SOFTWARE_TLB:
         return software_tlb.privileged(m, core, vcpu, Exit.CR3_LOAD)
-    return flush_at(m, core, vcpu)
+    return flush_at(m, core, vcpu, vcpu)
 
 
 @kernel
-def flush_at(m, core, vcpu):
-    """A vCPU has loaded CR3, which may be the same as before, at another's interrupt too."""
+def flush_at(m, core, vcpu, payer):
+    """A vCPU has loaded CR3, which may be the same as before; if another has interrupted it for that, that one pays."""
     if m.cost[at.MODE] == SHADOW:
         root = at.KERNEL_ROOT_TABLE if m.vcpu[vcpu, at.IN_KERNEL] else at.ROOT_TABLE
-        return shadow_answers.cr3_loaded(m, core, vcpu, m.guests.process[m.vcpu[vcpu, at.PROCESS], root])
+        return shadow_answers.cr3_loaded(m, core, vcpu, payer, m.guests.process[m.vcpu[vcpu, at.PROCESS], root])
     return np.int64(0)
 
 
@@ -61,10 +61,10 @@ def invalidate(m, core, vcpu):
 
 
 @kernel
-def invalidate_at(m, core, vcpu, vpn):
-    """One vCPU executes INVLPG."""
+def invalidate_at(m, core, vcpu, payer, vpn):
+    """One vCPU executes INVLPG; if another has interrupted it for that, that one pays."""
     if m.cost[at.MODE] == SHADOW:
-        return shadow_answers.page_invalidated(m, core, vcpu, vpn)
+        return shadow_answers.page_invalidated(m, core, vcpu, payer, vpn)
     return np.int64(0)
 
 

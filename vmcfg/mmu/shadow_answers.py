@@ -54,15 +54,15 @@ def written(m, core, vcpu, slot):
 
 
 @part
-def cr3_loaded(m, core, vcpu, root):
-    """Answer a load of CR3 with a guest's root table; return the cycles of the exit, if it did."""
+def cr3_loaded(m, core, vcpu, payer, root):
+    """Answer a load of CR3 with a guest's root table; return the cycles of the exit, if it did, which `payer` pays."""
     space = m.guests.vm[m.vcpu[vcpu, at.VM], at.GLOBAL_SPACE]  # shadow entries know no G
     flush_linear(m.stores, core, space, space + 1)
     handling = enter_root(m, vcpu, root) * m.cost[at.ZERO_PAGE]
     handling += _sync_all(m, vcpu) * m.cost[at.HIDDEN_FAULT]
     if _is_target(m, vcpu, root):
         return np.int64(0)
-    return vm_exit(m, core, vcpu, Exit.CR3_LOAD, m.cost[at.SHADOW_CR3_LOAD] + handling)
+    return vm_exit(m, core, payer, Exit.CR3_LOAD, m.cost[at.SHADOW_CR3_LOAD] + handling)
 
 
 @kernel
@@ -82,14 +82,14 @@ def enter_root(m, vcpu, root):
 
 
 @part
-def page_invalidated(m, core, vcpu, vpn):
-    """Answer INVLPG: the entry of the page is dropped or compared; return the cycles of the exit."""
+def page_invalidated(m, core, vcpu, payer, vpn):
+    """Answer INVLPG: the entry of the page is dropped or compared; return the exit's cycles, which `payer` pays."""
     page = leaf_page_if_any(m, vcpu, vpn)
     if m.cost[at.SHADOW_VARIANT] == VIRTUAL_TLB and page != NONE:
         zap(m, page, vpn % at.TABLE_ENTRIES)
     elif m.shadow.page[page, STATE] == UNSYNCED:
         _sync_entry(m, page, vpn % at.TABLE_ENTRIES)
-    return vm_exit(m, core, vcpu, Exit.INVLPG, m.cost[at.SHADOW_INVLPG])
+    return vm_exit(m, core, payer, Exit.INVLPG, m.cost[at.SHADOW_INVLPG])
 
 
 @part
@@ -136,13 +136,13 @@ def _let_out_of_sync(m, vcpu, page):
     home = _home(m, page, slots)
     newcomer = page
     occupant = np.int64(kept[vcpu, home])
-    if occupant != NONE and _home(m, occupant, slots) == home:
+    if occupant != NONE and slots > 1 and _home(m, occupant, slots) == home:
         kept[vcpu, home] = page
         newcomer = occupant
         home = (home + 1) % slots
     occupant = np.int64(kept[vcpu, home])
     kept[vcpu, home] = newcomer
-    if occupant != NONE and occupant != newcomer:
+    if occupant != NONE:
         _sync(m, occupant)
         return np.int64(1)
     return np.int64(0)
@@ -212,4 +212,3 @@ def _is_target(m, vcpu, root):
         m.shadow.targets[vcpu, m.vcpu[vcpu, at.TARGET_NEXT]] = root + 1
         m.vcpu[vcpu, at.TARGET_NEXT] = (m.vcpu[vcpu, at.TARGET_NEXT] + 1) % targets
     return False
-
