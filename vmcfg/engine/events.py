@@ -131,8 +131,10 @@ def _shortage(m, vcpu, event, times):
         most = m.guests.vm[vm, at.TABLE_PAGES] + 2
     elif kind == work.EXEC:
         most = 1 + m.guests.vm[vm, at.HAS_KPTI]
-    if m.cost[at.MODE] == at.SHADOW and m.host.counts[FRAME_FREE] < most + m.host.counts[at.RESERVE]:
-        return NEED_FRAMES  # any event may come to need a shadow page
+    if m.cost[at.MODE] == at.SHADOW:  # any event may come to need shadow pages, one for each table of kernel memory
+        shadows = m.host.counts[at.RESERVE] + m.work.events[event, work.EVENT_KERNEL_PAGES] // at.TABLE_ENTRIES
+        if m.host.counts[FRAME_FREE] < most + shadows:
+            return NEED_FRAMES
     if most > m.guests.vm[vm, at.GUEST_FREE] or m.host.counts[FRAME_FREE] < most * m.guests.vm[vm, at.HOST_LEVELS]:
         return _exact_shortage(m, vcpu, event, times, most)
     return DONE

@@ -175,7 +175,7 @@ def _leaf_page(m, walker, vpn):
     page = m.vcpu[walker.vcpu, at.SHADOW_ROOT]
     frames = np.int64(0)
     for level in range(walker.levels, 1, -1):
-        _go_through(m, page)
+        frames += _go_through(m, walker.vm, page)
         slot = slot_in_table(page, vpn, level)
         if m.shadow.entries[slot] & at.PRESENT == 0:
             above = slot_in_table(m.shadow.page[page, GUEST_TABLE], vpn, level)
@@ -187,16 +187,20 @@ def _leaf_page(m, walker, vpn):
                 child = shadow_of(m, walker.vm, table, level - 1)
             set_child(m, page, slot % at.TABLE_ENTRIES, child)
         page = m.shadow.entries[slot] >> at.CHILD_SHIFT
-    _go_through(m, page)
-    return page, frames
+    return page, frames + _go_through(m, walker.vm, page)
 
 
 @kernel
-def _go_through(m, page):
-    """Note that a fault has used a shadow page: what it follows is protected from now on, where writes are traced."""
+def _go_through(m, vm, page):
+    """Note that a fault has used a shadow page: what it follows is protected from now on, where writes are traced.
+
+    The VMM reads the guest's table for it, and gives it a frame if it has taken that away; return the frames taken.
+    """
     m.shadow.page[page, WRITES] = 0
     if m.cost[at.SHADOW_VARIANT] != VIRTUAL_TLB and m.shadow.page[page, STATE] == OPEN:
         m.shadow.page[page, STATE] = TRACED
+    ppn = np.int64(m.guests.ppns[m.shadow.page[page, GUEST_TABLE]])
+    return np.int64(0) if is_backed(m, vm, ppn) else np.int64(back(m, vm, ppn))
 
 
 @kernel
