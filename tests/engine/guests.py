@@ -29,13 +29,19 @@ def operations(draw: Any, plain: Workload, has_kernel_half: bool) -> Workload:
     if processes + spare > 1:
         kinds += ["context_switch"] * 2
     if may_fork:
-        kinds += ["fork", "fork", "exec", "exit"]
+        kinds += [*["fork"] * 4, "exec", "exit"]
+        plain = evolve(plain, phases=tuple(_with_stores(phase) for phase in plain.phases))
     phases = tuple(
         evolve(phase, events=draw(_events(phase, kinds, plain.regions, has_kernel_half))) for phase in plain.phases
     )
     if not any(event.kind == "fork" for phase in phases for event in phase.events):
         spare = 0
     return evolve(plain, phases=phases, processes=processes, max_processes=processes + spare)
+
+
+def _with_stores(phase: Phase) -> Phase:
+    """After a fork only stores show what is shared."""
+    return phase if phase.trace else evolve(phase, write_ppm=max(phase.write_ppm, 300_000))
 
 
 def _events(

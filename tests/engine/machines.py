@@ -53,6 +53,7 @@ LEAN_SETS = (1, 1, 2, 4, 8)
 BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
 PAGE_SIZES = (4 << 10, 2 << 20, 1 << 30)
 EVENT_PAGES = 200  # that one event takes at most: a fork the tables of some regions and of two traces
+LONG = 1000
 CHEAP = (0, 1, 2, 3, 10)
 DEAR = (0, 7, 50, 200, 1009, 5000)
 
@@ -91,6 +92,7 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
     if draw(st.booleans()):
         has_kernel_half = all(vpn < KERNEL_VPN for trace in traces.values() for vpn, _ in trace.records)
         workloads = tuple(draw(operations(workload, has_kernel_half)) for workload in workloads)
+        run = evolve(run, epoch_ns=run.epoch_ns * LONG)  # a fork of many pages lasts a thousand slices
     hosts = tuple(
         evolve(draw(_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]
     )

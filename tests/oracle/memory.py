@@ -208,7 +208,7 @@ class Memory:
 
     def free_ppn(self, ppn: int) -> None:
         """To the free pages, to be used next; its frame stays."""
-        assert ppn not in self.freed_ppns and ppn not in self.sharers
+        assert ppn not in self.sharers
         self.freed_ppns.append(ppn)
 
     def release(self, ppn: int) -> None:

@@ -31,7 +31,8 @@ class Schedule:
         """Slice after slice until the end, or until no vCPU has work; the last slice is cut at the end."""
         slice_end = 0
         while any(core.asleep or core.queue for core in self.cores) and slice_end != self.end:
-            slice_end += self.slice_cycles
+            ahead = min(core.clock for core in self.cores if core.asleep or core.queue) - slice_end
+            slice_end += self.slice_cycles * max(1, ahead // self.slice_cycles + 1)  # past those nobody is in
             if self.end is not None:
                 slice_end = min(slice_end, self.end)
             for core in self.cores:
