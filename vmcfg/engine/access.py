@@ -73,8 +73,8 @@ def second_lookup(stores, first, second, vpn, tag):
 def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
     """Set D for a store that hit an entry without it: in the tables, and in both TLBs.
 
-    Returns (cycles of handlers, raw walk cycles, whether that was done). It was not if the guest does not let the page
-    be written: after its handler the access has to begin anew.
+    Returns (cycles of handlers, raw walk cycles, whether that was done). It was not if a fault came between: the access
+    then begins anew at once, without anything of its page in the TLBs, and has walked for it when this returns.
     """
     row = m.vcpu[vcpu, at.ROW]
     walker = walker_of(m, core, vcpu, False, has_data_caches)
@@ -88,9 +88,10 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
         count_hits(m, row, guest_hits, host_hits, nested_hits)
         if end == COMPLETE:
             break
-        handling += fault(m, walker, vpn, end, frame, refs, True)
         if end != LOG_FULL:
-            return handling, cycles, np.int64(0)
+            answering, walking = _walk_anew(m, walker, vpn, mode, end, frame, refs)
+            return handling + answering, cycles + walking, np.int64(0)
+        handling += fault(m, walker, vpn, end, frame, refs, True)
     m.counters[row, Event.DIRTY_WALKS] += 1
     m.counters[row, Event.DIRTY_REFS] += refs
     tag = tag_of(m.vcpu[vcpu, at.PROCESS], vpn)
@@ -103,6 +104,24 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
                 set_dirty(m.stores, built, index, way)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
     return handling, cycles, np.int64(1)
+
+
+@kernel
+def _walk_anew(m, walker, vpn, mode, end, ppn, refs):
+    """Handle what stopped the dirty walk of a store, walk, and fill the TLBs; return (handlers', raw walk cycles)."""
+    core, row = walker.core, walker.row
+    handling, cycles, frame, has_dirty, in_guest, in_host = walk_again(
+        m, core, walker.vcpu, vpn, mode, True, end, ppn, refs, walker.has_data_caches
+    )
+    m.counters[row, Event.GUEST_REFS] += in_guest
+    m.counters[row, Event.HOST_REFS] += in_host
+    m.counters[row, Event.WALK_REFS] += in_guest + in_host
+    data = geometry(m.stores, core * STORES + L1, False, NARROW)
+    second = geometry(m.stores, core * STORES + L2, False, NARROW)
+    tag = tag_of(walker.space, vpn)
+    fill_tlbs(m.stores, data, second, vpn, tag, frame, has_dirty)
+    fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
+    return handling, cycles
 
 
 @part

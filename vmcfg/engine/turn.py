@@ -145,13 +145,12 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             clock += carry >> m.cost[at.WALKERS_LOG2]
             charged += carry >> m.cost[at.WALKERS_LOG2]
             carry -= (carry >> m.cost[at.WALKERS_LOG2]) << m.cost[at.WALKERS_LOG2]
-        if is_done == 0:  # the page may not be written: nothing has retired, and the access begins anew
+        if is_done == 0:  # the page might not be written: the access has begun anew, and counts as a walk
             if stopped_by == NO_DIRTY_BIT_IN_L2:
                 l2_hits -= 1
                 clock -= costs[1]
             is_done = np.int64(1)
-            halt = max(halt, clock + 1)  # an access is atomic: its second beginning asks no clock
-            continue
+            walks += 1
         clock += base
         ended = clock
         position += 1
