@@ -50,7 +50,7 @@ from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.vmm.verbs import violation
 
 # Why the kernel returns to Python.
-DONE, UNTIL, NEED_FRAMES, NEED_GUEST_PAGES, ALL_FINISHED = range(5)
+DONE, UNTIL, NEED_FRAMES, NEED_GUEST_PAGES, ALL_FINISHED, EVENTS_DUE = range(6)
 
 
 @kernel

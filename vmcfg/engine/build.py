@@ -185,6 +185,7 @@ def is_lean(host: HostPlan) -> bool:
     has_l1i = host.stores[L1I].shape is not None
     levels = {host.host_levels or at.USUAL_LEVELS, *(plan.vm.table_levels for plan in host.vms)}
     is_special = has_l1i or host.nested_tlb_holds_data or host.has_pml or host.has_large_pages
+    is_special = is_special or host.mode == "software_tlb"  # its misses cost more than any loop spares
     return levels == {at.USUAL_LEVELS} and not is_special and all(
         is_plain(store.shape, room) for store, room in zip(host.stores, LEAN_ROOMS, strict=True) if store.shape
     )

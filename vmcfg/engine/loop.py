@@ -17,7 +17,8 @@ from itertools import product
 import numpy as np
 
 from vmcfg.digest import SCHEDULE, fold
-from vmcfg.engine.access import ALL_FINISHED, DONE
+from vmcfg.engine.access import ALL_FINISHED, DONE, EVENTS_DUE
+from vmcfg.engine.events import handle
 from vmcfg.engine.turn import WORK_ENDED, take_turn
 from vmcfg.hardware.core import flush_combined
 from vmcfg.jit import by_reference, entry, kernel, named, part
@@ -80,8 +81,15 @@ def walks_as(mode: int) -> int:
 
 
 def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
-    """Simulate one host up to the slice that begins at `t_end`: see `run` in `specialise`."""
-    return int(loop_of(machine)(machine, t_end, until_vcpu, until_retired))
+    """Simulate one host up to the slice that begins at `t_end`: see `run` in `specialise`; with its guests' events."""
+    loop = loop_of(machine)
+    while True:
+        why = int(loop(machine, t_end, until_vcpu, until_retired))
+        if why == EVENTS_DUE:
+            why = int(handle(machine, int(machine.sched[at.TURN])))
+            if why == DONE:
+                continue
+        return why
 
 
 @kernel

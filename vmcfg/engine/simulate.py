@@ -19,6 +19,7 @@ from vmcfg.engine.access import ALL_FINISHED, DONE, NEED_FRAMES, NEED_GUEST_PAGE
 from vmcfg.engine.build import build, is_lean
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
+from vmcfg.engine.events import handle
 from vmcfg.engine.invariants import check_machine
 from vmcfg.engine.parallel import run_all
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
@@ -89,7 +90,8 @@ def simulate_host(
 def needs_compiling(plan: Plan) -> bool:
     """Tell whether a run has to compile kernels first, which takes some ten seconds."""
     needed = {(loop.walks_as(MODES[host.mode]), is_lean(host), host.data_caches is not None) for host in plan.hosts}
-    return not all(is_compiled(loop.LOOPS[key]) for key in needed)
+    has_events = any(phase.events for host in plan.hosts for phase in host.phases)
+    return not all(is_compiled(loop.LOOPS[key]) for key in needed) or (has_events and not is_compiled(handle))
 
 
 def _simulate_machine(

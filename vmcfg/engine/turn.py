@@ -11,6 +11,7 @@ import numpy as np
 from vmcfg.digest import TRANSLATION, fold
 from vmcfg.engine.access import (
     DONE,
+    EVENTS_DUE,
     UNTIL,
     count_hits,
     dirty_walk,
@@ -23,7 +24,6 @@ from vmcfg.engine.access import (
     walk_cycles,
 )
 from vmcfg.engine.ahead import BLOCK, look_ahead
-from vmcfg.engine.events import handle_events
 from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
@@ -44,9 +44,7 @@ def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
     """Run a vCPU until its core's clock reaches `stop`, its work ends, or it has retired `until` touches."""
     while True:
         if m.vcpu[vcpu, at.RETIRED] == m.vcpu[vcpu, at.EVENT_TOUCH]:
-            why = handle_events(m, core, vcpu, mode, has_data_caches)
-            if why != DONE:
-                return why
+            return EVENTS_DUE
         if not settle(m, core, vcpu):
             return WORK_ENDED
         if m.core[core, at.CLOCK] >= stop:

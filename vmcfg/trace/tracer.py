@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vmcfg.engine import loop
-from vmcfg.engine.access import NEED_FRAMES, NEED_GUEST_PAGES, UNTIL
+from vmcfg.engine.access import DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES, UNTIL
 from vmcfg.engine.build import build
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
 from vmcfg.errors import UsageError
@@ -58,7 +58,9 @@ class Tracer:
         self.machine = build(self.host, plan.scenario.seed, inputs)
         self._core = self.host.vcpus[self.vcpu].core
         self._watch = Watch(self.machine, Places(self.host, self.machine, self.vcpu), self.vcpu)
-        self._take_turn = Twin(self._watch.watchers()).module("vmcfg.engine.turn").take_turn
+        twin = Twin(self._watch.watchers())
+        self._take_turn = twin.module("vmcfg.engine.turn").take_turn
+        self._handle_events = twin.module("vmcfg.engine.events").handle_events
         self._watched_machine = self._watch.watched_machine()
         self._left = 0  # the core's clock after the access that was watched last
 
@@ -108,17 +110,14 @@ class Tracer:
 
     def _step(self, number: int) -> None:
         cost = self.machine.cost
+        mode, has_data_caches = int(cost[at.MODE]), bool(cost[at.HAS_DATA_CACHES])
+        who = self._watched_machine, self._core, self.vcpu
+        why = EVENTS_DUE
         with np.errstate(over="ignore"):  # as compiled arithmetic does
-            why = self._take_turn(
-                self._watched_machine,
-                self._core,
-                self.vcpu,
-                self._stop(),
-                number,
-                int(cost[at.MODE]),
-                bool(cost[at.IS_LEAN]),
-                bool(cost[at.HAS_DATA_CACHES]),
-            )
+            while why == EVENTS_DUE:
+                why = self._take_turn(*who, self._stop(), number, mode, bool(cost[at.IS_LEAN]), has_data_caches)
+                if why == EVENTS_DUE and (short := self._handle_events(*who, mode, has_data_caches)) != DONE:
+                    why = short
         self._refuse(why)
 
     def _run(self, end: int, until: int) -> int:
