@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,19 @@ from vmcfg.vmm import machine as at
 
 SMALL = Path(__file__).with_name("small.yaml")
 ROOMY = ("hosts.h.cpu.tlb.l1.entries=8", "hosts.h.cpu.tlb.l2=none")
+EVENTS = ", ".join(
+    f"{{kind: {kind}}}"
+    for kind in (
+        "fork, every: 90", "exit, every: 110", "exec, every: 130", "context_switch, every: 30",
+        "munmap, every: 40, pages: 3", "mprotect, every: 50, pages: 3, to: read", "mmap, every: 70, pages: 2",
+        "syscall, every: 60, kernel_pages: 2",
+    )
+)  # fmt: skip
+BUSY = (
+    f"workloads.mixed.phases=[{{pattern: {{kind: uniform, size: 256KiB}}, write: 50%, events: [{EVENTS}]}}]",
+    "workloads.mixed.max_processes=3",
+    "vms.web.kernel_memory=64KiB",
+)
 MACHINES = {
     "nested": (),
     "nested without VPID": ("mmu.vpid=false",),
@@ -32,6 +46,12 @@ MACHINES = {
     "native, one TLB": ("mmu.mode=native", *ROOMY),
     "nested, data caches": ("hosts.h.cpu.data_caches={l1: {size: 1KiB, ways: 2}, l2: {size: 3KiB, ways: 4}}",),
     "native, data caches": ("mmu.mode=native", "hosts.h.cpu.data_caches={l1: {size: 256B, ways: 1}, llc: none}"),
+    "shadow": ("mmu.mode=shadow",),
+    "shadow, fills at writes": ("mmu.mode=shadow", "mmu.shadow={installs_on_write: true, bypass_not_present: true}"),
+    "shadow, out of sync": ("mmu.mode=shadow", "mmu.shadow.variant=unsync", "mmu.vpid=false"),
+    "native, a busy kernel": ("mmu.mode=native", *BUSY),
+    "nested, a busy kernel": BUSY,
+    "shadow, a busy kernel": ("mmu.mode=shadow", "mmu.shadow={installs_on_write: true}", *BUSY),
     "paced": ("workloads.mixed.phases=[{pattern: {kind: uniform, size: 256KiB}, write: 50%, rate: 1M/s}]",),
 }
 
@@ -99,20 +119,37 @@ def test_references_are_numbered_within_a_walk(run: Watched) -> None:
         seen = [step for step in flat(walk.steps) if isinstance(step, steps.Reference)]
         by_dimension = Counter(step.dimension for step in seen)
         assert list(range(1, len(seen) + 1)) == [step.number for step in seen]
-        assert (walk.guest_refs, walk.host_refs) == (by_dimension["guest"], by_dimension["host"])
+        of_the_vmm = by_dimension["host"] + by_dimension["shadow"]
+        assert (walk.guest_refs, walk.host_refs) == (by_dimension["guest"], of_the_vmm)
 
 
 def test_every_hit_is_shown(run: Watched) -> None:
-    """Hits of both TLBs, of the walk caches of both dimensions and of the nested TLB."""
+    """Hits of both TLBs, of the walk caches of both dimensions and of the nested TLB.
+
+    A store that hits, and may not be made there, begins anew: its hit is shown, and counts for nothing.
+    """
     accesses, count = run.accesses, run.counters
     hits = Counter(
         "nested" if probe.cache == "nested TLB" else probe.dimension if probe.dimension != "tlb" else probe.cache
         for probe in of(accesses, steps.Probe)
         if probe.way is not None and probe.serves
     )
+    hits -= Counter(undone_hits(accesses))
     expected = (Event.L1_HITS, Event.STLB_HITS, Event.GUEST_WALK_CACHE_HITS, Event.HOST_WALK_CACHE_HITS)
-    assert [count[event] for event in expected] == [hits[name] for name in ("L1 TLB", "L2 TLB", "guest", "host")]
+    found = [hits[name] for name in ("L1 TLB", "L2 TLB", "guest")]
+    assert [count[event] for event in expected] == [*found, hits["host"] + hits["shadow"]]
     assert count[Event.NESTED_TLB_HITS] == hits["nested"]
+
+
+def undone_hits(accesses: list[Access]) -> Iterator[str]:
+    """Yield the TLB that was hit before each dirty walk that ended in a fault."""
+    for access in accesses:
+        hit = ""
+        for step in flat(access.steps):
+            if isinstance(step, steps.Probe) and step.dimension == "tlb" and step.way is not None:
+                hit = step.cache
+            if isinstance(step, steps.Walk) and step.is_dirty_walk and step.end.endswith("fault"):
+                yield hit
 
 
 def test_every_fault_exit_and_frame_is_shown(run: Watched) -> None:
@@ -122,10 +159,14 @@ def test_every_fault_exit_and_frame_is_shown(run: Watched) -> None:
     # The root's violation, which comes before the run, is charged when vCPU 0 is first given a core.
     assert count[EXIT_COUNT + Exit.EPT_VIOLATION_TABLE] - exits["ept_violation_table"] in (0, 1)
     assert count[EXIT_COUNT + Exit.EPT_VIOLATION_DATA] == exits["ept_violation_data"]
+    assert count[EXIT_COUNT + Exit.HIDDEN_FAULT] - exits["hidden_fault"] in (0, 1)
+    for reason in (Exit.TRUE_FAULT, Exit.TRACE_FAULT):
+        assert count[EXIT_COUNT + reason] == exits[reason.name.lower()]
     assert count[Event.PAGES_LOGGED] == len(of(accesses, steps.LogPage))
     assert count[Event.GUEST_FAULTS] == len(of(accesses, steps.GuestFault))
     assert count[Event.GPT_WRITES] == len(of(accesses, steps.WriteEntry))
-    assert run.free_at_start - run.free_frames == len(of(accesses, steps.TakeFrame))
+    taken, given_back = (len(of(accesses, kind)) for kind in (steps.TakeFrame, steps.GiveFrame))
+    assert run.free_at_start - run.free_frames == taken - given_back
 
 
 def test_the_parts_are_the_time(run: Watched) -> None:

@@ -10,7 +10,7 @@ from vmcfg.hardware import sets as layout
 from vmcfg.hardware import stores
 from vmcfg.hardware.core import L2, NESTED_TLB, STORES
 from vmcfg.mmu.nested_tlb import ABSENT
-from vmcfg.trace import places, steps
+from vmcfg.trace import steps
 from vmcfg.trace.recorder import Recorder
 from vmcfg.trace.twin import Arguments, Run, Watcher
 from vmcfg.vmm import machine as at
@@ -42,7 +42,7 @@ class CacheWatch:
             self._told.say(
                 steps.Probe(
                     cache=self._told.places.cache_name(cache),
-                    dimension=places.dimension_of(cache),
+                    dimension=self._told.places.dimension_of(cache),
                     set=number,
                     sets=int(self._stores.shape[cache, layout.SETS]),
                     way=found.way if found else None,
@@ -82,7 +82,7 @@ class CacheWatch:
         self._told.say(
             steps.Fill(
                 cache=self._told.places.cache_name(cache),
-                dimension=places.dimension_of(cache),
+                dimension=self._told.places.dimension_of(cache),
                 set=number,
                 way=way,
                 held=self._told.places.held(cache, tag),

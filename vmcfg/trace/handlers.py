@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
@@ -19,6 +21,7 @@ class HandlerWatch:
         self._tables_to_make: list[int] = []  # levels of EPT tables that the page being backed still lacks
         self._backing = 0
         self._exit = (0, 0)  # reason of the exit just made, and cycles of leaving and entering
+        self._shadow_level = 0  # of the shadow table being made
 
     def watchers(self) -> dict[str, Watcher]:
         """Return what stands before which kernel."""
@@ -36,8 +39,14 @@ class HandlerWatch:
             "vmcfg.mmu.software_tlb.trap": self._violation,
             "vmcfg.mmu.software_tlb.write": self._violation,
             "vmcfg.mmu.software_tlb.privileged": self._violation,
+            "vmcfg.mmu.shadow.shadow_fault": self._shadow_answer,
+            "vmcfg.mmu.shadow_answers.written": self._shadow_answer,
+            "vmcfg.mmu.shadow_answers.cr3_loaded": self._shadow_answer,
+            "vmcfg.mmu.shadow_answers.page_invalidated": self._shadow_answer,
+            "vmcfg.vmm.shadow_pages.new_shadow": self._new_shadow,
             "vmcfg.vmm.verbs.back": self._back,
             "vmcfg.vmm.frames.frame_take": self._frame_take,
+            "vmcfg.vmm.frames.frame_free": self._frame_free,
             "vmcfg.vmm.frames.block_take": self._block_take,
         }
 
@@ -63,18 +72,19 @@ class HandlerWatch:
     def _gpa_access(self, run: Run, given: Arguments) -> Any:
         with self._told.inside() as inner:
             cycles = run()
-        self._told.say(steps.Zero(int(given["ppn"]), int(self._told.machine.cost[at.ZERO_PAGE]), tuple(inner)))
+        done = tuple(_into_exits(inner))
+        self._told.say(steps.Zero(int(given["ppn"]), int(self._told.machine.cost[at.ZERO_PAGE]), done))
         return cycles
 
     def _gpt_write(self, run: Run, given: Arguments) -> Any:
-        level = min(self._told.places.guest_path(self._told.vpn))
-        address = self._told.places.guest_address(self._told.vpn, level)
+        level, index, address = self._told.places.written(int(given["slot"]))
         entry = int(given["entry"])
-        cycles = run()
+        with self._told.inside() as answers:
+            cycles = run()
         self._told.say(
             steps.WriteEntry(
                 level=level,
-                index=places.index_of(self._told.vpn, level),
+                index=index,
                 address=address,
                 entry=places.guest_value(entry),
                 bits=places.guest_bits(entry),
@@ -82,6 +92,8 @@ class HandlerWatch:
                 cycles=int(self._told.machine.cost[at.GPT_WRITE]),
             )
         )
+        for step in answers:
+            self._told.say(step)
         return cycles
 
     def _violation(self, run: Run, given: Arguments) -> Any:
@@ -97,7 +109,21 @@ class HandlerWatch:
     def _vm_exit(self, run: Run, given: Arguments) -> Any:
         cycles = run()
         self._exit = int(given["reason"]), int(cycles) - int(given["handler_cycles"])
+        if self._told.places.is_shadow:  # exits have no verb of their own there: an answer takes what precedes into it
+            reason, transition = self._exit
+            self._told.say(steps.Exit(Exit(reason).name.lower(), transition, int(given["handler_cycles"]), ()))
         return cycles
+
+    def _shadow_answer(self, run: Run, given: Arguments) -> Any:
+        with self._told.inside() as inner:
+            result = run()
+        for step in _into_exits(inner):
+            self._told.say(step)
+        return result
+
+    def _new_shadow(self, run: Run, given: Arguments) -> Any:
+        self._shadow_level = int(given["level"])
+        return run()
 
     def _back(self, run: Run, given: Arguments) -> Any:
         self._backing = int(given["ppn"])
@@ -109,12 +135,31 @@ class HandlerWatch:
         mpn = run()
         purpose = f"ppn {self._backing:#x}"
         if given["kind"] == at.FRAME_OVERHEAD:
-            purpose = f"host L{self._tables_to_make.pop(0)} table"
+            is_shadow = self._told.places.is_shadow
+            purpose = f"shadow L{self._shadow_level}" if is_shadow else f"host L{self._tables_to_make.pop(0)}"
+            purpose += " table"
         self._told.say(steps.TakeFrame(int(mpn), purpose))
         return mpn
+
+    def _frame_free(self, run: Run, given: Arguments) -> Any:
+        self._told.say(steps.GiveFrame(int(given["mpn"])))
+        return run()
 
     def _block_take(self, run: Run, given: Arguments) -> Any:
         mpn, level = run(), int(given["level"])
         first = places.first_of(self._backing, level)
         self._told.say(steps.TakeFrame(int(mpn), f"ppn {first:#x} and all of its {places.SIZES[level]}"))
         return mpn
+
+
+def _into_exits(inner: list[steps.Step]) -> list[steps.Step]:
+    """Put what precedes an exit into it: the VMM counts one when it has done its work."""
+    done: list[steps.Step] = []
+    before: list[steps.Step] = []
+    for step in inner:
+        if isinstance(step, steps.Exit) and not step.steps:
+            done.append(evolve(step, steps=tuple(before)))
+            before = []
+        else:
+            before.append(step)
+    return done + before

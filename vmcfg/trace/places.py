@@ -15,6 +15,7 @@ from vmcfg.mmu.references import PAGE_BYTES, entry_address
 from vmcfg.plan.model import HostPlan
 from vmcfg.trace.steps import Held
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.shadow_pages import FRAME
 
 INDEX_MASK = at.TABLE_ENTRIES - 1
 address_of_entry = as_python(entry_address)  # (frame, page, level) → the machine address of the entry
@@ -33,6 +34,7 @@ class Places:
         self._machine = machine
         self.vm = int(machine.vcpu[vcpu, at.VM])
         self._vcpu = vcpu
+        self.is_shadow = int(machine.cost[at.MODE]) == at.SHADOW
         self._base = int(machine.guests.vm[self.vm, at.BASE])
         self.levels = int(machine.guests.vm[self.vm, at.LEVELS])
         self.host_levels = int(machine.guests.vm[self.vm, at.HOST_LEVELS])
@@ -66,6 +68,29 @@ class Places:
         """Return the machine address of the guest's entry of `level` for a page."""
         _, ppn = self.guest_path(vpn)[level]
         return address_of_entry(self.frame_of(ppn), vpn, level)
+
+    def written(self, slot: int) -> tuple[int, int, int]:
+        """Return (level, index, machine address) of an entry of a guest table by its place in `guests.tables`."""
+        table, index = divmod(slot, at.TABLE_ENTRIES)
+        frame = self.frame_of(int(self._machine.guests.ppns[table]))
+        return self._level_of_table(table), index, address_of_entry(frame, index, 1)
+
+    def _level_of_table(self, wanted: int) -> int:
+        """Search the tables of this VM's processes from their roots down, then those that an exec is leaving behind."""
+        vm, processes = self._machine.guests.vm[self.vm], self._machine.guests.process
+        own = range(int(vm[at.FIRST_PROCESS]), int(vm[at.FIRST_PROCESS] + vm[at.SLOTS]))
+        for numbers in ([number for number in own if processes[number, at.IS_LIVE]], [int(vm[at.LEFT])]):
+            tables = set(processes[numbers][:, [at.ROOT_TABLE, at.KERNEL_ROOT_TABLE]].flatten().tolist())
+            for level in range(self.levels, 0, -1):
+                if wanted in tables:
+                    return level
+                tables = {child for table in tables for child in self._children(table)} if level > 1 else set()
+        raise AssertionError("a table that no process has was written")
+
+    def _children(self, table: int) -> list[int]:
+        entries = self._machine.guests.tables[table * at.TABLE_ENTRIES : (table + 1) * at.TABLE_ENTRIES]
+        present = entries[entries & at.PRESENT != 0] >> at.CHILD_SHIFT
+        return [int(child) for child in present]
 
     def host_address(self, ppn: int, level: int) -> int:
         """Return the machine address of the EPT's entry of `level` for a guest page."""
@@ -104,7 +129,16 @@ class Places:
             return f"mpn {payload:#x}"
         if kind > GUEST_WALK + HIGHEST_WALK:
             return f"host L{level - 1} table, mpn {payload - 1:#x}"
-        return f"guest L{level - 1} table"
+        return f"{'shadow' if self.is_shadow else 'guest'} L{level - 1} table"
+
+    def dimension_of(self, cache: int) -> str:
+        """Return to which part of a translation a cache belongs: tlb, guest, host, or shadow in the guest's place."""
+        dimension = dimension_of(cache)
+        return "shadow" if dimension == "guest" and self.is_shadow else dimension
+
+    def shadow_address(self, slot: int, vpn: int, level: int) -> int:
+        """Return the machine address of an entry of a shadow table by its place in `shadow.entries`."""
+        return address_of_entry(int(self._machine.shadow.page[slot // at.TABLE_ENTRIES, FRAME]), vpn, level)
 
 
 def _address_spaces(host: HostPlan, machine: at.Machine) -> Iterator[tuple[int, str]]:
@@ -174,6 +208,14 @@ def guest_target(entry: int, level: int) -> str:
         return ""
     ppn = (entry >> at.PPN_SHIFT) & at.PPN_MASK
     return f"ppn {ppn:#x}, " + ("the page" if level == 1 else f"guest L{level - 1}")
+
+
+def shadow_target(entry: int, level: int) -> str:
+    """Say what a shadow entry leads to."""
+    if not entry & at.PRESENT:
+        return ""
+    mpn = (entry >> at.PPN_SHIFT) & at.PPN_MASK
+    return f"mpn {mpn:#x}, " + ("the page" if level == 1 else f"shadow L{level - 1}")
 
 
 def _level_of(cache: int) -> int:

@@ -19,11 +19,13 @@ INDENT = "  "
 RIGHT = (0, 2, 3, 7)  # columns that are aligned to the right
 HEADS = ("#", "table or cache", "place", "address", "bits", "found", "leads to", "cycles", "")
 ENDS = {"complete": "", "guest_fault": ", ends in a guest fault", "violation": ", ends in an EPT violation",
-        "log_full": ", ends because the log is full", "tlb_miss": ": the processor makes none"}
-ALL_BITS = {"guest": "PWAD", "host": "RWXAD"}
+        "log_full": ", ends because the log is full", "tlb_miss": ": the processor makes none",
+        "shadow_fault": ", ends in a fault on the shadow table"}
+CODES = {"title": "1", "guest": "36", "host": "33", "shadow": "33", "hit": "32", "quiet": "2", "event": "35"}
+ALL_BITS = {"guest": "PWAD", "host": "RWXAD", "shadow": "PWAD"}
 
 Paint = Callable[[str, str], str]
-"""(text, style) → text; a style is title, guest, host, hit, quiet, event or plain."""
+"""(text, style) → text; a style is title, guest, host, shadow, hit, quiet, event or plain."""
 
 
 class Row(NamedTuple):
@@ -54,7 +56,7 @@ def render(access: Access, paint: Paint = unpainted) -> str:
 
 def in_colour(text: str, style: str) -> str:
     """Paint for a terminal."""
-    code = {"title": "1", "guest": "36", "host": "33", "hit": "32", "quiet": "2", "event": "35"}.get(style)
+    code = CODES.get(style)
     return f"\x1b[{code}m{text}\x1b[0m" if code and text else text
 
 
@@ -217,6 +219,10 @@ def _take_frame(step: steps.TakeFrame, depth: int) -> Iterator[Row]:
     yield Row(what=_indented(f"take mpn {step.mpn:#x}", depth), leads_to=f"for {step.purpose}", style="host")
 
 
+def _give_frame(step: steps.GiveFrame, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented(f"give mpn {step.mpn:#x} back", depth), style="host")
+
+
 _SHOWN: dict[type, Callable[[Any, int], Iterator[Row]]] = {
     steps.Probe: _probe,
     steps.Fill: _fill,
@@ -233,6 +239,7 @@ _SHOWN: dict[type, Callable[[Any, int], Iterator[Row]]] = {
     steps.WriteEntry: _write_entry,
     steps.Exit: _exit,
     steps.TakeFrame: _take_frame,
+    steps.GiveFrame: _give_frame,
 }
 
 

@@ -94,7 +94,7 @@ class Reference:
 
     step: ClassVar = "reference"
     number: int
-    dimension: str  # guest or host
+    dimension: str  # guest, host or shadow
     level: int
     index: int
     address: int
@@ -128,7 +128,10 @@ class HostWalk:
 
 @frozen
 class Walk:
-    """A page walk, and how it ended: complete, guest_fault, violation, log_full, tlb_miss. A dirty walk only sets D."""
+    """A page walk, and how it ended: complete, guest_fault, violation, log_full, tlb_miss, shadow_fault.
+
+    A dirty walk only sets D. References to shadow tables are among the host's.
+    """
 
     step: ClassVar = "walk"
     is_dirty_walk: bool
@@ -193,6 +196,14 @@ class TakeFrame:
 
 
 @frozen
+class GiveFrame:
+    """The VMM gave a frame back."""
+
+    step: ClassVar = "give_frame"
+    mpn: int
+
+
+@frozen
 class Exit:
     """The VMM got control, did what is in `steps`, and re-entered the guest."""
 
@@ -209,7 +220,7 @@ class Exit:
 
 Step = (
     Probe | Fill | Drop | Flush | SetDirty | Reference | LogPage | HostWalk | Walk
-    | TakePage | Zero | WriteEntry | GuestFault | TakeFrame | Exit
+    | TakePage | Zero | WriteEntry | GuestFault | TakeFrame | GiveFrame | Exit
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from vmcfg.hardware.data_caches import L1, L2, LINE_BYTES, LLC, MEMORY
 from vmcfg.mmu.nested_tlb import ABSENT
-from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL, TLB_MISS
+from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL, SHADOW_FAULT, TLB_MISS
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
 from vmcfg.trace.twin import Arguments, Run, Watcher
@@ -23,6 +23,7 @@ ENDS = {
     HOST_VIOLATION: "violation",
     LOG_FULL: "log_full",
     TLB_MISS: "tlb_miss",
+    SHADOW_FAULT: "shadow_fault",
 }
 FOUND = {L1: "L1", L2: "L2", LLC: "LLC", MEMORY: "memory"}
 
@@ -43,6 +44,7 @@ class WalkWatch:
             "vmcfg.engine.access.dirty_walk": self._dirty_walk,
             "vmcfg.mmu.references.refer": self._look_up_line,
             "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
+            "vmcfg.mmu.shadow._read_entry": self._read_shadow_entry,
             "vmcfg.mmu.nested._translate": self._translate,
             "vmcfg.mmu.nested._read_host_leaf": self._read_host_leaf,
             "vmcfg.mmu.pml.log_page": self._log_page,
@@ -91,6 +93,17 @@ class WalkWatch:
         index = places.index_of(self._told.vpn, level)
         self._refer("guest", level, index, address, places.guest_value(int(entry)), bits, _new(before, bits), target)
         return entry
+
+    def _read_shadow_entry(self, run: Run, given: Arguments) -> Any:
+        level, slot, entries = int(given["level"]), int(given["slot"]), self._told.machine.shadow.entries
+        before = places.guest_bits(int(entries[slot]))
+        result = run()
+        entry = int(entries[slot])  # also where it forbids the store, and the walker gets nothing
+        bits, target = places.guest_bits(entry), places.shadow_target(entry, level)
+        address = self._told.places.shadow_address(slot, self._told.vpn, level)
+        index = places.index_of(self._told.vpn, level)
+        self._refer("shadow", level, index, address, places.guest_value(entry), bits, _new(before, bits), target)
+        return result
 
     def _translate(self, run: Run, given: Arguments) -> Any:
         ppn = int(given["ppn"])
