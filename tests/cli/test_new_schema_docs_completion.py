@@ -65,7 +65,7 @@ def test_a_part_of_the_reference_looks_like_this(vmcfg: Command) -> None:
     lines = vmcfg("schema", "mmu")[1].splitlines()
     assert "## MMU" == lines[0]
     assert "| key | value | default | meaning |" == lines[4]
-    assert lines[6].startswith("| `mode` | `native` `nested` | required | ")
+    assert lines[6].startswith("| `mode` | `native` `nested` `shadow` `paravirt` `software_tlb` | required | ")
     assert "Not built yet: `pcid`." in lines
 
 
