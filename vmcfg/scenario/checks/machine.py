@@ -1,4 +1,4 @@
-"""Hosts: the shapes of their caches, and combinations that no machine has.
+"""Hosts: combinations that no machine has, and caches of shapes that none has.
 
 `REFUSED` is the one table of combinations that are refused; each row says when it applies and why.
 """
@@ -13,10 +13,10 @@ from attrs import frozen
 
 from vmcfg import units
 from vmcfg.scenario import schema
+from vmcfg.scenario.checks.caches import check_caches
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.settings import Broken, Settings
 
-MOST_WAYS = 64
 NANOSECONDS = 1_000_000_000
 
 
@@ -228,8 +228,8 @@ def check(findings: Findings, settings: Settings) -> None:
     for name, host in settings.get("hosts", {}).items():
         with suppress(Broken):
             for key in ("tlb", "walk_caches", "nested_tlb"):
-                _caches(findings, ("hosts", name, "cpu", key), host["cpu"].get(key))
-            _caches(findings, ("hosts", name, "mmu", "software_tlb"), host["mmu"].get("software_tlb"))
+                check_caches(findings, ("hosts", name, "cpu", key), host["cpu"].get(key))
+            check_caches(findings, ("hosts", name, "mmu", "software_tlb"), host["mmu"].get("software_tlb"))
         with suppress(Broken):
             _quantum(findings, name, host)
 
@@ -258,39 +258,3 @@ def _quantum(findings: Findings, name: str, host: Settings) -> None:
         found = units.format_duration(host["quantum"])
         findings.add(path, "quantum", f"found {found}, expected more than a switch of vCPUs costs",
                      f"a switch is an exit of {switch} cycles, and a vCPU needs time left for its work")
-
-
-def _caches(findings: Findings, path: Path, given: Any) -> None:
-    """Looks at every cache at or below a path."""
-    if not isinstance(given, Settings):
-        return
-    if "entries" in given or "ways" in given:
-        _shape(findings, path, given)
-        return
-    for key, below in given.items():
-        with suppress(Broken):
-            _caches(findings, (*path, key), below)
-
-
-def _shape(findings: Findings, path: Path, cache: Settings) -> None:
-    entries, ways = cache["entries"], cache["ways"]
-    if entries is None:
-        findings.add(path, "missing-key", "found no 'entries', expected their number", at_key=True)
-    elif ways is None and entries > MOST_WAYS:
-        findings.add((*path, "entries"), "cache-shape", f"found {entries} fully associative entries, expected ways",
-                     f"without ways a cache is one set, and a set has at most {MOST_WAYS} entries")
-    elif ways is not None and entries % ways:
-        findings.add((*path, "entries"), "cache-shape", f"found {entries}, expected a multiple of the {ways} ways",
-                     _nearest_multiples(entries, ways), [((*path, "ways"), "ways is here")])
-    elif cache["index"] == "xor" and not _is_power_of_two(entries // (ways or entries)):
-        findings.add((*path, "index"), "cache-shape", f"found xor with {entries // ways} sets, expected modulo",
-                     "an exclusive-or of page-number bits needs a power of two of sets")
-
-
-def _is_power_of_two(number: int) -> bool:
-    return number & (number - 1) == 0
-
-
-def _nearest_multiples(entries: int, ways: int) -> str:
-    below = entries // ways * ways
-    return f"the nearest are {below} and {below + ways}" if below else f"the nearest is {ways}"
