@@ -22,11 +22,13 @@ from oracle import tiny
 
 from vmcfg.scenario.spec import (
     PAGE_BYTES,
+    SHARED,
     CacheShape,
     Cpu,
     DataCache,
     DataCaches,
     Host,
+    LargeTlbs,
     Mixture,
     Mmu,
     Part,
@@ -51,6 +53,7 @@ LEAN_WAYS = (1, 1, 2, 3, 4, 7, 12, 16)
 LEAN_SETS = (1, 1, 2, 4, 8)
 # Where regions begin: at 0, at the usual place, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and of all.
 BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
+MOST_PAGES = 1700  # of a guest
 PAGE_SIZES = (4 << 10, 2 << 20, 1 << 30)
 EVENT_PAGES = 200  # that one event takes at most: a fork the tables of some regions and of two traces
 LONG = 1000
@@ -134,7 +137,13 @@ def processors(draw: Any, hz: int) -> Cpu:
         walkers=draw(st.sampled_from((1, 2, 4))),
         costs=costs | {"access": draw(st.sampled_from((1, 4, 9)))},
         data_caches=draw(st.none() | data_caches()),
+        large_tlbs=draw(st.none() | st.none() | _large_tlbs(caches)),
     )
+
+
+def _large_tlbs(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[LargeTlbs]:
+    home = st.none() | st.just(SHARED) | caches
+    return st.builds(LargeTlbs, home, home, home, home)
 
 
 def data_caches() -> st.SearchStrategy[DataCaches]:
@@ -360,8 +369,12 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
         kpti=draw(st.booleans()),
         pcids=draw(st.sampled_from((1, 2, 6))),
     )
+    has_one_quiet_process = workload.max_processes == 1 and not any(all_events(workload)) and not plain.kpti
+    if host.cpu.large_tlbs and has_one_quiet_process and host.mmu.mode in ("native", "nested"):
+        large = evolve(plain, page_size=draw(st.sampled_from(PAGE_SIZES)))
+        plain = large if _guest_pages(large, workload, traces) <= MOST_PAGES else plain
     needed = _guest_pages(plain, workload, traces)
-    is_large = max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES
+    is_large = max(host.mmu.page_size, host.mmu.table_page_size, plain.page_size) > PAGE_BYTES
     spare = (1200, 600, 5) if is_large else (0, 1, 5, 600)
     return evolve(
         plain,
@@ -380,11 +393,15 @@ def nanoseconds(cycles: int, hz: int) -> int:
 
 
 def _guest_pages(vm: Vm, workload: Workload, traces: Mapping[str, _WrittenTrace]) -> int:
-    """Count the pages that processes come to need at most: their data, the tables above them, roots; old ones too."""
+    """Count the pages that processes come to need at most: their data, the tables above them, roots; old ones too.
+
+    A guest with large pages takes 2 MiB for each that holds any.
+    """
     vpns = {region.base_vpn + page for region in workload.regions for page in range(region.pages)}
     vpns |= {vpn for phase in workload.phases if phase.trace for vpn, _ in traces[phase.trace.file].records}
     roots = 1 + vm.kpti
-    of_one = len(vpns) + roots + sum(len(_groups(vpns, level)) for level in range(1, vm.table_levels))
+    data = len(vpns) if vm.page_size == PAGE_BYTES else TABLE_ENTRIES * len(_groups(vpns, 1))
+    of_one = data + roots + sum(len(_groups(vpns, level)) for level in range(1, vm.table_levels))
     old_roots = roots if any(event.kind == "exec" for event in all_events(workload)) else 0
     return of_one * workload.max_processes + old_roots + kernel_tables(vm, workload)
 
@@ -406,7 +423,9 @@ def _frames(host: Host, vms: tuple[Vm, ...], taken_at_once: int) -> int:
     if host.mmu.mode == "shadow":  # no more shadows than there can be guest tables, for each vCPU
         return frames + sum(vm.vcpus * min(vm.memory_pages, EVENT_PAGES) for vm in own) + EVENT_PAGES + 2 * 5 + 1
     levels = host.mmu.host_levels
-    reserve = max(max(vm.table_levels + 1, taken_at_once) * levels for vm in own) if own else 0
+    more = {PAGE_BYTES: 0}  # of 2 MiB all other pages too
+    needs = (max(vm.table_levels + 1, taken_at_once) * levels + more.get(vm.page_size, 511) for vm in own)
+    reserve = max(needs) if own else 0
     return frames + sum(_host_tables(vm, levels) for vm in own) + max(1, reserve)
 
 

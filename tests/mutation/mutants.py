@@ -59,7 +59,7 @@ MUTANTS = (
     Mutant("a dirty walk counts as a use of the walk caches", "mmu/walks.py",
            "if not is_quiet:\n                    touch(", "if True:\n                    touch("),
     Mutant("a store's walk leaves the leaf clean", "mmu/walks.py",
-           "if level == 1 and is_store:", "if level == 0 and is_store:"),
+           "if is_store and is_guest_leaf(entry, level, is_lean):", "if False:"),
     Mutant("stores on clean entries make no dirty walk", "engine/turn.py",
            "if (kind >> 1) & ~has_dirty:", "if False:"),
     Mutant("a dirty walk forgets to set D in the TLBs", "engine/access.py",

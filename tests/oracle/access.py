@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .caches import Line
-from .core import LOAD, STORE
+from .core import LOAD, STORE, of_size
 from .faults import handle_ept_violation, handle_guest_fault, take_exit
+from .memory import page_count, prefix
 from .shadow_walk import ShadowFault, ShadowWalk
 from .spaces import View
 from .vcpu import Vcpu
@@ -43,17 +44,52 @@ def _access(vcpu: Vcpu, view: View, vpn: int, kind: int) -> None:
 def _look_up(vcpu: Vcpu, view: View, vpn: int, kind: int) -> tuple[str, Line]:
     """Returns what the lookup counts as, and the first level's entry."""
     first, second, tag = vcpu.core.first_level(kind), vcpu.core.l2, view.tlb_tag
-    line = first.hit(tag, vpn)
+    line = first.hit(tag, vpn) or _hit_large(vcpu, view, "l1", vpn, kind)
     if line is not None:
         return "l1_hits", line
+    line = _hit_large(vcpu, view, "l2", vpn, kind)
+    if line is not None:
+        return "stlb_hits", line
     lower = second.hit(tag, vpn)
     if lower is not None:
         return "stlb_hits", first.fill(tag, vpn, lower.dirty)
-    is_dirty = _walk_until_done(vcpu, view, vpn, kind)
-    second.fill(tag, vpn, is_dirty)
-    line = first.fill(tag, vpn, is_dirty)
+    line = _fill(vcpu, view, vpn, kind, _walk_until_done(vcpu, view, vpn, kind))
     assert line.dirty or kind != STORE
     return "walks", line
+
+
+def _hit_large(vcpu: Vcpu, view: View, which: str, vpn: int, kind: int) -> Line | None:
+    """The entry of 2 MiB or 1 GiB that holds a page; from the second level it comes into the first."""
+    for level in (2, 3):
+        home = vcpu.core.home(which, level, kind)
+        tag, number = of_size(view.tlb_tag, level), prefix(level, vpn)
+        line = home.hit(tag, number) if home else None
+        if line is not None:
+            first = vcpu.core.home("l1", level, kind)
+            assert first is not None
+            return line if which == "l1" else first.fill(tag, number, line.dirty)
+    return None
+
+
+def _fill(vcpu: Vcpu, view: View, vpn: int, kind: int, is_dirty: bool) -> Line:
+    """Fills the second level, then the first, by the smaller of guest and host page that has a home in the first."""
+    core, memory = vcpu.core, vcpu.memory
+    wanted = vcpu.spaces.mapping(view, vpn)
+    entry = vcpu.spaces.entry(view, wanted, vpn)
+    assert entry is not None
+    level = min(wanted, memory.host_size(entry.target + vpn % page_count(wanted)))
+    while level > 1 and core.home("l1", level, kind) is None:
+        level -= 1
+    if memory.may_be_large:
+        vcpu.count({1: "filled_4k", 2: "filled_2m", 3: "filled_1g"}[level])
+        vcpu.count("filled_splintered", int(level < wanted))
+    first = core.first_level(kind) if level == 1 else core.home("l1", level, kind)
+    second = core.l2 if level == 1 else core.home("l2", level, kind)
+    assert first is not None
+    tag, number = of_size(view.tlb_tag, level), prefix(level, vpn)
+    if second is not None:
+        second.fill(tag, number, is_dirty)
+    return first.fill(tag, number, is_dirty)
 
 
 def _walk_until_done(vcpu: Vcpu, view: View, vpn: int, kind: int) -> bool:
@@ -108,8 +144,9 @@ def _walk_for_dirty_bit(vcpu: Vcpu, view: View, vpn: int) -> bool:
         _give_up_for_the_log(vcpu, walk)
         return _walk_for_dirty_bit(vcpu, view, vpn)
     assert is_dirty
-    for tlb in (vcpu.core.l1, vcpu.core.l2):
-        line = tlb.find(view.tlb_tag, vpn)
+    large = [(home, level) for (_, level), home in vcpu.core.large.items()]
+    for tlb, level in [(vcpu.core.l1, 1), (vcpu.core.l2, 1), *large]:
+        line = tlb.find(of_size(view.tlb_tag, level), prefix(level, vpn)) if tlb else None
         if line is not None:
             line.dirty = True
     _count_walk(vcpu, walk)

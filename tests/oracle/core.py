@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vmcfg.scenario.spec import Cpu
 
@@ -33,6 +33,7 @@ class Core:
         self.host_caches = {level: cache_of(host_shapes.get(level)) for level in UPPER_LEVELS}
         self.nested_tlb = cache_of(None if used in ("1d", "2d") else cpu.nested_tlb)
         self.nested_tlb_holds_data = used == "2d_nested_tlb_data"
+        self.large = _large_homes(self)
         self.clock = 0
         self.asleep: list[Vcpu] = []  # not started yet
         self.queue: list[Vcpu] = []  # runnable; the first has the core or gets it next
@@ -43,10 +44,20 @@ class Core:
     def first_level(self, kind: int) -> Cache:
         return self.l1_instructions if kind == FETCH else self.l1
 
+    def home(self, which: str, level: int, kind: int) -> Cache | None:
+        """Where `l1` or `l2` keeps entries of a large size; fetches have a first level of their own only beside it."""
+        cache = self.large[which, level]
+        return self.first_level(kind) if cache is self.l1 else cache
+
     def drop_linear(self, view: View, vpn: int) -> None:
         """After a fault: the page's TLB entries and the guest-dimension walk-cache entries on its path."""
         for tlb in self.tlbs:
             tlb.drop(view.tlb_tag, vpn)
+        for which, level in self.large:
+            for kind in (FETCH, STORE):
+                home = self.home(which, level, kind)
+                if home is not None:
+                    home.drop(of_size(view.tlb_tag, level), prefix(level, vpn))
         for level, cache in self.guest_caches.items():
             cache.drop(view.walk_tag, prefix(level, vpn))
 
@@ -71,5 +82,22 @@ class Core:
 
     def flush_untagged(self) -> None:
         """An exit without VPID: linear and combined mappings go, guest-physical ones stay."""
-        for cache in (*self.tlbs, *self.guest_caches.values()):
+        large = [home for home in self.large.values() if home is not None]
+        for cache in (*self.tlbs, *large, *self.guest_caches.values()):
             cache.flush()
+
+
+def of_size(tag: Any, level: int) -> Any:
+    """Under which tag large entries are held, so that nobody takes them for others in the same cache."""
+    return tag if level == 1 else (tag, level)
+
+
+def _large_homes(core: Core) -> dict[tuple[str, int], Cache | None]:
+    """The caches for entries of 2 MiB (level 2) and 1 GiB (level 3), in `l1` and `l2`; None where there is none."""
+    declared = core.cpu.large_tlbs
+    homes: dict[tuple[str, int], Cache | None] = {}
+    for which, shared in (("l1", core.l1), ("l2", core.l2 if core.cpu.l2_tlb else None)):
+        for level, name in ((2, "2m"), (3, "1g")):
+            home = getattr(declared, f"{which}_{name}") if declared else None
+            homes[which, level] = shared if home == "shared" else cache_of(home) if home else None
+    return homes

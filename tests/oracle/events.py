@@ -113,7 +113,7 @@ def _share(vcpu: Vcpu, parent: Space, child: Space, vpn: int) -> None:
     if leaf.writable:
         leaf.writable = False
         write_leaf(vcpu, parent, vpn, PART)
-    child.tables[key(1, vpn)] = Entry(leaf.target, writable=False)
+    child.tables[key(1, vpn)] = Entry(leaf.target, is_leaf=True, writable=False)
     write_leaf(vcpu, child, vpn, PART)
     vcpu.memory.gain_sharer(leaf.target)
 

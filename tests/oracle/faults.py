@@ -31,7 +31,7 @@ def take_violation(vcpu: Vcpu, kind: str, pages: int, tables: int) -> None:
     if vcpu.shadow:
         take_exit(vcpu, "hidden_fault", costs["exit"] + costs["hidden_fault"] + costs["zero_page"] * pages)
         return
-    if max(sizes.values()) > 1:  # what size it was answered with, where it could be another
+    if vcpu.memory.may_be_large:  # what size it was answered with, where it could be another
         vcpu.count({1: "backed_4k", 512: "backed_2m", 512 * 512: "backed_1g"}[pages])
         vcpu.count("backed_smaller", int(pages < page_count(sizes[kind])))
     cycles = costs["exit"] + costs["ept_violation"] + costs["zero_page"] * (pages + tables)
@@ -47,6 +47,14 @@ def handle_guest_fault(vcpu: Vcpu, view: View, vpn: int, is_present: bool) -> No
         _allow_store(vcpu, view.process.space, vpn)
     else:
         map_anew(vcpu, view.process.space, vpn, "guest_fault_cycles")
+        _count_mapping(vcpu, vcpu.spaces.mapping(view, vpn))
+
+
+def _count_mapping(vcpu: Vcpu, level: int) -> None:
+    """What size of page a fault was answered with, where it could be another."""
+    if vcpu.memory.may_be_large:
+        vcpu.count({1: "mapped_4k", 2: "mapped_2m", 3: "mapped_1g"}[level])
+        vcpu.count("mapped_smaller", int(level < vcpu.memory.guest_size))
 
 
 def map_anew(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:

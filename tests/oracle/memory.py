@@ -28,7 +28,7 @@ class Entry:
     target: int
     accessed: bool = False
     dirty: bool = False
-    is_leaf: bool = False  # of the EPT: maps a page; the guest's leaves are those of level 1
+    is_leaf: bool = False  # maps a page, and leads to no table
     writable: bool = True  # W; only leaves of guest tables ever lack it
 
 
@@ -126,13 +126,15 @@ class Memory:
     host_levels: int  # 0: one dimension only
     host_sizes: dict[str, int] = field(default_factory=lambda: {"data": 1, "table": 1})
     reserve: int = 0  # frames that large pages leave free
+    guest_size: int = 1  # the level of the guest's entries that map its data, likewise
+    may_be_large: bool = False  # any page on the host
     pmap: dict[int, int] = field(default_factory=dict)
     ept: dict[Place, Entry] = field(default_factory=dict)
     sharers: dict[int, int] = field(default_factory=dict)  # of a data page, beyond the first mapping
 
     def __post_init__(self) -> None:
         self.free_ppns = list(reversed(range(self.vm.kernel_pages, self.vm.memory_pages)))
-        self.freed_ppns: list[int] = []  # a stack
+        self.freed_ppns: list[int] = []  # a stack; and those passed over to get to a large page
         self.range_ppns: list[int] = []  # free ones of the range that tables have for themselves
         self.levels = self.vm.table_levels
         self.is_nested = self.host_levels > 0
@@ -150,11 +152,21 @@ class Memory:
         if kind == "table" and not self.range_ppns and len(set(self.host_sizes.values())) > 1:
             self._set_range_apart()
         own = [self.freed_ppns, self.free_ppns]
-        places = [self.range_ppns, *own] if kind == "table" else [*own, self.range_ppns]
-        for place in places:
+        for place in [self.range_ppns, *own] if kind == "table" else [*own, self.range_ppns]:
             if place:
                 return place.pop()
         raise OutOfGuestPagesError(self.vm.name)
+
+    def take_ppns(self, size: int) -> int | None:
+        """The first of `size` pages that nobody has had, at a multiple of it; None if there are none such."""
+        if not self.free_ppns:
+            return None
+        first = -(-self.free_ppns[-1] // size) * size
+        if first + size > self.free_ppns[0] + 1:
+            return None
+        self.freed_ppns += [ppn for ppn in self.free_ppns if ppn < first]
+        self.free_ppns = [ppn for ppn in self.free_ppns if ppn >= first + size]
+        return first
 
     def _set_range_apart(self) -> None:
         """Gives tables the highest free block of the larger size, with what is left of the memory above it."""
@@ -225,6 +237,13 @@ class Memory:
         self.sharers[ppn] -= 1
         if self.sharers[ppn] == 0:
             del self.sharers[ppn]
+
+    def host_size(self, ppn: int) -> int:
+        """The level of the EPT's entry that maps a backed page; in one dimension nothing is smaller than it need be."""
+        if not self.is_nested:
+            return 3
+        entries = {level: self.ept.get(key(level, ppn)) for level in (1, 2, 3)}
+        return next(level for level, entry in entries.items() if entry and entry.is_leaf)
 
     def pages(self, guest_tables: int) -> dict[str, int]:
         """The VM's pages by state, and by use in the guest."""

@@ -87,7 +87,7 @@ class _Machine:
         is_apart = len(set(memory.host_sizes.values())) > 1
         _back_from_start(memory, vm.memory_pages if is_backed and not is_apart else vm.kernel_pages)
         spaces = Spaces(memory, workload.max_processes, vm.kpti, workload.kernel_accesses)
-        account = _new_account(len(workload.phases), self.host)
+        account = _new_account(len(workload.phases), self.host, memory.may_be_large)
         violations: list[tuple[int, int]] = []
         tables = _make_processes(spaces, workload, traces, violations)
         account.counters[_first_row(scenario.run)]["guest_table_pages"] += tables
@@ -109,16 +109,24 @@ class _Machine:
 
 
 def _memory_of(vm: Vm, host: Host, frames: Frames, scenario: Scenario) -> Memory:
+    guest_size = SIZE_LEVELS[vm.page_size]
+    others = [other for other in scenario.vms if other.host == host.name]
+    is_large = max(host.mmu.page_size, host.mmu.table_page_size, *(other.page_size for other in others)) > PAGE_BYTES
     if host.mmu.mode != "nested":
-        return Memory(vm, frames, 0)
+        return Memory(vm, frames, 0, guest_size=guest_size, may_be_large=is_large)
     sizes = {"data": SIZE_LEVELS[host.mmu.page_size], "table": SIZE_LEVELS[host.mmu.table_page_size]}
-    reserve = max((other.table_levels + 1) * host.mmu.host_levels for other in scenario.vms if other.host == host.name)
-    return Memory(vm, frames, host.mmu.host_levels, sizes, reserve)
+    reserve = max((other.table_levels + 1) * host.mmu.host_levels + _more_at_once(other) for other in others)
+    return Memory(vm, frames, host.mmu.host_levels, sizes, reserve, guest_size, is_large)
 
 
-def _new_account(phases: int, host: Host) -> Account:
+def _more_at_once(vm: Vm) -> int:
+    """Frames that zeroing a large page of the guest takes beyond those for one page: its others, and tables above."""
+    pages = next(pages for pages in (512 * 512, 512, 1) if pages <= min(vm.page_size // PAGE_BYTES, vm.memory_pages))
+    return pages - 1 + (pages - 1) // 512
+
+
+def _new_account(phases: int, host: Host, is_large: bool) -> Account:
     rows = phases + 1
-    is_large = max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES
     counted = EVENTS + (FOUND if host.cpu.data_caches else ()) + (SIZED if is_large else ())
     return Account(
         counters=[dict.fromkeys(counted, 0) for _ in range(rows)],
@@ -185,7 +193,9 @@ def _populate(
     for phase in workload.phases:
         if phase.trace is not None:
             vpns.update(vpn for vpn, _kind in traces[phase.trace.file])
-    return sum(spaces.map_page(process.space, vpn, use) for vpn in sorted(vpns))
+    return sum(
+        spaces.map_page(process.space, vpn, use) for vpn in sorted(vpns) if not spaces.is_mapped(process.space, vpn)
+    )
 
 
 def _owner(machines: list[_Machine], vm: Vm) -> _Machine:

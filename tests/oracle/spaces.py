@@ -7,10 +7,10 @@ lead to it. The kernel's tables belong to all spaces, each root that sees them h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from .memory import Entry, Memory, Place, key, prefix
+from .memory import Entry, Memory, Place, key, page_count, prefix
 
 USER, KERNEL = 0, 1  # indices of roots; without KPTI the only one serves both
 Tag = tuple[str, int, int]
@@ -48,7 +48,7 @@ class Space:
     def table_ppns(self) -> list[int]:
         """The pages that its tables lie in."""
         entries = self.roots[USER].entries | self.tables
-        return [root.ppn for root in self.roots] + [e.target for (level, _), e in entries.items() if level > 1]
+        return [root.ppn for root in self.roots] + [e.target for (level, _), e in entries.items() if not e.is_leaf]
 
 
 @dataclass(eq=False)
@@ -125,7 +125,7 @@ class Spaces:
                 if key(level, vpn) not in self.kernel:
                     self.kernel[key(level, vpn)] = Entry(self._take("table", use))
                     tables += 1
-            self.kernel[key(1, vpn)] = Entry(ppn)
+            self.kernel[key(1, vpn)] = Entry(ppn, is_leaf=True)
         return tables
 
     def new_space(self, use: Use) -> Space:
@@ -155,22 +155,40 @@ class Spaces:
     def is_of_kernel(self, vpn: int) -> bool:
         return self.has_kernel and prefix(self.levels, vpn) == prefix(self.levels, self.kernel_vpn)
 
-    def make_tables(self, space: Space, vpn: int, use: Use) -> int:
+    def make_tables(self, space: Space, vpn: int, use: Use, leaf: int = 1) -> int:
         """Makes the tables that are missing above a page's leaf, top down; returns how many."""
         assert 0 <= vpn < 1 << 9 * self.levels and not self.is_of_kernel(vpn)
         tables = 0
-        for level in range(self.levels, 1, -1):
+        for level in range(self.levels, leaf, -1):
             if key(level, vpn) not in self._holders(space, level, vpn)[0][1]:
-                self._set(space, level, vpn, self._take("table", use), use)
+                self._set(space, level, vpn, Entry(self._take("table", use)), use)
                 tables += 1
         return tables
 
     def map_page(self, space: Space, vpn: int, use: Use) -> int:
         """Maps an absent page to a new one, after the tables that are missing; returns how many of these it made."""
-        assert key(1, vpn) not in space.tables
-        tables = self.make_tables(space, vpn, use)
-        self._set(space, 1, vpn, self._take("data", use), use)
+        assert not self.is_mapped(space, vpn)
+        tables = 0
+        for level in range(self.memory.guest_size, 1, -1):
+            tables += self.make_tables(space, vpn, use, level)
+            first = None if key(level, vpn) in space.tables else self.memory.take_ppns(page_count(level))
+            if first is not None:
+                for ppn in range(first, first + page_count(level)):
+                    use.prepare(ppn, "data")
+                self._set(space, level, vpn, Entry(first, is_leaf=True), use)
+                return tables
+        tables += self.make_tables(space, vpn, use)
+        self._set(space, 1, vpn, Entry(self._take("data", use), is_leaf=True), use)
         return tables
+
+    def is_mapped(self, space: Space, vpn: int) -> bool:
+        entries = [space.tables.get(key(level, vpn)) for level in range(1, self.levels)]
+        return any(entry is not None and entry.is_leaf for entry in entries)
+
+    def mapping(self, view: View, vpn: int) -> int:
+        """The level of the entry that maps a page."""
+        entries = {level: self.entry(view, level, vpn) for level in range(1, self.levels)}
+        return next(level for level, entry in entries.items() if entry and entry.is_leaf)
 
     def free_tables(self, space: Space, use: Use) -> None:
         """Frees the tables below the roots, bottom level first."""
@@ -206,9 +224,9 @@ class Spaces:
         above = space.roots[USER].entries if level + 1 == self.levels else space.tables
         return [(above[key(level + 1, vpn)].target, space.tables)]
 
-    def _set(self, space: Space, level: int, vpn: int, target: int, use: Use) -> None:
+    def _set(self, space: Space, level: int, vpn: int, entry: Entry, use: Use) -> None:
         for table, entries in self._holders(space, level, vpn):
-            entries[key(level, vpn)] = Entry(target)
+            entries[key(level, vpn)] = replace(entry)  # each root has its own
             use.write(table, level, vpn, entries[key(level, vpn)])
 
     def _take(self, kind: str, use: Use) -> int:

@@ -11,7 +11,7 @@ from collections import Counter
 from .caches import Cache, Tag
 from .core import UPPER_LEVELS, Core
 from .lines import entry_address
-from .memory import Entry, key, prefix
+from .memory import Entry, key, page_count, prefix
 from .spaces import Spaces, View
 
 
@@ -69,7 +69,7 @@ class Walk:
         """Walks to the end and returns D for the TLB entry; raises GuestFault or EptViolation."""
         level = self._start_in_the_guest_dimension()
         entry = self._read_guest_entry(level)
-        while level > 1:
+        while not entry.is_leaf:
             self._fill(self.core.guest_caches[level], self.view.walk_tag, prefix(level, self.vpn))
             self._translate_table(entry.target)
             level -= 1
@@ -78,7 +78,7 @@ class Walk:
         is_dirty = entry.dirty and entry.writable
         if not self.memory.is_nested:
             return is_dirty
-        return self._translate_data(entry.target) and is_dirty
+        return self._translate_data(entry.target + self.vpn % page_count(level)) and is_dirty
 
     @property
     def refs(self) -> int:

@@ -50,6 +50,8 @@ EXAMPLES = {
             ("of 1GiB", "1GiB", ["cpu.features=[ept]", *["mmu.table_page_size=4KiB"] * (key == "page_size")]),
         )
     },
+    "large guest pages in other modes": ["mmu.mode=paravirt", "vms.web.page_size=2MiB"],
+    "guest pages of 1GiB": ["vms.web.page_size=1GiB", "cpu.features=[ept]"],
     "ept_ad without ept": ["mmu.mode=native", "cpu.features=[ept_ad]"],
     "pml without ept_ad": ["cpu.features=[ept, pml]"],
     "invpcid without pcid": ["cpu.features=[ept, invpcid]"],

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
+from vmcfg.engine.large_tlbs import drop_large, fill_large, set_dirty_large
 from vmcfg.guest.fault import guest_fault, needs
 from vmcfg.guest.refill import answer_miss
 from vmcfg.hardware.assoc import (
@@ -30,7 +31,7 @@ from vmcfg.hardware.assoc import (
 )
 from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
-from vmcfg.metrics.events import Event
+from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu import native, nested, shadow, software_tlb
 from vmcfg.mmu.pml import drain_log
 from vmcfg.mmu.walks import (
@@ -80,7 +81,7 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
     walker = walker_of(m, core, vcpu, False, has_data_caches)
     handling = cycles = np.int64(0)
     while True:
-        end, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
+        end, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, _ = walk(
             m, walker, vpn, mode, True, True, False
         )
         refs = guest_refs + host_refs
@@ -102,6 +103,8 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
             way = find(m.stores, built, index, tag)
             if way >= 0:
                 set_dirty(m.stores, built, index, way)
+    if m.cost[at.HAS_LARGE_PAGES]:
+        set_dirty_large(m, core, walker.space, vpn)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
     return handling, cycles, np.int64(1)
 
@@ -110,7 +113,7 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
 def _walk_anew(m, walker, vpn, mode, end, ppn, refs):
     """Handle what stopped the dirty walk of a store, walk, and fill the TLBs; return (handlers', raw walk cycles)."""
     core, row = walker.core, walker.row
-    handling, cycles, frame, has_dirty, in_guest, in_host = walk_again(
+    handling, cycles, frame, has_dirty, in_guest, in_host, leaves = walk_again(
         m, core, walker.vcpu, vpn, mode, True, end, ppn, refs, walker.has_data_caches
     )
     m.counters[row, Event.GUEST_REFS] += in_guest
@@ -119,7 +122,8 @@ def _walk_anew(m, walker, vpn, mode, end, ppn, refs):
     data = geometry(m.stores, core * STORES + L1, False, NARROW)
     second = geometry(m.stores, core * STORES + L2, False, NARROW)
     tag = tag_of(walker.space, vpn)
-    fill_tlbs(m.stores, data, second, vpn, tag, frame, has_dirty)
+    if not m.cost[at.HAS_LARGE_PAGES] or not fill_large(m, walker, vpn, np.int64(at.STORE), frame, has_dirty, leaves):
+        fill_tlbs(m.stores, data, second, vpn, tag, frame, has_dirty)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
     return handling, cycles
 
@@ -128,7 +132,8 @@ def _walk_anew(m, walker, vpn, mode, end, ppn, refs):
 def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs, has_data_caches):
     """Handle what stopped a walk, and walk again, until it is complete.
 
-    Returns (cycles of the handlers, raw cycles of the further walks, frame, D, guest and host references of the last).
+    Returns (cycles of the handlers, raw cycles of the further walks, then of the last of them the frame, D, guest and
+    host references, and leaves).
     Kept out of the loop over accesses: with it there, all that the first walk uses would wait in memory for the next.
     """
     row = m.vcpu[vcpu, at.ROW]
@@ -136,14 +141,14 @@ def walk_again(m, core, vcpu, vpn, mode, is_store, end, ppn, refs, has_data_cach
     walker = walker_of(m, core, vcpu, False, has_data_caches)
     while True:
         handling += fault(m, walker, vpn, end, ppn, refs, is_store)
-        end, ppn, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
+        end, ppn, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, leaves = walk(
             m, walker, vpn, mode, is_store, False, False
         )
         refs = guest_refs + host_refs
         cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, has_data_caches)
         count_hits(m, row, guest_hits, host_hits, nested_hits)
         if end == COMPLETE:
-            return handling, cycles, ppn, has_dirty, guest_refs, host_refs
+            return handling, cycles, ppn, has_dirty, guest_refs, host_refs, leaves
 
 
 @part
@@ -178,7 +183,7 @@ def _kernel_walk(m, walker, vpn, tag, mode):
     core, row = walker.core, walker.row
     handling = cycles = np.int64(0)
     while True:
-        end, frame, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = walk(
+        end, frame, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, _ = walk(
             m, walker, vpn, mode, False, False, False
         )
         refs = guest_refs + host_refs
@@ -191,6 +196,8 @@ def _kernel_walk(m, walker, vpn, tag, mode):
     m.counters[row, Event.GUEST_REFS] += guest_refs
     m.counters[row, Event.HOST_REFS] += host_refs
     m.counters[row, Event.WALK_REFS] += refs
+    if m.cost[at.HAS_LARGE_PAGES]:
+        m.sizes[row, Sized.FILLED_4K] += 1
     data = geometry(m.stores, core * STORES + L1, False, NARROW)
     fill_tlbs(m.stores, data, geometry(m.stores, core * STORES + L2, False, NARROW), vpn, tag, frame, has_dirty)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ refs)
@@ -216,6 +223,8 @@ def fault(m, walker, vpn, end, ppn, refs, is_store):
     if end == LOG_FULL:
         return drain_log(m, walker.core, walker.vcpu)
     drop_linear(m.stores, walker.core, walker.space, vpn)
+    if m.cost[at.HAS_LARGE_PAGES]:
+        drop_large(m, walker.core, walker.space, vpn)
     if end == TLB_MISS:
         return answer_miss(m, walker, vpn, ppn != 0)
     if end == HOST_VIOLATION:

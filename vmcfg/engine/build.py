@@ -7,22 +7,24 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
+from attrs import astuple
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import back_range, load_first, start_kernel, start_process
 from vmcfg.engine.data_caches import data_caches_of
+from vmcfg.engine.large_tlbs import NOWHERE
 from vmcfg.engine.shadow import shadow_of
 from vmcfg.engine.work import work_of
 from vmcfg.hardware import sets
 from vmcfg.hardware.assoc import policy_of
-from vmcfg.hardware.core import L1I, L2, STORES
+from vmcfg.hardware.core import L1, L1I, L2, LARGE_TLBS, STORES
 from vmcfg.hardware.stores import Built, new_stores
 from vmcfg.metrics.events import COLUMNS, Event, Sized
 from vmcfg.mmu.shadow import VARIANTS
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, VmPlan
 from vmcfg.rng import mixed_key
-from vmcfg.scenario.spec import CacheShape, Trace
+from vmcfg.scenario.spec import SHARED, CacheShape, Trace
 from vmcfg.vmm import machine as at
 from vmcfg.workload.inputs import Inputs
 
@@ -130,6 +132,7 @@ def _guests(host: HostPlan) -> at.Guests:
         vm[number, [at.LEVELS, at.HOST_LEVELS]] = plan.vm.table_levels, host.host_levels
         vm[number, [at.HOST_PAGE, at.HOST_TABLE_PAGE]] = host.page_level, host.table_page_level
         vm[number, [at.TABLE_BLOCK, at.CEILING]] = host.table_block, plan.vm.memory_pages
+        vm[number, at.GUEST_PAGE] = plan.page_level
         vm[number, at.EPT : at.EPT + 6] = vm[number, at.EPT_ROOT] = -1
         for level, offset in plan.ept_offsets.items():
             vm[number, at.EPT + level] = offset
@@ -255,4 +258,18 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[at.HAS_LARGE_PAGES] = host.has_large_pages
     cost[[at.NESTED_TLB_HOLDS_DATA, at.HAS_PML]] = host.nested_tlb_holds_data, host.has_pml
     cost[[at.BATCH_UPDATES, at.PINS]] = host.batch_updates, host.pins_roots
+    cost[at.HOMES :] = homes_of(host)
     return cost
+
+
+def homes_of(host: HostPlan) -> list[int]:
+    """Return the stores of a core for entries of 2 MiB and 1 GiB, in the first level and in the second."""
+    homes = astuple(host.large_tlbs, recurse=False) if host.large_tlbs else (None,) * 4
+    usual = [L1, L1, L2, L2]
+    return [_home(host, home, LARGE_TLBS + place, usual[place]) for place, home in enumerate(homes)]
+
+
+def _home(host: HostPlan, home: CacheShape | str | None, own: int, usual: int) -> int:
+    if home == SHARED and host.stores[usual].shape:
+        return usual
+    return own if isinstance(home, CacheShape) else NOWHERE

@@ -15,10 +15,13 @@ import numpy as np
 from vmcfg.engine.shadow import check_shadow
 from vmcfg.engine.table_types import check_types
 from vmcfg.hardware import sets
-from vmcfg.hardware.core import L2, SOFTWARE_TLB, STORES
+from vmcfg.hardware.core import L2, LARGE_TLBS, SOFTWARE_TLB, STORES
 from vmcfg.hardware.stores import held
+from vmcfg.jit import as_python
 from vmcfg.plan.model import HostPlan, pages_of_level
 from vmcfg.vmm import machine as at
+
+page_of_tag, space_of = as_python(sets.page_of_tag), as_python(sets.space_of)
 
 
 def check_machine(host: HostPlan, machine: at.Machine) -> None:
@@ -33,7 +36,7 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
         _check_large_pages(host, machine, number)
     for core in range(host.cores):
         spaces = _spaces_in_use(host, machine, core)
-        for kind in (*range(L2 + 1), SOFTWARE_TLB):
+        for kind in (*range(L2 + 1), SOFTWARE_TLB, *range(LARGE_TLBS, STORES)):
             _check_tlb(host, machine, core * STORES + kind, spaces)
 
 
@@ -41,12 +44,15 @@ def translate(host: HostPlan, machine: at.Machine, space: int, vpn: int) -> tupl
     """Return (frame, leaf entry) of a page by reading the tables alone, or None if it is not mapped and backed."""
     vm, table = _root_of(machine, space)
     entry = 0
-    for level in range(host.vms[vm].vm.table_levels, 0, -1):
+    level = host.vms[vm].vm.table_levels + 1
+    while level > 1 and not entry & at.LARGE_PAGE:
+        level -= 1
         entry = int(machine.guests.tables[table * at.TABLE_ENTRIES + ((vpn >> (9 * (level - 1))) & 511)])
         if not entry & at.PRESENT:
             return None
         table = entry >> at.CHILD_SHIFT
-    page = int(machine.host.pmap[host.vms[vm].base + ((entry >> at.PPN_SHIFT) & at.PPN_MASK)])
+    ppn = ((entry >> at.PPN_SHIFT) & at.PPN_MASK) + vpn % pages_of_level(level)
+    page = int(machine.host.pmap[host.vms[vm].base + ppn])
     if page & at.KIND_MASK != at.PRIVATE:
         return None
     return page >> at.MPN_SHIFT, entry
@@ -83,12 +89,14 @@ def _mapped_pages(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int
     processes = machine.guests.process
     for row in np.flatnonzero((processes[:, at.PROCESS_VM] == vm) & (processes[:, at.IS_LIVE] != 0)):
         tables = np.array([processes[row, at.ROOT_TABLE]])
-        for _level in range(host.vms[vm].vm.table_levels, 0, -1):
+        for level in range(host.vms[vm].vm.table_levels, 0, -1):
             entries = machine.guests.tables.reshape(-1, at.TABLE_ENTRIES)[tables].ravel()
             entries = entries[entries & at.PRESENT != 0]
-            tables = entries >> at.CHILD_SHIFT
-        for ppn in (entries >> at.PPN_SHIFT) & at.PPN_MASK:
-            mapped[int(ppn)] = mapped.get(int(ppn), 0) + 1
+            is_leaf = (entries & at.LARGE_PAGE != 0) | (level == 1)
+            for first in (entries[is_leaf] >> at.PPN_SHIFT) & at.PPN_MASK:
+                for ppn in range(int(first), int(first) + pages_of_level(level)):
+                    mapped[ppn] = mapped.get(ppn, 0) + 1
+            tables = entries[~is_leaf] >> at.CHILD_SHIFT
     return mapped
 
 
@@ -134,9 +142,11 @@ def _spaces_in_use(host: HostPlan, machine: at.Machine, core: int) -> set[int]:
 
 def _check_tlb(host: HostPlan, machine: at.Machine, cache: int, spaces: set[int]) -> None:
     for entry in held(machine.stores, cache):
-        if entry.tag >> sets.SPACE_SHIFT not in spaces:
+        if space_of(entry.tag) not in spaces:
             continue
-        vpn = (entry.tag & ((1 << sets.SPACE_SHIFT) - 1)) >> sets.KEY_SHIFT
-        found = translate(host, machine, entry.tag >> sets.SPACE_SHIFT, vpn)
-        assert found is not None, f"a TLB holds page {vpn:#x}, which is not mapped"
-        assert found[0] == entry.payload, f"a TLB leads page {vpn:#x} to a frame that is not its own"
+        vpn, level = page_of_tag(entry.tag)
+        for page in (0, pages_of_level(level) - 1):
+            found = translate(host, machine, space_of(entry.tag), vpn + page)
+            assert found is not None, f"a TLB holds page {vpn + page:#x}, which is not mapped"
+            is_own = found[0] == entry.payload + page
+            assert is_own, f"a TLB leads page {vpn + page:#x} to a frame that is not its own"

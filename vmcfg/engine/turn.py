@@ -24,6 +24,7 @@ from vmcfg.engine.access import (
     walk_cycles,
 )
 from vmcfg.engine.ahead import BLOCK, look_ahead
+from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
@@ -70,6 +71,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     stores = m.stores
     data, fetches, second = tlbs(stores, core, is_lean)
+    has_large_pages = not is_lean and m.cost[at.HAS_LARGE_PAGES] != 0
     start = m.vcpu[vcpu, at.NEXT]
     end = start + left
     clock = m.core[core, at.CLOCK]
@@ -95,7 +97,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             last = min(last, block)
         before = position
         position, clock, found_in_l2, stopped_by = retire_hits(
-            stores, (data, fetches, second), m.work.buffer, vcpu, walker.space, position, last, clock, halt, costs
+            m, walker, (data, fetches, second), has_large_pages, position, last, clock, halt, costs
         )
         l2_hits += found_in_l2
         if position > before:
@@ -115,7 +117,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                     clock -= costs[1]
                 break
         if stopped_by == MISS:
-            how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested, reads = walk(
+            how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested, reads, leaves = walk(
                 m, walker, vpn, mode, kind == at.STORE, False, is_lean
             )
             cycles = walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested, reads, has_data_caches)
@@ -123,7 +125,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             host_hits += by_host
             nested_hits += by_nested
             if how != COMPLETE:
-                handling, again, frame, has_dirty, in_guest, in_host = walk_again(
+                handling, again, frame, has_dirty, in_guest, in_host, leaves = walk_again(
                     m, core, vcpu, vpn, mode, kind == at.STORE, how, frame, in_guest + in_host, has_data_caches
                 )
                 clock += handling
@@ -132,7 +134,8 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             guest_refs += in_guest
             host_refs += in_host
             tag = tag_of(walker.space, vpn)
-            fill_tlbs(stores, fetches if kind == at.FETCH else data, second, vpn, tag, frame, has_dirty)
+            if not has_large_pages or not fill_large(m, walker, vpn, kind, frame, has_dirty, leaves):
+                fill_tlbs(stores, fetches if kind == at.FETCH else data, second, vpn, tag, frame, has_dirty)
             fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
         else:
             handling, cycles, is_done = dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
@@ -171,36 +174,43 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
 
 
 @kernel
-def retire_hits(stores, tlbs, buffer, vcpu, process, position, last, clock, halt, costs):
+def retire_hits(m, walker, tlbs, has_large_pages, position, last, clock, halt, costs):
     """Retire accesses for as long as each hits a TLB and needs nothing else.
 
     Returns (position, clock, hits in the L2 TLB, what stopped it): NOTHING but `last` or `halt`, a MISS, or a store
     that has hit, and touched, an entry without D in the first or second level.
     """
+    stores = m.stores
     data, fetches, second = tlbs
     base, l2_cost = costs
     stopped_by = NOTHING
     l2_hits = np.int64(0)
     while position < last and clock < halt:
-        access = buffer[vcpu, position]
+        access = m.work.buffer[walker.vcpu, position]
         vpn = (access >> at.VPN_SHIFT) & at.VPN_MASK
         kind = (access >> at.KIND_SHIFT) & 3
         first = fetches if kind == at.FETCH else data
-        tag = tag_of(process, vpn)
+        tag = tag_of(walker.space, vpn)
         index = set_of(first, vpn)
         way = find(stores, first, index, tag)
+        where = np.int64(0)
         if way >= 0:
             touch(stores, first, index, way)
             has_dirty = is_dirty(stores, first, index, way)
         else:
-            is_hit, has_dirty = second_lookup(stores, first, second, vpn, tag)
-            if not is_hit:
-                stopped_by = MISS
-                break
-            l2_hits += 1
-            clock += l2_cost
+            if has_large_pages:
+                where, has_dirty = look_up_large(m, walker.core, walker.space, vpn, kind)
+            if where == 0:
+                is_hit, has_dirty = second_lookup(stores, first, second, vpn, tag)
+                if not is_hit:
+                    stopped_by = MISS
+                    break
+                where = np.int64(IN_SECOND)
+            if where == IN_SECOND:
+                l2_hits += 1
+                clock += l2_cost
         if (kind >> 1) & ~has_dirty:  # a store is 2
-            stopped_by = NO_DIRTY_BIT if way >= 0 else NO_DIRTY_BIT_IN_L2
+            stopped_by = NO_DIRTY_BIT if way >= 0 or where == IN_FIRST else NO_DIRTY_BIT_IN_L2
             break
         clock += base
         position += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.pages import page_free, table_page_take
+from vmcfg.guest.pages import has_block, page_free, table_page_take
 from vmcfg.hardware.core import TABLE_BITS
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
@@ -20,7 +20,10 @@ from vmcfg.vmm.verbs import gpa_access
 
 @part
 def make_tables(m, core, vcpu, process, vpn):
-    """Make what is missing on the way to a page, top down; return (leaf table, own cycles, cycles of exits)."""
+    """Make what is missing on the way to a page, top down.
+
+    Returns (table and level of its leaf, own cycles, cycles of exits): a large page's leaf needs no tables below.
+    """
     vm = m.guests.process[process, at.PROCESS_VM]
     own = exits = np.int64(0)
     table = m.guests.process[process, at.ROOT_TABLE]
@@ -28,13 +31,21 @@ def make_tables(m, core, vcpu, process, vpn):
     for level in range(levels, 1, -1):
         slot = slot_in_table(table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
+            if can_be_large(m, vm, level):
+                return table, np.int64(level), own, exits
             ppn = take_table_page(m, vm)
             exits += gpa_access(m, core, vcpu, ppn)
             exits += _write(m, core, vcpu, process, vpn, level == levels, slot, table_entry(ppn, new_table(m, ppn)))
             own += m.cost[at.ZERO_PAGE] + m.cost[at.GPT_WRITE] * writes(m, process, level == levels)
             m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_TABLE_PAGES] += 1
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
-    return table, own, exits
+    return table, np.int64(1), own, exits
+
+
+@kernel
+def can_be_large(m, vm, level):
+    """Tell whether the guest maps a page by an absent entry of `level` now."""
+    return 1 < level <= m.guests.vm[vm, at.GUEST_PAGE] and has_block(m, vm, level)
 
 
 @part
@@ -95,6 +106,8 @@ def leaf_slot(m, process, vpn):
         entry = m.guests.tables[slot_in_table(table, vpn, level)]
         if entry & at.PRESENT == 0:
             return np.int64(-1)
+        if entry & at.LARGE_PAGE:
+            return slot_in_table(table, vpn, level)
         table = entry >> at.CHILD_SHIFT
     return slot_in_table(table, vpn, 1)
 

@@ -7,6 +7,9 @@ usually meets the VMM, before the walk ever sees it.
 
 A store to a page that is there but not writable is the other fault. Processes that share the page after a fork
 each get a copy when they write (copy on write); a page that nobody shares becomes writable again.
+
+A guest that wants large pages maps one by the first absent entry of a level that can, if it has an aligned block of
+free memory for it; else a table goes there, and the next smaller size is tried below. It zeroes all of a large page.
 """
 
 from __future__ import annotations
@@ -14,14 +17,23 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import GUEST, fold
-from vmcfg.guest.address_space import kernel_slot, leaf_slot, make_tables, set_root, set_view, take_table_page
-from vmcfg.guest.pages import page_take
+from vmcfg.guest.address_space import (
+    can_be_large,
+    kernel_slot,
+    leaf_slot,
+    make_tables,
+    set_root,
+    set_view,
+    take_table_page,
+)
+from vmcfg.guest.pages import block_take, page_take
 from vmcfg.jit import kernel, part
-from vmcfg.metrics.events import Event
+from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu import privileged
-from vmcfg.mmu.tables import gpt_write, leaf_entry, new_table, table_entry
+from vmcfg.mmu.tables import gpt_write, large_leaf_entry, leaf_entry, new_table, table_entry
 from vmcfg.mmu.walks import page_of, slot_in_table
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.verbs import back, gpa_access, is_backed
 
 
@@ -35,7 +47,8 @@ def guest_fault(m, core, vcpu, vpn):
     if slot >= 0 and m.guests.tables[slot] & at.PRESENT:
         own, exits = _make_writable(m, core, vcpu, slot)
     else:
-        own, exits = map_page(m, core, vcpu, process, vpn)
+        own, exits, leaf = map_page(m, core, vcpu, process, vpn)
+        _count_size(m, row, m.vcpu[vcpu, at.VM], leaf)
     exits += bouncing + privileged.leave_kernel(m, core, vcpu)
     own += m.cost[at.GUEST_FAULT]
     m.counters[row, Event.GUEST_FAULTS] += 1
@@ -46,15 +59,17 @@ def guest_fault(m, core, vcpu, vpn):
 
 @part
 def map_page(m, core, vcpu, process, vpn):
-    """Map an absent page of a process to a new page of the guest; return (own cycles, cycles of exits)."""
-    table, own, exits = make_tables(m, core, vcpu, process, vpn)
+    """Map an absent page of a process to a new page of the guest; return (own cycles, cycles of exits, its level)."""
+    table, leaf, own, exits = make_tables(m, core, vcpu, process, vpn)
     vm = m.vcpu[vcpu, at.VM]
-    ppn = page_take(m, vm)
+    ppn = block_take(m, vm, leaf) if leaf > 1 else page_take(m, vm)
     if m.guests.vm[vm, at.ZEROES]:
-        exits += gpa_access(m, core, vcpu, ppn)
-        own += m.cost[at.ZERO_PAGE]
-    exits += gpt_write(m, core, vcpu, slot_in_table(table, vpn, 1), leaf_entry(ppn))
-    return own + m.cost[at.GPT_WRITE], exits
+        for number in range(pages_below(leaf)):
+            exits += gpa_access(m, core, vcpu, ppn + number)
+        own += m.cost[at.ZERO_PAGE] * pages_below(leaf)
+    entry = large_leaf_entry(ppn) if leaf > 1 else leaf_entry(ppn)
+    exits += gpt_write(m, core, vcpu, slot_in_table(table, vpn, leaf), entry)
+    return own + m.cost[at.GPT_WRITE], exits, leaf
 
 
 @kernel
@@ -86,8 +101,13 @@ def populate(m, process, vpn):
     for level in range(levels, 1, -1):
         slot = slot_in_table(table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
+            if can_be_large(m, vm, level):
+                _populate_large(m, vm, slot, level)
+                return tables
             m.guests.tables[slot] = _table_at_no_cost(m, vm)
             tables += 1
+        elif m.guests.tables[slot] & at.LARGE_PAGE:
+            return tables
         if level == levels:
             _mirror(m, process, vpn, m.guests.tables[slot])
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
@@ -154,7 +174,12 @@ def needs(m, process, vpn, is_store):
         entry = m.guests.tables[slot_in_table(table, vpn, level)]
         if entry & at.PRESENT == 0:
             return level, True
-        lacks_frame = lacks_frame or not is_backed(m, vm, page_of(entry))
+        page = page_of(entry)
+        if entry & at.LARGE_PAGE:
+            page += vpn & (pages_below(level) - 1)
+        lacks_frame = lacks_frame or not is_backed(m, vm, page)
+        if entry & at.LARGE_PAGE:
+            break
         table = entry >> at.CHILD_SHIFT
     if is_store and entry & at.WRITABLE == 0 and m.guests.sharers[m.guests.vm[vm, at.BASE] + page_of(entry)]:
         return 1, True
@@ -176,3 +201,19 @@ def _mirror(m, process, vpn, entry):
     if root != m.guests.process[process, at.ROOT_TABLE]:
         levels = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
         m.guests.tables[slot_in_table(root, vpn, levels)] = entry
+
+
+@part
+def _populate_large(m, vm, slot, level):
+    ppn = block_take(m, vm, level)
+    for number in range(pages_below(level)):
+        back_if_needed(m, vm, ppn + number)
+    m.guests.tables[slot] = large_leaf_entry(ppn)
+
+
+@kernel
+def _count_size(m, row, vm, leaf):
+    """Count a page that a fault has mapped by its size."""
+    if m.cost[at.HAS_LARGE_PAGES]:
+        m.sizes[row, Sized.MAPPED_4K + leaf - 1] += 1
+        m.sizes[row, Sized.MAPPED_SMALLER] += leaf < m.guests.vm[vm, at.GUEST_PAGE]

@@ -29,7 +29,7 @@ def mmap(m, core, vcpu, event, times):
         vpn = nth_page(m, event, times, number)
         slot = leaf_slot(m, process, vpn)
         if slot < 0 or m.guests.tables[slot] & at.PRESENT == 0:
-            mapping, leaving = map_page(m, core, vcpu, process, vpn)
+            mapping, leaving, _ = map_page(m, core, vcpu, process, vpn)
             own += mapping
             exits += leaving
     return charge_guest(m, vcpu, own) + exits

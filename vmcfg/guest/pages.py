@@ -3,6 +3,9 @@
 Where the host backs guest tables by pages of another size than data, the guest keeps the two apart: tables come from
 aligned ranges of the larger size, from the top of its memory downwards, as many as are needed. When one kind has used
 up its own, it takes from the other's; so no page is ever lost to this.
+
+A large page of the guest takes an aligned block of pages that nobody has used yet. Those passed over on the way to it
+serve as single pages.
 """
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from vmcfg.jit import kernel, part
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
 
 
 @kernel
@@ -57,12 +61,39 @@ def table_page_take(m, vm):
 
 
 @kernel
+def has_block(m, vm, level):
+    """Tell whether a page of `level`, 2 for 2 MiB or 3 for 1 GiB, can be taken from those that nobody has used yet."""
+    return _next_block(m.guests.vm, vm, level) + pages_below(level) <= m.guests.vm[vm, at.CEILING]
+
+
+@part
+def block_take(m, vm, level):
+    """Take an aligned block of free pages and return its first PPN. The caller has made sure that there is one.
+
+    What is passed over to get to it goes on the stack, so that the lowest is taken first.
+    """
+    guest = m.guests.vm
+    first = _next_block(guest, vm, level)
+    for ppn in range(first - 1, guest[vm, at.GUEST_FRESH] - 1, -1):
+        m.guests.free_list[guest[vm, at.BASE] + guest[vm, at.GUEST_TOP]] = ppn
+        guest[vm, at.GUEST_TOP] += 1
+    guest[vm, at.GUEST_FRESH] = first + pages_below(level)
+    guest[vm, at.GUEST_FREE] -= pages_below(level)
+    return first
+
+
+@kernel
 def page_free(m, vm, ppn):
     """Give a guest page back to its guest's free list; its frame stays, the VMM is not told."""
     guest = m.guests.vm
     m.guests.free_list[guest[vm, at.BASE] + guest[vm, at.GUEST_TOP]] = ppn
     guest[vm, at.GUEST_TOP] += 1
     guest[vm, at.GUEST_FREE] += 1
+
+
+@kernel
+def _next_block(guest, vm, level):
+    return (guest[vm, at.GUEST_FRESH] + pages_below(level) - 1) // pages_below(level) * pages_below(level)
 
 
 @kernel

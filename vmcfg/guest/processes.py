@@ -168,7 +168,7 @@ def _copy_tables(m, core, vcpu, parent, child):
     own = exits = np.int64(0)
     vpn, slot = next_present(m, parent, np.int64(0), 1)
     while slot >= 0:
-        table, making, leaving = make_tables(m, core, vcpu, child, vpn)
+        table, _, making, leaving = make_tables(m, core, vcpu, child, vpn)
         entry = m.guests.tables[slot]
         exits += leaving
         own += making + m.cost[at.GPT_WRITE]

@@ -23,7 +23,6 @@ from vmcfg.hardware.sets import (
     NARROW,
     POLICY,
     SETS,
-    SPACE_SHIFT,
     TREE_PLRU,
     WAYS,
     WIDE,
@@ -32,6 +31,7 @@ from vmcfg.hardware.sets import (
     geometry,
     nth_set,
     set_of,
+    space_of,
     tag_of,
 )
 from vmcfg.jit import kernel
@@ -125,7 +125,7 @@ def flush_spaces(stores, cache, first_space, end_space):
         index = nth_set(built, number)
         for way in range(built[WAYS]):
             tag = stores.words[index + way]
-            if tag != EMPTY and first_space <= tag >> SPACE_SHIFT < end_space:
+            if tag != EMPTY and first_space <= space_of(tag) < end_space:
                 _empty(stores, built, index, way)
 
 

@@ -16,7 +16,8 @@ L1, L1I, L2, NESTED_TLB = range(4)
 GUEST_WALK = 2  # + level 2 … 5 gives 4 … 7
 HOST_WALK = 6  # + level 2 … 5 gives 8 … 11
 SOFTWARE_TLB = 12  # the VMM's, in memory: only what invalidates empties it
-STORES = 13
+LARGE_TLBS = 13  # L1 for 2 MiB and for 1 GiB, then L2 likewise
+STORES = 17
 LOWEST_WALK, HIGHEST_WALK = 2, 5
 TABLE_BITS = 9  # a table has 2^9 entries
 
@@ -48,6 +49,8 @@ def flush_combined(stores, core):
     first = core * STORES
     for kind in range(L1, L2 + 1):
         flush(stores, first + kind)
+    for kind in range(LARGE_TLBS, STORES):
+        flush(stores, first + kind)
     for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
         flush(stores, first + GUEST_WALK + level)
 
@@ -59,6 +62,8 @@ def flush_linear(stores, core, first_space, end_space):
     for kind in range(L1, L2 + 1):
         flush_spaces(stores, first + kind, first_space, end_space)
     flush_spaces(stores, first + SOFTWARE_TLB, first_space, end_space)
+    for kind in range(LARGE_TLBS, STORES):
+        flush_spaces(stores, first + kind, first_space, end_space)
     flush_walk_caches(stores, core, first_space, end_space)
 
 

@@ -38,10 +38,12 @@ LRU_ORDER, LRU_STAMPS, TREE_PLRU = range(3)
 BASE, SETS, MASK, WAYS, OLDEST, ROOM, POLICY, FOLD = range(8)
 SHAPE_FIELDS = 8
 
-# Tags: bit 0 valid, 45 bits of key, then the address space.
+# Tags: bit 0 valid, 45 bits of key, 16 of the address space, then whether the page is a large one.
 KEY_SHIFT = 1
 SPACE_SHIFT = 46
 MAX_SPACES = 1 << 16
+_LARGE_BIT = 1 << 62
+_GIB_BIT = 1 << 44  # of a large page's key, which is far shorter
 
 _NOT_NEGATIVE = (1 << 62) - 1
 
@@ -80,6 +82,29 @@ def shape_of(base: int, sets: int, ways: int, room: int, policy: int, is_folded:
 def tag_of(space, key):
     """Return the tag under which `key` (a page number or a part of one) of an address space is held."""
     return (space << SPACE_SHIFT) | (key << KEY_SHIFT) | 1
+
+
+@kernel
+def large_tag(space, key, level):
+    """Return the tag of a page of 2 MiB (level 2) or 1 GiB (level 3), whose key is in units of its size."""
+    return tag_of(space, key | (np.int64(level == 3) * _GIB_BIT)) | _LARGE_BIT
+
+
+@kernel
+def space_of(tag):
+    """Return the address space of a tag."""
+    return (tag >> SPACE_SHIFT) & (MAX_SPACES - 1)
+
+
+@kernel
+def page_of_tag(tag):
+    """Return (first page, level of its size) of a TLB entry's tag."""
+    key = (tag >> KEY_SHIFT) & ((1 << (SPACE_SHIFT - KEY_SHIFT)) - 1)
+    if tag & _LARGE_BIT == 0:
+        return key, 1
+    if key & _GIB_BIT:
+        return (key ^ _GIB_BIT) << 18, 3
+    return key << 9, 2
 
 
 @kernel

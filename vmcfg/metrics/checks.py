@@ -85,6 +85,14 @@ def _page_sizes(subject: str, phase: PhaseResult) -> Iterator[Sum]:
     backed = n["backed_4k"] + n["backed_2m"] + n["backed_1g"]
     yield Sum(subject, "backed_4k + backed_2m + backed_1g = EPT violations", backed, violations)
     yield _at_most(subject, "backed_smaller", n["backed_smaller"], "backed_4k + backed_2m", backed - n["backed_1g"])
+    mapped = n["mapped_4k"] + n["mapped_2m"] + n["mapped_1g"]
+    absent = n["guest_faults"] - n["cow_faults"] - n["write_faults"]
+    yield Sum(subject, "mapped_4k + mapped_2m + mapped_1g = guest_faults of absent pages", mapped, absent)
+    yield _at_most(subject, "mapped_smaller", n["mapped_smaller"], "mapped_4k + mapped_2m", mapped - n["mapped_1g"])
+    filled = n["filled_4k"] + n["filled_2m"] + n["filled_1g"]
+    yield Sum(subject, "filled_4k + filled_2m + filled_1g = walks", filled, n["walks"])
+    small = filled - n["filled_1g"]
+    yield _at_most(subject, "filled_splintered", n["filled_splintered"], "filled_4k + filled_2m", small)
 
 
 def _at_most(subject: str, name: str, figure: int, bound: str, most: int) -> Sum:

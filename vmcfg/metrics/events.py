@@ -99,6 +99,14 @@ class Sized(IntEnum):
     BACKED_2M = 1  # with one of 2 MiB
     BACKED_1G = 2  # with one of 1 GiB
     BACKED_SMALLER = 3  # with a smaller one than the host is asked for
+    MAPPED_4K = 4  # page faults of the guest answered with a page of 4 KiB
+    MAPPED_2M = 5  # with one of 2 MiB
+    MAPPED_1G = 6  # with one of 1 GiB
+    MAPPED_SMALLER = 7  # with a smaller one than the guest wants
+    FILLED_4K = 8  # completed walks that filled a TLB entry of 4 KiB
+    FILLED_2M = 9  # one of 2 MiB
+    FILLED_1G = 10  # one of 1 GiB
+    FILLED_SPLINTERED = 11  # one that is smaller than the guest's page
 
 
 EVENTS = len(Event)

@@ -17,12 +17,16 @@ from vmcfg.mmu.walks import (
     GUEST_PAGE_FAULT,
     fill_walk_cache,
     is_dirty_entry,
+    is_guest_leaf,
+    leaves_of,
     page_of,
     probe_walk_caches,
     read_guest_entry,
     slot_in_table,
 )
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
+from vmcfg.vmm.large_pages import LARGEST
 
 
 @kernel
@@ -37,19 +41,21 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     if not hits:
         table = walker.root_table
     level -= 1
-    refs = np.int64(0)
-    cycles = np.int64(0)
+    zero = refs = cycles = np.int64(0)
     while True:
         cycles += reference_cycles(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level)
-        entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store)
+        entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store, is_lean)
         refs += 1
         if entry & at.PRESENT == 0:
-            return GUEST_PAGE_FAULT, np.int64(0), np.int64(0), refs, np.int64(0), hits, np.int64(0), np.int64(0), cycles
-        if level == 1:
+            return GUEST_PAGE_FAULT, zero, zero, refs, zero, hits, zero, zero, cycles, zero
+        if is_guest_leaf(entry, level, is_lean):
             break
         table = entry >> at.CHILD_SHIFT
         if not is_quiet:
             fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, table, is_lean)
         level -= 1
     frame = walker.first_frame + page_of(entry)  # a machine of its own: its frames lie in the order of its pages
-    return COMPLETE, frame, is_dirty_entry(entry), refs, np.int64(0), hits, np.int64(0), np.int64(0), cycles
+    if not is_lean:
+        frame += vpn & (pages_below(level) - 1)
+    leaves = leaves_of(level, LARGEST)
+    return COMPLETE, frame, is_dirty_entry(entry), refs, zero, hits, zero, zero, cycles, leaves

@@ -30,13 +30,16 @@ from vmcfg.mmu.walks import (
     LOG_FULL,
     fill_walk_cache,
     is_dirty_entry,
+    is_guest_leaf,
+    leaves_of,
     page_of,
     probe_walk_caches,
     read_guest_entry,
     slot_in_table,
 )
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.large_pages import MARKS
+from vmcfg.vmm.frames import pages_below
+from vmcfg.vmm.large_pages import MARKS, level_behind
 
 NO_ROOM = np.int64(-1)  # no pmap entry either: A or D must be set, and the log is full
 
@@ -59,6 +62,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     ppn = np.int64(0)
     is_dirty = np.int64(0)
     page = ABSENT
+    leaf = np.int64(1)
+    leaves = np.int64(0)
     if not has_frame:
         table = walker.root_table
         ppn = walker.root_ppn
@@ -83,15 +88,19 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         if level == 0:
             break
         cycles += reference_cycles(m, walker, frame_of_table(m, walker, table), vpn, level)
-        entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store)
+        entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store, is_lean)
         guest_refs += 1
         if entry & at.PRESENT == 0:
             end = GUEST_PAGE_FAULT
             break
         ppn = page_of(entry)
         table = entry >> at.CHILD_SHIFT
-        if level == 1:
+        if is_guest_leaf(entry, level, is_lean):
             is_dirty = is_dirty_entry(entry)
+            if not is_lean:
+                ppn += vpn & (pages_below(level) - 1)
+                leaf = level
+                level = np.int64(1)
         elif not is_quiet:
             fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, table, is_lean)
         level -= 1
@@ -100,7 +109,9 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         frame = page >> at.MPN_SHIFT
         if m.cost[at.HAS_EPT_AD] and page & at.HOST_DIRTY == 0:
             is_dirty = np.int64(0)
-    return end, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles
+        if not is_lean:
+            leaves = leaves_of(leaf, level_behind(m, walker.vm, ppn))
+    return end, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, leaves
 
 
 @kernel

@@ -36,6 +36,7 @@ from vmcfg.mmu.walks import (
     SHADOW_FAULT,
     fill_walk_cache,
     is_dirty_entry,
+    leaves_of,
     page_of,
     probe_walk_caches,
     slot_in_table,
@@ -73,22 +74,20 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     if not hits:
         page = m.vcpu[walker.vcpu, at.SHADOW_ROOT]
     level -= 1
-    refs = np.int64(0)
-    cycles = np.int64(0)
+    zero = refs = cycles = np.int64(0)
     while True:
         cycles += reference_cycles(m, walker, m.shadow.page[page, FRAME], vpn, level)
         entry = _read_entry(m, slot_in_table(page, vpn, level), level, is_store)
         refs += 1
         if entry == 0:
-            return SHADOW_FAULT, np.int64(0), np.int64(0), np.int64(0), refs, np.int64(0), hits, np.int64(0), cycles
+            return SHADOW_FAULT, zero, zero, zero, refs, zero, hits, zero, cycles, zero
         if level == 1:
             break
         page = entry >> at.CHILD_SHIFT
         if not is_quiet:
             fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, page, is_lean)
         level -= 1
-    dirty = is_dirty_entry(entry)
-    return COMPLETE, frame_of(entry), dirty, np.int64(0), refs, np.int64(0), hits, np.int64(0), cycles
+    return COMPLETE, frame_of(entry), is_dirty_entry(entry), zero, refs, zero, hits, zero, cycles, leaves_of(1, 1)
 
 
 @part

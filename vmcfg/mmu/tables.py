@@ -23,6 +23,12 @@ def leaf_entry(ppn):
 
 
 @kernel
+def large_leaf_entry(ppn):
+    """Return the same for a page of 2 MiB or 1 GiB, in a table of level 2 or 3."""
+    return leaf_entry(ppn) | at.LARGE_PAGE
+
+
+@kernel
 def table_entry(ppn, child):
     """Return a present, writable entry that leads to a table: its page, and where its entries lie."""
     return (child << at.CHILD_SHIFT) | leaf_entry(ppn)

@@ -1,13 +1,14 @@
 """What the walkers of all modes share: what a walk returns, and the guest's half of it.
 
-Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns nine integers:
+Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns ten integers:
 
     (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits,
-     cycles of the references)
+     cycles of the references, leaves)
 
 `end` is one of the six below. `frame` is the page's machine frame after a complete walk, and the PPN that has
 none after a violation. D is what a TLB entry filled by this walk may keep. The cycles are 0 where a reference costs a
-flat latency: see `mmu.references`.
+flat latency: see `mmu.references`. `leaves` are the levels of the leaves that were found, as `leaves_of` joins them;
+lean loops know only leaves of level 1, and do not ask.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def slot_in_table(table, vpn, level):
 
 
 @kernel
-def read_guest_entry(m, slot, level, is_store):
+def read_guest_entry(m, slot, level, is_store, is_lean):
     """Read a guest entry as a walker does: A is set, and D on the leaf of a store. Return it as it is then.
 
     Returns 0 for an entry that is a fault: one that is absent, and without W the leaf of a store.
@@ -133,7 +134,7 @@ def read_guest_entry(m, slot, level, is_store):
     entry = m.guests.tables[slot]
     needed = at.PRESENT
     wanted = entry | at.ACCESSED
-    if level == 1 and is_store:
+    if is_store and is_guest_leaf(entry, level, is_lean):
         needed |= at.WRITABLE
         wanted |= at.DIRTY
     if entry & needed != needed:
@@ -141,6 +142,30 @@ def read_guest_entry(m, slot, level, is_store):
     if wanted != entry:
         m.guests.tables[slot] = wanted
     return wanted
+
+
+@kernel
+def is_guest_leaf(entry, level, is_lean):
+    """Tell whether a present guest entry of `level` maps a page."""
+    return level == 1 or (not is_lean and entry & at.LARGE_PAGE != 0)
+
+
+@kernel
+def leaves_of(guest, host):
+    """Join the levels of the guest's leaf and of the host's: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB."""
+    return np.int64(guest) << 2 | np.int64(host)
+
+
+@kernel
+def guest_leaf(leaves):
+    """Return the level of the guest's leaf."""
+    return leaves >> 2
+
+
+@kernel
+def host_leaf(leaves):
+    """Return the level of the host's leaf."""
+    return leaves & 3
 
 
 @kernel

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VcpuPlan
 from vmcfg.scenario import trace_files
-from vmcfg.scenario.spec import Region, Trace, Vm, Workload
+from vmcfg.scenario.spec import PAGE_BYTES, Region, Trace, Vm, Workload
 
 TABLE_BITS = 9
 TABLE_ENTRIES = 1 << TABLE_BITS
@@ -39,11 +39,15 @@ def max_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
 
 
 def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:
-    """Return how many guest pages of a VM can come to be used, in aligned blocks of so many for data and for tables."""
+    """Return how many guest pages of a VM can come to be used, in aligned blocks of so many for data and for tables.
+
+    What a guest maps by large pages, it uses by large pages.
+    """
+    own = vm.page_size // PAGE_BYTES
     if vm.backing == "at_start":
         return vm.memory_pages
-    data = sum(region.pages for region in workload.regions)
-    data += sum(_trace_pages(phase.trace) for phase in workload.phases if phase.trace)
+    data = sum(_around(region, own) for region in workload.regions)
+    data += own * sum(_trace_pages(phase.trace) for phase in workload.phases if phase.trace)
     used = vm.kernel_pages + workload.max_processes * data
     return min(vm.memory_pages, _whole(used, block) + _whole(tables, block))
 
@@ -59,6 +63,11 @@ def scheduled_cycles(host: HostPlan) -> int:
     UNLIMITED where only a trace knows. What touches cost comes on top: it is bounded with their number.
     """
     return min(host.run_end, max(_scheduled(host, vcpu) for vcpu in host.vcpus))
+
+
+def _around(region: Region, block: int) -> int:
+    """Return the pages of the aligned blocks that a region lies in."""
+    return ((region.base_vpn + region.pages - 1) // block - region.base_vpn // block + 1) * block
 
 
 def _whole(pages: int, block: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from attrs import evolve
+from attrs import astuple, evolve
 
 from vmcfg.plan.arrays import array_plans
 from vmcfg.plan.bounds import max_tables, max_touches, scheduled_cycles, touched_pages
@@ -21,7 +21,7 @@ from vmcfg.plan.model import (
     VmPlan,
     pages_of_level,
 )
-from vmcfg.scenario.spec import Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
+from vmcfg.scenario.spec import CacheShape, Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
 
 TABLE_ENTRIES = 512
 PAGE_LEVELS = {4 << 10: 1, 2 << 20: 2, 1 << 30: 3}  # of the table entry that maps a page of so many bytes
@@ -62,7 +62,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         host_levels=host_levels,
         page_level=page_levels[0],
         table_page_level=page_levels[1],
-        reserve_frames=max((_reserve(vm.table_levels, host.mmu.mode, host_levels) for vm in vms), default=0),
+        reserve_frames=max((_reserve(vm, host.mmu.mode, host_levels) for vm in vms), default=0),
         costs=dict(host.cpu.costs),
         walkers=host.cpu.walkers,
         has_vpid=host.mmu.vpid or host.mmu.mode not in EXITS_BY_HARDWARE,
@@ -74,6 +74,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         shadow=host.mmu.shadow,
         stores=_stores(host),
         nested_tlb_holds_data=is_nested and host.mmu.nested_caches == "2d_nested_tlb_data",
+        large_tlbs=host.cpu.large_tlbs,
         data_caches=host.cpu.data_caches,
         vms=vm_plans,
         vcpus=vcpus,
@@ -91,11 +92,18 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
     return evolve(plan, arrays=array_plans(plan), max_touches=touches, scheduled_cycles=cycles)
 
 
-def _reserve(levels: int, mode: str, host_levels: int) -> int:
-    """Return how many frames one access can take: for its page, the guest's tables, and those of the VMM."""
+def _reserve(vm: Vm, mode: str, host_levels: int) -> int:
+    """Return how many frames one access can take: for its page, the guest's tables, and those of the VMM.
+
+    A fault by a large page zeroes all of it, which takes frames for its pages, and leaves of the host's for each 2 MiB.
+    """
     if mode == "shadow":
-        return 2 * levels + 1
-    return (levels + 1) * host_levels
+        return 2 * vm.table_levels + 1
+    if not host_levels:
+        return 0
+    fitting = (pages_of_level(level) for level in range(PAGE_LEVELS[vm.page_size], 0, -1))
+    pages = next(pages for pages in fitting if pages <= vm.memory_pages)
+    return (vm.table_levels + 1) * host_levels + pages - 1 + (pages - 1) // TABLE_ENTRIES
 
 
 def _phases(workloads: list[Workload], hz: int) -> tuple[dict[str, int], tuple[PhasePlan, ...]]:
@@ -157,6 +165,7 @@ def _vms(
             ept += _ceil_div(vm.memory_pages, TABLE_ENTRIES ** (level - 1))
         kernel_pages = vm.kernel_pages if workload.kernel_accesses else 0
         tables = max_tables(vm, workload, kernel_pages)
+        largest = max(block, pages_of_level(PAGE_LEVELS[vm.page_size]))
         plans.append(
             VmPlan(
                 vm=vm,
@@ -166,7 +175,8 @@ def _vms(
                 phases=len(workload.phases),
                 regions=workload.regions,
                 max_tables=tables,
-                touched_pages=touched_pages(vm, workload, tables, block),
+                touched_pages=touched_pages(vm, workload, tables, largest),
+                page_level=PAGE_LEVELS[vm.page_size],
                 ept_offsets=offsets,
                 first_process=process,
                 processes=workload.processes,
@@ -219,6 +229,10 @@ def _stores(host: Host) -> tuple[StorePlan, ...]:
     host_caches = cpu.host_walk_caches if is_nested and used != "1d" else {}
     shapes += [(f"{name} cache, host", host_caches.get(level)) for level, name in names.items()]
     shapes.append(("software TLB", host.mmu.software_tlb if host.mmu.mode == "software_tlb" else None))
+    names_of_large = ("L1 TLB, 2MiB", "L1 TLB, 1GiB", "L2 TLB, 2MiB", "L2 TLB, 1GiB")
+    homes = astuple(cpu.large_tlbs, recurse=False) if cpu.large_tlbs else (None,) * len(names_of_large)
+    own = [home if isinstance(home, CacheShape) else None for home in homes]
+    shapes += zip(names_of_large, own, strict=True)
     return tuple(StorePlan(number, name, shape) for number, (name, shape) in enumerate(shapes))
 
 

@@ -7,7 +7,18 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from vmcfg.metrics.events import Found
-from vmcfg.scenario.spec import CacheShape, DataCaches, GuestEvent, Pattern, Region, Scenario, ShadowPaging, Trace, Vm
+from vmcfg.scenario.spec import (
+    CacheShape,
+    DataCaches,
+    GuestEvent,
+    LargeTlbs,
+    Pattern,
+    Region,
+    Scenario,
+    ShadowPaging,
+    Trace,
+    Vm,
+)
 
 UNLIMITED = 1 << 62  # no end by this measure
 
@@ -76,6 +87,7 @@ class VmPlan:
     regions: tuple[Region, ...]
     max_tables: int  # guest page-table pages that it can come to have
     touched_pages: int  # guest pages that can come to be used, tables included
+    page_level: int  # of its own tables' leaf for data pages: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB
     ept_offsets: Mapping[int, int]  # level -> its first entry in the host's `ept`; empty in native
     first_process: int  # of its process slots, counted over the host
     processes: int  # at the start
@@ -141,6 +153,7 @@ class HostPlan:
     shadow: ShadowPaging | None  # how, in mode shadow
     stores: tuple[StorePlan, ...]
     nested_tlb_holds_data: bool  # beside guest table pages
+    large_tlbs: LargeTlbs | None
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]
     vms: tuple[VmPlan, ...]
     vcpus: tuple[VcpuPlan, ...]
@@ -161,7 +174,7 @@ class HostPlan:
     @property
     def has_large_pages(self) -> bool:
         """Tell whether any page may be larger than 4 KiB."""
-        return max(self.page_level, self.table_page_level) > 1
+        return max(self.page_level, self.table_page_level, *(plan.page_level for plan in self.vms)) > 1
 
     @property
     def table_block(self) -> int:

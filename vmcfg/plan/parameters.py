@@ -83,6 +83,10 @@ def _figures(cpu: Cpu) -> Iterator[tuple[str, str]]:
     yield "tlb.l1", _shape(cpu.l1_tlb)
     yield "tlb.l1_instructions", _shape(cpu.l1_itlb)
     yield "tlb.l2", _shape(cpu.l2_tlb)
+    if cpu.large_tlbs:
+        for name in ("l1_2m", "l1_1g", "l2_2m", "l2_1g"):
+            home = getattr(cpu.large_tlbs, name)
+            yield f"tlb.{name}", home if isinstance(home, str) else _shape(home)
     for dimension, caches in (("guest", cpu.guest_walk_caches), ("host", cpu.host_walk_caches)):
         for level, name in WALK_CACHES.items():
             yield f"walk_caches.{dimension}.{name}", _shape(caches.get(level))

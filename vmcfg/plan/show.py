@@ -12,7 +12,7 @@ from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.limits import rounded_size
 from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan, PhasePlan, Plan, VcpuPlan, VmPlan
 from vmcfg.plan.parameters import Parameter, parameters
-from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Mmu, Pattern, Rate, Region, Run, Scenario, Stride
+from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Mmu, Pattern, Rate, Region, Run, Scenario, Stride, Vm
 from vmcfg.units import format_duration, format_rate, format_share, format_size
 
 USUAL_LEVELS = 4  # of page tables
@@ -153,8 +153,13 @@ def _vm(vm: VmPlan) -> tuple[str, ...]:
     rows = f"{vm.first_row}..{vm.first_row + vm.phases}"
     numbers = (str(vm.base), rows, str(vm.max_tables), str(vm.touched_pages))
     memory = format_size(spec.memory_pages * PAGE_BYTES)
-    size = (str(spec.memory_pages), memory, str(spec.kernel_pages), str(spec.table_levels))
+    size = (str(spec.memory_pages), memory, str(spec.kernel_pages), _tables_of(spec))
     return (spec.name, *size, spec.populate, spec.backing, spec.workload, *numbers)
+
+
+def _tables_of(vm: Vm) -> str:
+    """Say how many levels a VM's own table has, and how large its pages are where they are not as usual."""
+    return str(vm.table_levels) if vm.page_size == PAGE_BYTES else f"{vm.table_levels}, {format_size(vm.page_size)}"
 
 
 def _vcpus(host: HostPlan) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from attrs import evolve
+
 from vmcfg import units
 from vmcfg.scenario import spec
 from vmcfg.scenario.claims import claims
@@ -35,7 +37,10 @@ def build(
         metadata=_metadata(settings["metadata"]),
         seed=settings["seed"],
         run=_run(settings["run"]),
-        hosts=tuple(_host(host, given, assumed[host]) for host, given in settings["hosts"].items()),
+        hosts=tuple(
+            _host(host, given, assumed[host], _has_large_pages(settings, host))
+            for host, given in settings["hosts"].items()
+        ),
         vms=tuple(_vm(instance) for instance in instances(settings["vms"], picked)),
         workloads=tuple(_workload(workload, given, directory) for workload, given in settings["workloads"].items()),
         tables=tuple(settings["tables"]),
@@ -64,10 +69,22 @@ def _run(given: Settings) -> spec.Run:
     )
 
 
-def _host(name: str, given: Settings, assumed: tuple[str, ...]) -> spec.Host:
+def _host(name: str, given: Settings, assumed: tuple[str, ...], has_large_guest_pages: bool) -> spec.Host:
     mmu = _mmu(given["mmu"])
     cpu = _cpu(given["cpu"], assumed, mmu)
+    if has_large_guest_pages:
+        cpu = evolve(cpu, large_tlbs=_large_tlbs(given["cpu"]["tlb"]))
     return spec.Host(name, given["memory"], given["cores"], given["quantum"], cpu, mmu)
+
+
+def _has_large_pages(settings: Settings, host: str) -> bool:
+    """Whether a guest of a host has pages larger than 4 KiB: only then matters where their translations are held."""
+    return any(vm["page_size"] != "4KiB" for vm in settings["vms"].values() if vm["host"] == host)
+
+
+def _large_tlbs(given: Settings) -> spec.LargeTlbs:
+    homes = [given[key] for key in ("l1_2m", "l1_1g", "l2_2m", "l2_1g")]
+    return spec.LargeTlbs(*(home if home == spec.SHARED else _cache(home) for home in homes))
 
 
 def _mmu(given: Settings) -> spec.Mmu:
@@ -162,6 +179,7 @@ def _vm(instance: Instance) -> spec.Vm:
         table_levels=TABLE_LEVELS[given["page_table"]],
         kpti=given["kpti"],
         pcids=given["pcids"],
+        page_size=units.parse_size(given["page_size"]),
     )
 
 

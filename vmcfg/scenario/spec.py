@@ -33,6 +33,7 @@ __all__ = [  # with what stands beside it
     "LINE_BYTES",
     "MILLION",
     "PAGE_BYTES",
+    "SHARED",
     "CacheShape",
     "CellName",
     "Claim",
@@ -43,6 +44,7 @@ __all__ = [  # with what stands beside it
     "ExpectedError",
     "GuestEvent",
     "Host",
+    "LargeTlbs",
     "Metadata",
     "Mixture",
     "Mmu",
@@ -111,6 +113,19 @@ class CacheShape:
 
 
 @frozen
+class LargeTlbs:
+    """Where a core keeps TLB entries of 2 MiB and 1 GiB: in a cache of their own, with the others (SHARED), nowhere."""
+
+    l1_2m: CacheShape | str | None
+    l1_1g: CacheShape | str | None
+    l2_2m: CacheShape | str | None
+    l2_1g: CacheShape | str | None
+
+
+SHARED = "shared"
+
+
+@frozen
 class DataCache:
     """A cache of memory lines: `size_bytes` in sets of `ways`, LRU."""
 
@@ -150,6 +165,7 @@ class Cpu:
     costs: Mapping[str, int]  # cycles, by the names in the profile schema
     assumed: tuple[str, ...] = field(eq=False)  # dotted names of the figures that are only assumed
     data_caches: DataCaches | None = field(default=None, metadata=LATER)  # None: a reference costs `walk_reference`
+    large_tlbs: LargeTlbs | None = field(default=None, metadata=LATER)  # None: no guest on the host has large pages
 
 
 @frozen
@@ -207,6 +223,7 @@ class Vm:
     table_levels: int = field(default=4, metadata=LATER)  # of the guest's page table
     kpti: bool = field(default=False, metadata=LATER)  # programs run without the kernel's part of the table
     pcids: int = field(default=6, metadata=LATER)  # address spaces whose translations each vCPU keeps
+    page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # of the guest's data pages: 4096, 2 MiB or 1 GiB
 
 
 @frozen
@@ -270,4 +287,5 @@ class Scenario:
     @property
     def has_large_pages(self) -> bool:
         """Tell whether any page of any host or VM may be larger than 4 KiB."""
-        return any(max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES for host in self.hosts)
+        has_large_host_pages = (max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES for host in self.hosts)
+        return any(has_large_host_pages) or any(vm.page_size > PAGE_BYTES for vm in self.vms)

@@ -22,7 +22,7 @@ def _sized(which: Sized, unit: str, definition: str) -> Column:
 
 PAGE_SIZES = TableKind(
     "page_sizes",
-    "How large the pages turned out by which memory was backed.",
+    "How large pages turned out: of the host, of the guest, and in TLBs.",
     (
         VM,
         MODE,
@@ -31,6 +31,14 @@ PAGE_SIZES = TableKind(
         _sized(Sized.BACKED_2M, "exits", "EPT violations answered with a host page of 2MiB."),
         _sized(Sized.BACKED_1G, "exits", "EPT violations answered with a host page of 1GiB."),
         _sized(Sized.BACKED_SMALLER, "exits", "Those answered with a smaller page than the host is asked for."),
+        _sized(Sized.MAPPED_4K, "faults", "Page faults that the guest answered with a page of 4KiB."),
+        _sized(Sized.MAPPED_2M, "faults", "Page faults that the guest answered with a page of 2MiB."),
+        _sized(Sized.MAPPED_1G, "faults", "Page faults that the guest answered with a page of 1GiB."),
+        _sized(Sized.MAPPED_SMALLER, "faults", "Those answered with a smaller page than the guest wants."),
+        _sized(Sized.FILLED_4K, "walks", "Walks that filled a TLB entry of 4KiB."),
+        _sized(Sized.FILLED_2M, "walks", "Walks that filled a TLB entry of 2MiB."),
+        _sized(Sized.FILLED_1G, "walks", "Walks that filled a TLB entry of 1GiB."),
+        _sized(Sized.FILLED_SPLINTERED, "walks", "Walks that filled an entry smaller than the guest's page."),
     ),
     _with_large_pages,
 )

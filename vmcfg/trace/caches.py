@@ -8,7 +8,7 @@ from attrs import evolve
 
 from vmcfg.hardware import sets as layout
 from vmcfg.hardware import stores
-from vmcfg.hardware.core import L2, NESTED_TLB, STORES
+from vmcfg.hardware.core import L2, LARGE_TLBS, NESTED_TLB, STORES
 from vmcfg.mmu.nested_tlb import ABSENT
 from vmcfg.trace import steps
 from vmcfg.trace.recorder import Recorder
@@ -67,9 +67,10 @@ class CacheWatch:
 
     def _hit_cycles(self, cache: int) -> int:
         kind = cache % STORES
-        if kind < L2:
+        if kind < L2 or kind in (LARGE_TLBS, LARGE_TLBS + 1):
             return 0
-        cost = {L2: at.L2_HIT, NESTED_TLB: at.NESTED_TLB_HIT}.get(kind, at.WALK_CACHE_HIT)
+        second = dict.fromkeys((L2, LARGE_TLBS + 2, LARGE_TLBS + 3), at.L2_HIT)
+        cost = {**second, NESTED_TLB: at.NESTED_TLB_HIT}.get(kind, at.WALK_CACHE_HIT)
         return int(self._told.machine.cost[cost])
 
     def _fill(self, run: Run, given: Arguments) -> Any:

@@ -29,6 +29,7 @@ class HandlerWatch:
             "vmcfg.guest.fault.guest_fault": self._guest_fault,
             "vmcfg.guest.pages.page_take": self._page_take,
             "vmcfg.guest.pages.table_page_take": self._page_take,
+            "vmcfg.guest.pages.block_take": self._guest_block_take,
             "vmcfg.mmu.tables.gpt_write": self._gpt_write,
             "vmcfg.vmm.verbs.gpa_access": self._gpa_access,
             "vmcfg.vmm.verbs.violation": self._violation,
@@ -67,6 +68,11 @@ class HandlerWatch:
             ppn = run()
         purpose = "the page" if lowest == 1 else f"guest L{lowest - 1} table"
         self._told.say(steps.TakePage(int(ppn), purpose))
+        return ppn
+
+    def _guest_block_take(self, run: Run, given: Arguments) -> Any:
+        ppn = run()
+        self._told.say(steps.TakePage(int(ppn), f"the page of {places.SIZES[int(given['level'])]}"))
         return ppn
 
     def _gpa_access(self, run: Run, given: Arguments) -> Any:

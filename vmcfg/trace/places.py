@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmcfg.hardware import sets as layout
-from vmcfg.hardware.core import GUEST_WALK, HIGHEST_WALK, HOST_WALK, L2, NESTED_TLB, SOFTWARE_TLB, STORES, TABLE_BITS
+from vmcfg.hardware.core import (
+    GUEST_WALK,
+    HIGHEST_WALK,
+    HOST_WALK,
+    L2,
+    NESTED_TLB,
+    SOFTWARE_TLB,
+    STORES,
+    TABLE_BITS,
+)
 from vmcfg.jit import as_python
 from vmcfg.mmu.references import PAGE_BYTES, entry_address
 from vmcfg.plan.model import HostPlan
@@ -18,6 +27,7 @@ from vmcfg.vmm import machine as at
 from vmcfg.vmm.shadow_pages import FRAME
 
 INDEX_MASK = at.TABLE_ENTRIES - 1
+page_of_tag, space_of = as_python(layout.page_of_tag), as_python(layout.space_of)
 address_of_entry = as_python(entry_address)  # (frame, page, level) → the machine address of the entry
 HOST_PRESENT = "RWX"  # an EPT entry that is present allows everything
 SIZES = {1: "4KiB", 2: "2MiB", 3: "1GiB"}  # of a page by the level of the entry that maps it
@@ -58,7 +68,7 @@ class Places:
         path = {self.levels: (table, ppn)}
         for level in range(self.levels, 1, -1):
             entry = int(self._machine.guests.tables[table * at.TABLE_ENTRIES + index_of(vpn, level)])
-            if not entry & at.PRESENT:
+            if not entry & at.PRESENT or entry & at.LARGE_PAGE:
                 break
             table, ppn = entry >> at.CHILD_SHIFT, (entry >> at.PPN_SHIFT) & at.PPN_MASK
             path[level - 1] = table, ppn
@@ -116,16 +126,19 @@ class Places:
 
     def held(self, cache: int, tag: int) -> Held:
         """Say what a tag stands for."""
+        if dimension_of(cache) == "tlb":
+            page, level = page_of_tag(tag)
+            return Held(self._spaces[space_of(tag)], page, 1 << TABLE_BITS * (level - 1))
         key = (tag & ((1 << layout.SPACE_SHIFT) - 1)) >> layout.KEY_SHIFT
         shift = TABLE_BITS * (_level_of(cache) - 1)
-        space = tag >> layout.SPACE_SHIFT
+        space = space_of(tag)
         owner = self._vms[space] if dimension_of(cache) == "host" else self._spaces[space]
         return Held(owner, key << shift, 1 << shift)
 
     def leads_to(self, cache: int, payload: int) -> str:
         """Say what an entry of a cache leads to."""
         kind, level = cache % STORES, _level_of(cache)
-        if kind <= NESTED_TLB or kind == SOFTWARE_TLB:
+        if kind <= NESTED_TLB or kind >= SOFTWARE_TLB:
             return f"mpn {payload:#x}"
         if kind > GUEST_WALK + HIGHEST_WALK:
             return f"host L{level - 1} table, mpn {payload - 1:#x}"
@@ -157,7 +170,7 @@ def _address_spaces(host: HostPlan, machine: at.Machine) -> Iterator[tuple[int, 
 def dimension_of(cache: int) -> str:
     """Return to which part of a translation a cache belongs: tlb, guest or host."""
     kind = cache % STORES
-    if kind <= L2 or kind == SOFTWARE_TLB:
+    if kind <= L2 or kind >= SOFTWARE_TLB:
         return "tlb"
     return "host" if kind == NESTED_TLB or kind > GUEST_WALK + HIGHEST_WALK else "guest"
 
@@ -207,6 +220,8 @@ def guest_target(entry: int, level: int) -> str:
     if not entry & at.PRESENT:
         return ""
     ppn = (entry >> at.PPN_SHIFT) & at.PPN_MASK
+    if entry & at.LARGE_PAGE:
+        return f"ppn {ppn:#x}, the page of {SIZES[level]}"
     return f"ppn {ppn:#x}, " + ("the page" if level == 1 else f"guest L{level - 1}")
 
 
@@ -220,7 +235,7 @@ def shadow_target(entry: int, level: int) -> str:
 
 def _level_of(cache: int) -> int:
     kind = cache % STORES
-    if kind <= NESTED_TLB or kind == SOFTWARE_TLB:
+    if kind <= NESTED_TLB or kind >= SOFTWARE_TLB:
         return 1
     return kind - (HOST_WALK if kind > GUEST_WALK + HIGHEST_WALK else GUEST_WALK)
 

@@ -48,6 +48,7 @@ class WalkWatch:
             "vmcfg.mmu.nested._translate": self._translate,
             "vmcfg.mmu.nested._read_host_leaf": self._read_host_leaf,
             "vmcfg.mmu.pml.log_page": self._log_page,
+            "vmcfg.vmm.large_pages.level_behind": self._level_behind,
             "vmcfg.mmu.nested._read_large_leaf": self._read_large_leaf,
         }
 
@@ -64,7 +65,7 @@ class WalkWatch:
         with self._told.inside() as inner:
             result = run()
         self._told.is_looking_up, self._is_walking = outer, False
-        end, _, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads = (int(field) for field in result)
+        end, _, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, _ = map(int, result)
         assert self._references == guest_refs + host_refs, "a reference was not seen"
         cost = self._told.machine.cost
         is_flat = not cost[at.HAS_DATA_CACHES]
@@ -137,6 +138,12 @@ class WalkWatch:
         for step in logged:
             self._told.say(step)
         return page
+
+    def _level_behind(self, run: Run, given: Arguments) -> Any:
+        self._is_walking = False  # the walk has found the leaf, and is only asked which it was
+        level = run()
+        self._is_walking = True
+        return level
 
     def _log_page(self, run: Run, given: Arguments) -> Any:
         index = int(self._told.machine.vcpu[int(given["vcpu"]), at.LOG_INDEX])

@@ -38,6 +38,15 @@ def fitting_level(m, vm, ppn):
 
 
 @part
+def level_behind(m, vm, ppn):
+    """Return the level of the host page behind a backed guest page."""
+    for level in range(min(LARGEST, m.guests.vm[vm, at.HOST_LEVELS]), 1, -1):
+        if m.host.ept[_entry(m, vm, ppn, level)] < 0:
+            return level
+    return 1
+
+
+@part
 def back_large(m, vm, ppn, level):
     """Back the whole block around an unbacked guest page by one large host page; return its number of frames."""
     pages = pages_below(level)

@@ -7,8 +7,8 @@ and reference counts, and only `mmu` writes guest table entries.
 
 A guest page-table entry (i64):
 
-    63 | 62 ......... 40 | 39 .......... 12 | 11 ... 7 | 6 | 5 | 4 .. 2 | 1 | 0
-       | child table     | ppn              |          | D | A |        | W | P
+    63 | 62 ......... 40 | 39 .......... 12 | 11 .. 8 |   7   | 6 | 5 | 4 .. 2 | 1 | 0
+       | child table     | ppn              |         | LARGE | D | A |        | W | P
 
 `child` is where the next table's 512 entries lie in `guests.tables`: a walk need not look it up by ppn.
 """
@@ -28,6 +28,7 @@ PRESENT = 1
 WRITABLE = 2
 ACCESSED = 1 << 5
 DIRTY = 1 << 6
+LARGE_PAGE = 1 << 7  # above level 1: maps a page of 2 MiB or 1 GiB, and leads to no table
 PPN_SHIFT = 12
 PPN_MASK = (1 << 28) - 1
 CHILD_SHIFT = 40
@@ -81,11 +82,12 @@ HOST_FIELDS = 10
 # EPT's root, or the first of a flat one. HOST_PAGE, HOST_TABLE_PAGE: the level of the EPT's leaf for data and for guest
 # tables, 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB. TABLE_BLOCK: pages of the ranges that guest tables have for themselves,
 # 0 if they lie among the data; TABLE_NEXT, TABLE_END: what is left of the newest such range; CEILING: where the lowest
-# of them begins. EPT + level: where its entries of that level, from 2, begin in host.ept.
+# of them begins. GUEST_PAGE: the level of its own leaves, as HOST_PAGE. EPT + level: where its entries of that level,
+# from 2, begin in host.ept.
 # KERNEL_PAGES: of its kernel's memory, if anybody accesses that. KERNEL_ENTRY: of a root, leads to the kernel's tables.
 # SLOTS: processes that it can have at once. LEFT: the row for the address space that an exec leaves behind.
 BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, LEVELS, HOST_LEVELS, EPT_ROOT = range(9)
-HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, EPT = range(9, 16)
+HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, GUEST_PAGE, EPT = range(9, 17)
 (FIRST_PROCESS, SLOTS, LEFT, FORKED, HAS_KPTI, PCIDS) = range(EPT + 6, EPT + 12)
 (KERNEL_PAGES, KERNEL_ENTRY, GLOBAL_SPACE, TABLE_PAGES) = range(EPT + 12, EPT + 16)
 VM_FIELDS = EPT + 16
@@ -170,8 +172,8 @@ COSTS = (
 (HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
 WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES, HAS_PCID = range(28, 36)
 NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(36, 41)
-SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS = range(41, 46)
-COST_FIELDS = 46
+SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, HOMES = range(41, 47)
+COST_FIELDS = HOMES + 4  # the stores for TLB entries of 2 MiB and 1 GiB, in the first level and in the second
 
 # cost[MODE]: how addresses are translated.
 NATIVE, NESTED, SHADOW, PARAVIRT, SOFTWARE_TLB = range(5)

@@ -94,6 +94,8 @@ def _others(findings: Findings, path: Path, workload: Settings, event: Settings)
 def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
     """What a VM's workload does must be possible with its vCPUs and its kernel."""
     name = vm.settings["workload"]
+    if vm.settings["page_size"] != "4KiB":
+        _small_pages(findings, settings, vm)
     for path, _, event in _events(name, settings["workloads"][name]):
         with suppress(Broken):
             if event["kind"] in OF_ONE_VCPU and vm.settings["vcpus"] > 1:
@@ -106,3 +108,15 @@ def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
                              "found kernel pages, expected a VM with kernel memory",
                              also=[(vm.path, f"VM '{vm.declared}' has no kernel_memory")])
                 return
+
+
+def _small_pages(findings: Findings, settings: Settings, vm: Instance) -> None:
+    """What processes and events do to page tables, they do to pages of 4 KiB."""
+    name = vm.settings["workload"]
+    workload = settings["workloads"][name]
+    events = [path for path, _, _ in _events(name, workload)]
+    if events or workload["processes"] > 1 or vm.settings["kpti"]:
+        where = events[0] if events else ("workloads", name, "processes") if workload["processes"] > 1 else None
+        findings.add((*vm.path, "page_size"), "refused", f"found {vm.settings['page_size']}, expected 4KiB",
+                     "large pages beside events, several processes or kpti are not built yet in this version of vmcfg",
+                     [(where, "they are here")] if where else [])

@@ -211,6 +211,16 @@ REFUSED = (
     ),
     _five_levels("hosts", ("mmu", "host_table")),
     _five_levels("vms", ("page_table",)),
+    Refusal(
+        "large guest pages in other modes", "vms", ("page_size",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] not in ("native", "nested") and vm["page_size"] != "4KiB",
+        "4KiB, or mode native or nested", "other modes map pages of 4KiB only in this version of vmcfg",
+    ),
+    Refusal(
+        "guest pages of 1GiB", "vms", ("page_size",), ("cpu", "profile"),
+        lambda host, vm: vm["page_size"] == "1GiB" and _lacks("pdpe1gb")(host),
+        "4KiB or 2MiB, or a processor with larger pages", "this needs the feature pdpe1gb, which {profile} lacks",
+    ),
     *_large_pages("page_size"),
     *_large_pages("table_page_size"),
     _feature_needs("ept_ad", "ept"),

@@ -75,7 +75,16 @@ def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
         return int(vm["kernel_memory"]) + 1
     spans = [(region.base_vpn, region.end_vpn - 1) for region in placed]
     tables = table_pages(spans, TABLE_LEVELS[vm["page_table"]])
-    return int(vm["kernel_memory"]) + 1 + tables + sum(region.pages for region in placed)
+    return int(vm["kernel_memory"]) + 1 + tables + _mapped_pages(vm, spans)
+
+
+def _mapped_pages(vm: Settings, spans: list[tuple[int, int]]) -> int:
+    """Pages of data, in whole pages of the size that the guest wants and can have."""
+    sizes = [parse_size(vm["page_size"]) // PAGE_BYTES // ENTRIES**step for step in range(3)]
+    block = next(size for size in (*sizes, 1) if 0 < size <= vm["memory"])
+    blocks = {number for first, last in spans for number in (first // block, last // block)}
+    between = sum(max(0, last // block - first // block - 1) for first, last in spans)
+    return block * (len(blocks) + between)
 
 
 def _host(findings: Findings, settings: Settings, name: str, vms: list[Instance]) -> None:

@@ -10,7 +10,7 @@ from vmcfg.scenario.checks.workloads import ends_by_itself
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.layout import Instance, instances
 from vmcfg.scenario.settings import Broken, Settings
-from vmcfg.units import format_count, format_duration
+from vmcfg.units import PAGE_BYTES, format_count, format_duration, parse_size
 
 MOST_VCPUS = 65_536  # of one host
 MOST_CYCLES = 1 << 62  # half of what a signed 64-bit counter holds
@@ -65,7 +65,7 @@ def _cycles(findings: Findings, settings: Settings, vm: Instance) -> None:
     """A run by accesses must not be able to outgrow its counters; one by time cannot, as durations are bounded."""
     accesses = settings["run"]["accesses"]
     workload = settings["workloads"][vm.settings["workload"]]
-    dearest = _dearest_touch(settings["hosts"][vm.settings["host"]], workload)
+    dearest = _dearest_touch(settings["hosts"][vm.settings["host"]], workload, parse_size(vm.settings["page_size"]))
     most = MOST_CYCLES // (dearest * vm.settings["vcpus"])
     if isinstance(accesses, int) and accesses > most:
         message = f"found {format_count(accesses)}, expected at most {most:,}, so that cycles fit into 63 bits"
@@ -73,14 +73,15 @@ def _cycles(findings: Findings, settings: Settings, vm: Instance) -> None:
         findings.add(("run", "accesses"), "range", message, hint)
 
 
-def _dearest_touch(host: Settings, workload: Settings) -> int:
+def _dearest_touch(host: Settings, workload: Settings, page_bytes: int) -> int:
     """An upper bound of the cycles of one touch, with every fault and exit that it may take."""
     accesses: int = max(phase["accesses_per_touch"] for phase in workload["phases"])
     cpu, zeroed = host["cpu"], 3 + pages_at_once(host["mmu"])
+    pages = page_bytes // PAGE_BYTES
     costs = cpu["costs"]
     reference = max(costs["walk_reference"], dearest_reference(cpu["data_caches"]))
     probe = max(reference, costs["walk_cache_hit"], costs["nested_tlb_hit"])
-    exits = WALKS * (costs["exit"] + costs["ept_violation"] + zeroed * costs["zero_page"])
-    fault = costs["guest_fault"] + 4 * (costs["zero_page"] + costs["gpt_write"])
+    exits = (WALKS + pages - 1) * (costs["exit"] + costs["ept_violation"] + zeroed * costs["zero_page"])
+    fault = costs["guest_fault"] + (3 + pages) * costs["zero_page"] + 4 * costs["gpt_write"]
     total: int = accesses * costs["access"] + costs["l2_tlb_hit"] + WALKS * WALK_REFERENCES * probe + exits + fault
     return total
