@@ -74,10 +74,13 @@ def _hit_large(vcpu: Vcpu, view: View, which: str, vpn: int, kind: int) -> Line 
 def _fill(vcpu: Vcpu, view: View, vpn: int, kind: int, is_dirty: bool) -> Line:
     """Fills the second level, then the first, by the smaller of guest and host page that has a home in the first."""
     core, memory = vcpu.core, vcpu.memory
-    wanted = vcpu.spaces.mapping(view, vpn)
-    entry = vcpu.spaces.entry(view, wanted, vpn)
-    assert entry is not None
-    level = min(wanted, memory.host_size(entry.target + vpn % page_count(wanted)))
+    if vcpu.spaces.levels == 0:
+        wanted = level = memory.host_size(vpn)
+    else:
+        wanted = vcpu.spaces.mapping(view, vpn)
+        entry = vcpu.spaces.entry(view, wanted, vpn)
+        assert entry is not None
+        level = min(wanted, memory.host_size(entry.target + vpn % page_count(wanted)))
     while level > 1 and core.home("l1", level, kind) is None:
         level -= 1
     if memory.may_be_large:

@@ -133,7 +133,8 @@ class Memory:
     sharers: dict[int, int] = field(default_factory=dict)  # of a data page, beyond the first mapping
 
     def __post_init__(self) -> None:
-        self.free_ppns = list(reversed(range(self.vm.kernel_pages, self.vm.memory_pages)))
+        own = range(self.vm.kernel_pages, self.vm.memory_pages) if self.vm.table_levels else ()
+        self.free_ppns = list(reversed(own))  # without paging nobody hands pages out
         self.freed_ppns: list[int] = []  # a stack; and those passed over to get to a large page
         self.range_ppns: list[int] = []  # free ones of the range that tables have for themselves
         self.levels = self.vm.table_levels

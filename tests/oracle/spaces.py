@@ -47,7 +47,7 @@ class Space:
 
     def table_ppns(self) -> list[int]:
         """The pages that its tables lie in."""
-        entries = self.roots[USER].entries | self.tables
+        entries = {where: entry for root in self.roots[:1] for where, entry in (root.entries | self.tables).items()}
         return [root.ppn for root in self.roots] + [e.target for (level, _), e in entries.items() if not e.is_leaf]
 
 
@@ -84,7 +84,7 @@ class Spaces:
         self.slots: list[Process | None] = [None] * slots
         self.has_kpti = has_kpti
         self.has_kernel = has_kernel
-        self.kernel_vpn = 1 << 9 * self.levels - 1
+        self.kernel_vpn = 2 ** (9 * self.levels) // 2
         self.kernel: dict[Place, Entry] = {}  # below the roots
         self.kernel_table = -1  # what the roots' entries lead to
         self.forks = 0
@@ -130,6 +130,8 @@ class Spaces:
 
     def new_space(self, use: Use) -> Space:
         """Roots and nothing below; under KPTI the user's, which has no way to the kernel, comes first."""
+        if self.levels == 0:
+            return Space([])
         ways = [None, Entry(self.kernel_table)] if self.has_kpti else [Entry(self.kernel_table)]
         space = Space([Root(self._take("table", use), way if self.has_kernel else None) for way in ways])
         for root in space.roots:

@@ -67,6 +67,8 @@ class Walk:
 
     def go(self) -> bool:
         """Walks to the end and returns D for the TLB entry; raises GuestFault or EptViolation."""
+        if self.spaces.levels == 0:
+            return self._translate_data(self.vpn)
         level = self._start_in_the_guest_dimension()
         entry = self._read_guest_entry(level)
         while not entry.is_leaf:

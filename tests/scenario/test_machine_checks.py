@@ -13,6 +13,7 @@ from vmcfg.scenario.checks.memory import table_pages
 
 SMALLEST = (Path(__file__).parent / "good" / "smallest.yaml").read_text("utf-8")
 SHADOW = ["mmu.mode=shadow"]
+UNPAGED = ["vms.web.page_table=none"]
 EXAMPLES = {
     "nested without ept": ["cpu.features=[]"],
     "vpid without tags": ["mmu.mode=native", "mmu.vpid=true", "cpu.features=[ept]"],
@@ -50,6 +51,11 @@ EXAMPLES = {
             ("of 1GiB", "1GiB", ["cpu.features=[ept]", *["mmu.table_page_size=4KiB"] * (key == "page_size")]),
         )
     },
+    "paging off elsewhere": ["mmu.mode=native", "vms.web.page_table=none"],
+    "populate without paging": [*UNPAGED, "vms.web.populate=at_start"],
+    "zero_on_fault without paging": [*UNPAGED, "vms.web.zero_on_fault=false"],
+    "page_size without paging": [*UNPAGED, "vms.web.page_size=2MiB"],
+    "kpti without paging": [*UNPAGED, "vms.web.kpti=true"],
     "large guest pages in other modes": ["mmu.mode=paravirt", "vms.web.page_size=2MiB"],
     "guest pages of 1GiB": ["vms.web.page_size=1GiB", "cpu.features=[ept]"],
     "ept_ad without ept": ["mmu.mode=native", "cpu.features=[ept_ad]"],

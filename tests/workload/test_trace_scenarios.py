@@ -62,7 +62,7 @@ def test_the_highest_page_of_four_levels_is_mapped(tmp_path: Path) -> None:
 
 def test_a_page_beyond_four_levels_is_refused(tmp_path: Path) -> None:
     """Nine bits a level: page 2^36 would be taken for page 0."""
-    message = "t: found page 0x1000000000, expected a page below 2\\^36, which page tables of 4 levels can map"
+    message = "t: found page 0x1000000000, expected a page below 2\\^36, which a guest of the host can address"
     with pytest.raises(RunFailed, match=message):
         run(tmp_path, "u64", words([0, 1 << 36]))
 

@@ -24,8 +24,8 @@ KEY, TABLE = range(2)  # of a hint: which GiB of which process, and its table of
 @kernel
 def look_ahead(m, walker, vcpu, position, end, mode):
     """Prefetch the leaf entries of the block after the next, and the pmap entries of the next one."""
-    if mode == SHADOW:
-        return  # its tables are others
+    if mode == SHADOW or walker.levels == 0:
+        return  # its tables are others, or there are none
     for place in range(position + 2 * BLOCK, min(position + 3 * BLOCK, end)):
         vpn = (m.work.buffer[vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
         entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]

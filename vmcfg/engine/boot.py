@@ -38,8 +38,10 @@ def start_kernel(machine, vm):
 def start_process(machine, process, vpns):
     """Make a process's roots, then map the pages `vpns` (ascending). Returns the number of tables made."""
     m = by_reference(machine)
-    make_roots_at_no_cost(m, process)
     m.guests.process[process, at.IS_LIVE] = 1
+    if m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS] == 0:
+        return 0
+    make_roots_at_no_cost(m, process)
     tables = 1 + m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.HAS_KPTI]
     for position in range(vpns.shape[0]):
         tables += populate(m, process, vpns[position])

@@ -126,7 +126,7 @@ def _guests(host: HostPlan) -> at.Guests:
     for number, plan in enumerate(host.vms):
         vm[number, at.BASE] = plan.base
         vm[number, at.PAGES] = plan.vm.memory_pages
-        vm[number, at.GUEST_FREE] = plan.vm.memory_pages - plan.vm.kernel_pages
+        vm[number, at.GUEST_FREE] = plan.vm.memory_pages - plan.vm.kernel_pages if plan.vm.table_levels else 0
         vm[number, at.GUEST_FRESH] = plan.vm.kernel_pages
         vm[number, at.ZEROES] = plan.vm.zero_on_fault
         vm[number, [at.LEVELS, at.HOST_LEVELS]] = plan.vm.table_levels, host.host_levels

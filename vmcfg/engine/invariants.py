@@ -40,9 +40,20 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
             _check_tlb(host, machine, core * STORES + kind, spaces)
 
 
-def translate(host: HostPlan, machine: at.Machine, space: int, vpn: int) -> tuple[int, int] | None:
-    """Return (frame, leaf entry) of a page by reading the tables alone, or None if it is not mapped and backed."""
+def translate(host: HostPlan, machine: at.Machine, space: int, vpn: int) -> int | None:
+    """Return the frame of a page by reading the tables alone, or None if it is not mapped and backed."""
     vm, table = _root_of(machine, space)
+    ppn = _mapped_to(host, machine, vm, table, vpn)
+    if ppn is None:
+        return None
+    page = int(machine.host.pmap[host.vms[vm].base + ppn])
+    return page >> at.MPN_SHIFT if page & at.KIND_MASK == at.PRIVATE else None
+
+
+def _mapped_to(host: HostPlan, machine: at.Machine, vm: int, table: int, vpn: int) -> int | None:
+    """Return the PPN of a page by the guest's table, None if it is absent there; without paging, itself."""
+    if not host.vms[vm].vm.table_levels:
+        return vpn
     entry = 0
     level = host.vms[vm].vm.table_levels + 1
     while level > 1 and not entry & at.LARGE_PAGE:
@@ -51,11 +62,7 @@ def translate(host: HostPlan, machine: at.Machine, space: int, vpn: int) -> tupl
         if not entry & at.PRESENT:
             return None
         table = entry >> at.CHILD_SHIFT
-    ppn = ((entry >> at.PPN_SHIFT) & at.PPN_MASK) + vpn % pages_of_level(level)
-    page = int(machine.host.pmap[host.vms[vm].base + ppn])
-    if page & at.KIND_MASK != at.PRIVATE:
-        return None
-    return page >> at.MPN_SHIFT, entry
+    return ((entry >> at.PPN_SHIFT) & at.PPN_MASK) + vpn % pages_of_level(level)
 
 
 def _root_of(machine: at.Machine, space: int) -> tuple[int, int]:
@@ -68,8 +75,10 @@ def _root_of(machine: at.Machine, space: int) -> tuple[int, int]:
 
 
 def _check_guest_pages(host: HostPlan, machine: at.Machine) -> None:
-    """Every guest page is just one of: the kernel's, free, a table, or data that processes map."""
+    """Every guest page is just one of: the kernel's, free, a table, or data that processes map; if there is paging."""
     for number, plan in enumerate(host.vms):
+        if not plan.vm.table_levels:
+            continue
         pages = slice(plan.base, plan.base + plan.vm.memory_pages)
         tables = int((machine.host.pmap[pages] & at.IS_TABLE != 0).sum())
         assert tables == machine.guests.vm[number, at.TABLE_PAGES], "a guest's tables are miscounted"
@@ -148,5 +157,5 @@ def _check_tlb(host: HostPlan, machine: at.Machine, cache: int, spaces: set[int]
         for page in (0, pages_of_level(level) - 1):
             found = translate(host, machine, space_of(entry.tag), vpn + page)
             assert found is not None, f"a TLB holds page {vpn + page:#x}, which is not mapped"
-            is_own = found[0] == entry.payload + page
+            is_own = found == entry.payload + page
             assert is_own, f"a TLB leads page {vpn + page:#x} to a frame that is not its own"

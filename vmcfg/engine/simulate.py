@@ -97,7 +97,7 @@ def needs_compiling(plan: Plan) -> bool:
 def _simulate_machine(
     plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
 ) -> tuple[at.Machine, Checkpoints]:
-    inputs = load_inputs(host.traces, for_traces, host.guest_levels)
+    inputs = load_inputs(host.traces, for_traces, host.reach_pages)
     machine = build(host, plan.scenario.seed, inputs)
     checkpoints = Checkpoints(SUBSYSTEMS)
     epoch = 0

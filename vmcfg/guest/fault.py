@@ -167,6 +167,8 @@ def needs(m, process, vpn, is_store):
     A pure look, made only when pages or frames are short: it decides whether the access can go on.
     """
     vm = m.guests.process[process, at.PROCESS_VM]
+    if m.guests.vm[vm, at.LEVELS] == 0:
+        return 0, not is_backed(m, vm, vpn)
     table = m.guests.process[process, at.ROOT_TABLE]
     lacks_frame = not is_backed(m, vm, m.guests.process[process, at.ROOT_PPN])
     entry = np.int64(0)

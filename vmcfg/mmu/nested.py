@@ -67,6 +67,9 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     if not has_frame:
         table = walker.root_table
         ppn = walker.root_ppn
+        if not is_lean and walker.levels == 0:  # paging is off: the page is guest-physical, and no guest lacks its D
+            ppn = np.int64(vpn)
+            is_dirty = np.int64(1)
     level -= 1
     end = COMPLETE
     while True:
@@ -110,7 +113,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         if m.cost[at.HAS_EPT_AD] and page & at.HOST_DIRTY == 0:
             is_dirty = np.int64(0)
         if not is_lean:
-            leaves = leaves_of(leaf, level_behind(m, walker.vm, ppn))
+            behind = level_behind(m, walker.vm, ppn)
+            leaves = leaves_of(leaf if walker.levels else behind, behind)
     return end, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, leaves
 
 

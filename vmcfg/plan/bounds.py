@@ -30,6 +30,8 @@ def max_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
     `kernel_pages` have tables of their own, which the processes share.
     """
     levels = vm.table_levels
+    if not levels:
+        return 0
     roots_and_regions = 1 + vm.kpti + sum(_tables_of(region, levels) for region in workload.regions)
     from_traces = sum(_trace_pages(phase.trace) * (levels - 1) for phase in workload.phases if phase.trace)
     kernel = sum(-(-kernel_pages // TABLE_ENTRIES**level) for level in range(1, levels))
@@ -41,9 +43,9 @@ def max_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
 def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:
     """Return how many guest pages of a VM can come to be used, in aligned blocks of so many for data and for tables.
 
-    What a guest maps by large pages, it uses by large pages.
+    What a guest maps by large pages, it uses by large pages; without paging, wherever the host's blocks lie.
     """
-    own = vm.page_size // PAGE_BYTES
+    own = vm.page_size // PAGE_BYTES if vm.table_levels else block
     if vm.backing == "at_start":
         return vm.memory_pages
     data = sum(_around(region, own) for region in workload.regions)

@@ -28,6 +28,11 @@ def pages_of_level(level: int) -> int:
     return 1 << 9 * (level - 1)
 
 
+def reach_of(vm: Vm) -> int:
+    """Return how many pages a VM can address: those of its memory while its paging is off."""
+    return 512**vm.table_levels if vm.table_levels else vm.memory_pages
+
+
 @frozen
 class StorePlan:
     """One translation cache of a core; `number` is its place among the core's stores."""
@@ -189,9 +194,9 @@ class HostPlan:
         return (phase.trace for phase in self.phases if phase.trace)
 
     @property
-    def guest_levels(self) -> int:
-        """Levels of the page tables that every guest has at least: what pages a trace may name."""
-        return min(plan.vm.table_levels for plan in self.vms)
+    def reach_pages(self) -> int:
+        """Pages that every guest can address at least: what a trace may name."""
+        return min(reach_of(plan.vm) for plan in self.vms)
 
     @property
     def latencies(self) -> Mapping[str, int] | None:

@@ -159,6 +159,8 @@ def _vm(vm: VmPlan) -> tuple[str, ...]:
 
 def _tables_of(vm: Vm) -> str:
     """Say how many levels a VM's own table has, and how large its pages are where they are not as usual."""
+    if not vm.table_levels:
+        return "no paging"
     return str(vm.table_levels) if vm.page_size == PAGE_BYTES else f"{vm.table_levels}, {format_size(vm.page_size)}"
 
 

@@ -78,8 +78,13 @@ def _host(name: str, given: Settings, assumed: tuple[str, ...], has_large_guest_
 
 
 def _has_large_pages(settings: Settings, host: str) -> bool:
-    """Whether a guest of a host has pages larger than 4 KiB: only then matters where their translations are held."""
-    return any(vm["page_size"] != "4KiB" for vm in settings["vms"].values() if vm["host"] == host)
+    """Whether a guest of a host can have translations larger than 4 KiB: only then matters where they are held.
+
+    Without paging its pages are as large as the host's.
+    """
+    has_large_host_pages = settings["hosts"][host]["mmu"]["page_size"] != "4KiB"
+    own = [vm for vm in settings["vms"].values() if vm["host"] == host]
+    return any(vm["page_size"] != "4KiB" or (vm["page_table"] == "none" and has_large_host_pages) for vm in own)
 
 
 def _large_tlbs(given: Settings) -> spec.LargeTlbs:

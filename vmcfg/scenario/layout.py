@@ -17,7 +17,7 @@ from vmcfg.units import PAGE_BYTES
 
 FIRST_VPN = 0x400000 // PAGE_BYTES
 ALIGN_PAGES = (1 << 30) // PAGE_BYTES
-TABLE_LEVELS = {"4_level": 4, "5_level": 5, "flat": 1}
+TABLE_LEVELS = {"4_level": 4, "5_level": 5, "flat": 1, "none": 0}
 PAGED_EVENTS = ("mmap", "munmap", "mprotect")  # those that concern pages of a region
 END_VPN = (1 << 47) // PAGE_BYTES  # the user half of a 4-level address space
 

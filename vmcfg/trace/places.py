@@ -61,6 +61,8 @@ class Places:
 
     def guest_path(self, vpn: int) -> dict[int, tuple[int, int]]:
         """Return level → (table, its PPN) of the tables that exist on the way to a page, from the root down."""
+        if not self.levels:
+            return {}
         process = self._machine.guests.process[int(self._machine.vcpu[self._vcpu, at.PROCESS])]
         is_kernel = self._machine.guests.vm[self.vm, at.KERNEL_ENTRY] and vpn >> (TABLE_BITS * self.levels - 1) & 1
         root = (at.KERNEL_ROOT_TABLE, at.KERNEL_ROOT_PPN) if is_kernel else (at.ROOT_TABLE, at.ROOT_PPN)

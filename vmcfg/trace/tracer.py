@@ -54,7 +54,7 @@ class Tracer:
 
     def __init__(self, plan: Plan, vm: str | None = None, vcpu: int = 0) -> None:
         self.host, self.vcpu = find_vcpu(plan, vm, vcpu)
-        inputs = load_inputs(self.host.traces, levels=self.host.guest_levels)
+        inputs = load_inputs(self.host.traces, reach_pages=self.host.reach_pages)
         self.machine = build(self.host, plan.scenario.seed, inputs)
         self._core = self.host.vcpus[self.vcpu].core
         self._watch = Watch(self.machine, Places(self.host, self.machine, self.vcpu), self.vcpu)

@@ -78,12 +78,12 @@ FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP = range(5, 10)
 HOST_FIELDS = 10
 
 # guests.vm[vm, field].
-# LEVELS: of its own page table. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT: the frame of its
-# EPT's root, or the first of a flat one. HOST_PAGE, HOST_TABLE_PAGE: the level of the EPT's leaf for data and for guest
-# tables, 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB. TABLE_BLOCK: pages of the ranges that guest tables have for themselves,
-# 0 if they lie among the data; TABLE_NEXT, TABLE_END: what is left of the newest such range; CEILING: where the lowest
-# of them begins. GUEST_PAGE: the level of its own leaves, as HOST_PAGE. EPT + level: where its entries of that level,
-# from 2, begin in host.ept.
+# LEVELS: of its own page table, 0 without paging. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT:
+# the frame of its EPT's root, or the first of a flat one. HOST_PAGE, HOST_TABLE_PAGE: the level of the EPT's leaf for
+# data and for guest tables, 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB. TABLE_BLOCK: pages of the ranges that guest tables
+# have for themselves, 0 if they lie among the data; TABLE_NEXT, TABLE_END: what is left of the newest such range;
+# CEILING: where the lowest of them begins. GUEST_PAGE: the level of its own leaves, as HOST_PAGE. EPT + level: where
+# its entries of that level, from 2, begin in host.ept.
 # KERNEL_PAGES: of its kernel's memory, if anybody accesses that. KERNEL_ENTRY: of a root, leads to the kernel's tables.
 # SLOTS: processes that it can have at once. LEFT: the row for the address space that an exec leaves behind.
 BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, LEVELS, HOST_LEVELS, EPT_ROOT = range(9)

@@ -12,7 +12,7 @@ from vmcfg.scenario.spec import Region, Trace
 from vmcfg.workload.traces import read
 from vmcfg.workload.traces.fault import bad_trace
 
-USUAL_LEVELS, LEVEL_BITS = 4, 9  # of page tables
+USUAL_REACH = 1 << 36  # pages that a page table of four levels can map
 
 Key = tuple[Path, Path | None, str]
 
@@ -55,11 +55,13 @@ def key_of(trace: Trace) -> Key:
     return trace.path, trace.vpn_path, trace.format
 
 
-def load_inputs(traces: Iterable[Trace], most_bytes: int | None = None, levels: int = USUAL_LEVELS) -> Inputs:
+def load_inputs(
+    traces: Iterable[Trace], most_bytes: int | None = None, reach_pages: int = USUAL_REACH
+) -> Inputs:
     """Read each distinct trace once, into `most_bytes` at most if there is such a limit.
 
-    Raises TraceError for a file that is not whole, one that holds more than fits, and one with pages that page tables
-    of so many levels cannot map.
+    Raises TraceError for a file that is not whole, one that holds more than fits, and one with pages from `reach_pages`
+    on, which a guest cannot address.
     """
     distinct = {key_of(trace): trace for trace in traces}
     places: dict[Key, Place] = {}
@@ -67,7 +69,7 @@ def load_inputs(traces: Iterable[Trace], most_bytes: int | None = None, levels: 
     first = first_index = 0
     for key, trace in distinct.items():
         data = read(trace, most_bytes)
-        _check_reach(trace, data.vpns, levels)
+        _check_reach(trace, data.vpns, reach_pages)
         if most_bytes is not None:
             most_bytes -= data.held_bytes
         places[key] = Place(first, len(data.records), first_index, len(data.vpns))
@@ -78,11 +80,15 @@ def load_inputs(traces: Iterable[Trace], most_bytes: int | None = None, levels: 
     return Inputs(_joined(records, np.uint32), _joined(vpns, np.int64), places)
 
 
-def _check_reach(trace: Trace, vpns: np.ndarray, levels: int) -> None:
+def _check_reach(trace: Trace, vpns: np.ndarray, reach_pages: int) -> None:
     highest = int(vpns.max())
-    if highest >> (levels * LEVEL_BITS):
-        expected = f"a page below 2^{levels * LEVEL_BITS}, which page tables of {levels} levels can map"
+    if highest >= reach_pages:
+        expected = f"a page below {_shown(reach_pages)}, which a guest of the host can address"
         raise bad_trace(trace.file, "", f"page {highest:#x}", expected)
+
+
+def _shown(pages: int) -> str:
+    return f"2^{pages.bit_length() - 1}" if pages & (pages - 1) == 0 else f"{pages:#x}"
 
 
 def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:

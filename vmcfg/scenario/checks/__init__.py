@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vmcfg.scenario.checks import claims, data_caches, events, machine, memory, names, run, tables, workloads
+from vmcfg.scenario.checks import (
+    addresses,
+    claims,
+    data_caches,
+    events,
+    machine,
+    memory,
+    names,
+    run,
+    tables,
+    workloads,
+)
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.settings import Settings
@@ -24,6 +35,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     workloads.check(findings, settings, directory)
     events.check(findings, settings, picked)
     memory.check(findings, settings, picked)
+    addresses.check(findings, settings, picked)
     run.check(findings, settings, picked)
     tables.check(findings, settings)
     claims.check(findings, settings)

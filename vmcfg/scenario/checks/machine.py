@@ -27,7 +27,7 @@ class Refusal:
     name: str
     section: str  # hosts | vms: where `key` is
     key: Path
-    because: Path  # in the host
+    because: Path  # in the host; () where `why` says it all
     applies: Callable[[Settings, Settings], bool]  # of the host, and the host or VM itself
     expected: str
     why: str
@@ -95,6 +95,14 @@ def _large_pages(key: str) -> Iterator[Refusal]:
         f"{key} of 1GiB", "hosts", at, ("cpu", "profile"),
         lambda host, _: host["mmu"][key] == "1GiB" and _lacks("pdpe1gb")(host),
         "4KiB or 2MiB, or a processor with larger pages", "this needs the feature pdpe1gb, which {profile} lacks",
+    )
+
+
+def _without_paging(key: str, usual: Any, why: str) -> Refusal:
+    return Refusal(
+        f"{key} without paging", "vms", (key,), (),
+        lambda _, vm: vm["page_table"] == "none" and vm[key] != usual,
+        f"{str(usual).lower()} where page_table is none", why,
     )
 
 
@@ -212,6 +220,15 @@ REFUSED = (
     _five_levels("hosts", ("mmu", "host_table")),
     _five_levels("vms", ("page_table",)),
     Refusal(
+        "paging off elsewhere", "vms", ("page_table",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] != "nested" and vm["page_table"] == "none",
+        "a page table but in mode nested", "elsewhere nothing translates what a guest does not",
+    ),
+    _without_paging("populate", "on_touch", "there is no page table to fill"),
+    _without_paging("zero_on_fault", True, "the guest has no page faults"),
+    _without_paging("page_size", "4KiB", "the guest has no pages of its own"),
+    _without_paging("kpti", False, "there is no page table to keep the kernel out of"),
+    Refusal(
         "large guest pages in other modes", "vms", ("page_size",), ("mmu", "mode"),
         lambda host, vm: host["mmu"]["mode"] not in ("native", "nested") and vm["page_size"] != "4KiB",
         "4KiB, or mode native or nested", "other modes map pages of 4KiB only in this version of vmcfg",
@@ -255,7 +272,7 @@ def _refuse(findings: Findings, settings: Settings, refusal: Refusal, name: str,
     shown = "[" + ", ".join(found) + "]" if isinstance(found, list) else str(found).lower()
     path: Path = (refusal.section, name, *refusal.key)
     because: Path = ("hosts", host_name, *refusal.because)
-    also = [(because, ".".join(map(str, because)) + " is here")] if because != path else []
+    also = [(because, ".".join(map(str, because)) + " is here")] if refusal.because and because != path else []
     findings.add(path, "refused", f"found {shown}, expected {refusal.expected}",
                  refusal.why.format(profile=host["cpu"]["profile"]), also)
 

@@ -70,7 +70,9 @@ def _workload(findings: Findings, settings: Settings, vm: Instance) -> None:
 
 
 def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
-    """Guest pages in use before time 0: kernel, root, and what is populated at start."""
+    """Guest pages in use before time 0: kernel, root if there is paging, and what is populated at start."""
+    if vm["page_table"] == "none":
+        return int(vm["kernel_memory"])
     if vm["populate"] == "on_touch":
         return int(vm["kernel_memory"]) + 1
     spans = [(region.base_vpn, region.end_vpn - 1) for region in placed]
