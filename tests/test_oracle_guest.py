@@ -11,7 +11,7 @@ from oracle.core import LOAD, STORE
 from oracle.replay import A, B, counts, loads
 from oracle.tiny import COSTS, cache, host, processor, scenario, trace_phase, vm_at_start, workload
 
-from vmcfg.scenario.spec import GuestEvent, Region
+from vmcfg.scenario.spec import GuestEvent, LargeTlbs, Region
 
 LOADED_A_AND_B = loads(A, B)
 
@@ -134,3 +134,32 @@ def test_nothing_ends_where_there_is_no_child() -> None:
     """Not even a system call is made."""
     result = guest(event("exit", 1), accesses=loads(A), slots=2)
     assert [0, 0, 0] == counts(result, "system_calls", "process_exits", "cr3_loads")
+
+
+def large_guest(*events: GuestEvent, accesses: list[tuple[int, int]], pages: int, slots: int = 1) -> OracleResult:
+    """A native VM of 2000 pages that has mapped `pages` pages from A on by pages of 2 MiB, and runs a trace."""
+    on = host("native", cpu=processor(l1_tlb=cache(8), large_tlbs=LargeTlbs("shared", None, None, None)))
+    runs = evolve(workload(trace_phase(events=events), pages=0), regions=(Region("r", A, pages),), max_processes=slots)
+    vm = vm_at_start(memory_pages=2000, page_size=2 << 20)
+    return run(scenario(vm, on=on, runs=runs), traces={"t": accesses})
+
+
+def test_a_large_page_that_loses_a_part_is_split() -> None:
+    """A goes: 512 + 1 writes, and 1 for the page, as for B; INVLPG of the large page and of each. B walks 4 levels."""
+    result = large_guest(event("munmap", 1, region=0, pages=1), accesses=loads(A, B), pages=512)
+    assert [1, 513 + 1 + 1, 1 + 1 + 1] == counts(result, "guest_splits", "gpt_writes", "invlpgs")
+    assert [2, 3 + 4] == counts(result, "walks", "walk_refs")
+
+
+def test_a_large_page_that_goes_whole_is_one_entry_and_a_block_again() -> None:
+    """1 write, 1 INVLPG; the fault that follows takes the same block."""
+    result = large_guest(event("munmap", 1, region=0, pages=512), accesses=loads(A, A), pages=512)
+    assert [0, 2, 2, 1] == counts(result, "guest_splits", "large_unmapped", "invlpgs", "mapped_2m")
+    assert {"guest_free": 2000 - 3, "guest_large": 0}.items() <= result.pages["a"].items()
+
+
+def test_a_store_to_a_shared_large_page_copies_one_page() -> None:
+    """The parent's entry falls into 512, of which one leads elsewhere; the child's stays, and 511 are still shared."""
+    result = large_guest(event("fork", 2), accesses=[(A, LOAD), (A, LOAD), (A + 5, STORE)], pages=512, slots=2)
+    assert [1, 1, 0] == counts(result, "guest_splits", "cow_faults", "write_faults")
+    assert 511 == sum(sharers == 1 for sharers in result.sharers["a"].values())

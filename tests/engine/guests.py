@@ -12,6 +12,8 @@ from vmcfg.scenario.spec import GuestEvent, Phase, Region, Vm, Workload
 
 OF_ONE_VCPU = ("fork", "exec", "exit")
 TABLE_ENTRIES = 512
+LARGE = 512  # pages: an event may concern a whole page of 2 MiB
+MOST_OF_LARGE = 1000  # in a region that is not larger
 KERNEL_VPN = 1 << 35  # with tables of four levels; nothing of a process may lie beyond
 
 
@@ -62,6 +64,8 @@ def _event(draw: Any, phase: Phase, kinds: list[str], regions: tuple[Region, ...
     if kind in ("mmap", "munmap", "mprotect"):
         region = draw(st.integers(0, len(regions) - 1))
         pages = draw(st.integers(1, min(40, regions[region].pages)))
+        if LARGE < regions[region].pages < MOST_OF_LARGE and draw(st.booleans()):
+            pages = draw(st.sampled_from((LARGE, regions[region].pages)))
         to = draw(st.sampled_from(("read", "read", "read_write"))) if kind == "mprotect" else ""
         return evolve(plain, region=region, pages=pages, to=to)
     return plain

@@ -53,7 +53,7 @@ LEAN_WAYS = (1, 1, 2, 3, 4, 7, 12, 16)
 LEAN_SETS = (1, 1, 2, 4, 8)
 # Where regions begin: at 0, at the usual place, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and of all.
 BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
-MOST_PAGES = 1700  # of a guest
+MOST_PAGES = 2700  # of a guest with large pages
 PAGE_SIZES = (4 << 10, 2 << 20, 1 << 30)
 EVENT_PAGES = 200  # that one event takes at most: a fork the tables of some regions and of two traces
 LONG = 1000
@@ -210,7 +210,7 @@ def _traces(draw: Any, folder: Path) -> _WrittenTrace:
 @st.composite
 def _regions(draw: Any) -> tuple[Region, ...]:
     bases = draw(st.lists(st.sampled_from(BASES), min_size=1, max_size=3, unique=True))
-    sizes = st.one_of(st.integers(1, 60), st.sampled_from((1, 2, 3, 9, 64)))
+    sizes = st.one_of(st.integers(1, 60), st.sampled_from((1, 2, 3, 9, 64, 600)))
     regions = [Region(f"r{n}", base, draw(sizes)) for n, base in enumerate(bases)]
     if bases[-1] in (BASES[1], BASES[-1]) and draw(st.booleans()):
         regions[-1] = Region("large", bases[-1], 3000)  # more ranks than zipf's head, more than one leaf table
@@ -369,8 +369,7 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
         kpti=draw(st.booleans()),
         pcids=draw(st.sampled_from((1, 2, 6))),
     )
-    has_one_quiet_process = workload.max_processes == 1 and not any(all_events(workload)) and not plain.kpti
-    if host.cpu.large_tlbs and has_one_quiet_process and host.mmu.mode in ("native", "nested"):
+    if host.cpu.large_tlbs and host.mmu.mode in ("native", "nested"):
         large = evolve(plain, page_size=draw(st.sampled_from(PAGE_SIZES)))
         plain = large if _guest_pages(large, workload, traces) <= MOST_PAGES else plain
     needed = _guest_pages(plain, workload, traces)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from vmcfg.scenario.spec import Cpu
 
 from .caches import Cache, Tag, cache_of
 from .lines import Lines
-from .memory import prefix
+from .memory import page_count, prefix
 
 if TYPE_CHECKING:
     from .spaces import View
@@ -53,19 +53,20 @@ class Core:
         """After a fault: the page's TLB entries and the guest-dimension walk-cache entries on its path."""
         for tlb in self.tlbs:
             tlb.drop(view.tlb_tag, vpn)
-        for which, level in self.large:
-            for kind in (FETCH, STORE):
-                home = self.home(which, level, kind)
-                if home is not None:
-                    home.drop(of_size(view.tlb_tag, level), prefix(level, vpn))
+        for level, home in self._large_homes():
+            home.drop(of_size(view.tlb_tag, level), prefix(level, vpn))
         for level, cache in self.guest_caches.items():
             cache.drop(view.walk_tag, prefix(level, vpn))
 
-    def drop_page(self, tags: Collection[Tag], vpn: int) -> None:
-        """INVLPG: one page's TLB entries, and all guest-dimension walk-cache entries, whatever page they are for."""
+    def drop_pages(self, tags: Collection[Tag], pages: range) -> None:
+        """INVLPG: one page's TLB entries, in whatever parts, and all guest-dimension walk-cache entries."""
         for tag in tags:
-            for tlb in self.tlbs:
-                tlb.drop(tag, vpn)
+            for vpn in pages:
+                for tlb in self.tlbs:
+                    tlb.drop(tag, vpn)
+                for level, home in self._large_homes():
+                    if len(pages) >= page_count(level):
+                        home.drop(of_size(tag, level), prefix(level, vpn))
         for cache in self.guest_caches.values():
             cache.drop_tags(tags)
 
@@ -73,6 +74,8 @@ class Core:
         """All translations under these tags."""
         for cache in (*self.tlbs, *self.guest_caches.values()):
             cache.drop_tags(tags)
+        for level, home in self._large_homes():
+            home.drop_tags([of_size(tag, level) for tag in tags])
 
     def drop_guest_physical(self, vm: str, ppn: int) -> None:
         """After an EPT violation: the host-dimension and nested-TLB entries of the guest-physical address."""
@@ -85,6 +88,14 @@ class Core:
         large = [home for home in self.large.values() if home is not None]
         for cache in (*self.tlbs, *large, *self.guest_caches.values()):
             cache.flush()
+
+    def _large_homes(self) -> Iterator[tuple[int, Cache]]:
+        """All caches that may hold large entries, with the level of these; also those that fetches use."""
+        for which, level in self.large:
+            for kind in (FETCH, STORE):
+                home = self.home(which, level, kind)
+                if home is not None:
+                    yield level, home
 
 
 def of_size(tag: Any, level: int) -> Any:

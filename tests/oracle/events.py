@@ -7,9 +7,9 @@ from collections.abc import Callable
 from vmcfg.scenario.spec import GuestEvent
 
 from .access import access_kernel
-from .faults import Kernel, map_anew, write_leaf
+from .faults import Kernel, map_anew, split, write_leaf
 from .flushes import forget_dead, forget_narrowed, load_cr3, reload_cr3
-from .memory import Entry, key
+from .memory import Entry, key, page_count
 from .spaces import Process, Space
 from .vcpu import Vcpu
 
@@ -59,34 +59,51 @@ def _syscall(vcpu: Vcpu, event: GuestEvent, _nth: int) -> None:
 def _mmap(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     space = vcpu.loaded.space
     for vpn in _pages(vcpu, event, nth):
-        if key(1, vpn) not in space.tables:
+        if not vcpu.spaces.is_mapped(space, vpn):
             map_anew(vcpu, space, vpn, PART)
+            vcpu.count("large_mapped", int(vcpu.spaces.level_of(space, vpn) != 1))
 
 
 def _munmap(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     space = vcpu.loaded.space
+    pages = _pages(vcpu, event, nth)
     narrowed = []
-    for vpn in _pages(vcpu, event, nth):
-        if key(1, vpn) in space.tables:
-            _clear_leaf(vcpu, space, vpn)
-            narrowed.append(vpn)
+    for vpn in pages:
+        if vcpu.spaces.is_mapped(space, vpn):
+            level = _split_to(vcpu, space, vpn, pages)
+            _clear_leaf(vcpu, space, vpn, level)
+            narrowed.append((vpn, level))
     forget_narrowed(vcpu, narrowed)
 
 
 def _mprotect(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    space = vcpu.loaded.space
+    pages = _pages(vcpu, event, nth)
     narrowed = []
-    for vpn in _pages(vcpu, event, nth):
-        leaf = vcpu.loaded.space.tables.get(key(1, vpn))
-        if leaf is None:
+    for vpn in pages:
+        size = vcpu.spaces.level_of(space, vpn)
+        if size is None:
             continue
-        if event.to == "read" and leaf.writable:
-            leaf.writable = False
-            narrowed.append(vpn)
-            write_leaf(vcpu, vcpu.loaded.space, vpn, PART)
-        if event.to == "read_write" and not leaf.writable and leaf.target not in vcpu.memory.sharers:
-            leaf.writable = True
-            write_leaf(vcpu, vcpu.loaded.space, vpn, PART)
+        leaf = space.tables[key(size, vpn)]
+        is_widened = event.to == "read_write" and not vcpu.memory.is_shared(leaf.target, page_count(size))
+        if leaf.writable if event.to == "read" else not leaf.writable and is_widened:
+            level = _split_to(vcpu, space, vpn, pages)
+            space.tables[key(level, vpn)].writable = is_widened
+            write_leaf(vcpu, space, vpn, PART, level)
+            if not is_widened:
+                narrowed.append((vpn, level))
     forget_narrowed(vcpu, narrowed)
+
+
+def _split_to(vcpu: Vcpu, space: Space, vpn: int, pages: list[int]) -> int:
+    """Splits the large page of a page until no part of it is left that is not among `pages`; returns its level then."""
+    while True:
+        level = vcpu.spaces.level_of(space, vpn)
+        assert level is not None
+        first = vpn - vpn % page_count(level)
+        if set(range(first, first + page_count(level))) <= set(pages):
+            return level
+        split(vcpu, space, vpn, PART)
 
 
 def _fork(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
@@ -100,22 +117,23 @@ def _fork(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
     child = Process(spaces.slots.index(None), _new_space(vcpu), spaces.forks)
     spaces.slots[child.slot] = child
     spaces.forks += 1
-    for vpn, _ in parent.space.leaves():
-        _share(vcpu, parent.space, child.space, vpn)
+    for vpn, level, _ in parent.space.mappings():
+        _share(vcpu, parent.space, child.space, vpn, level)
     reload_cr3(vcpu)
     vcpu.count("forks")
 
 
-def _share(vcpu: Vcpu, parent: Space, child: Space, vpn: int) -> None:
-    """Both may read the page, and who stores first will copy it."""
-    vcpu.count("guest_table_pages", vcpu.spaces.make_tables(child, vpn, Kernel(vcpu, PART)))
-    leaf = parent.tables[key(1, vpn)]
+def _share(vcpu: Vcpu, parent: Space, child: Space, vpn: int, level: int) -> None:
+    """Both may read the page, and who stores first will copy it, or its part of it."""
+    vcpu.count("guest_table_pages", vcpu.spaces.make_tables(child, vpn, Kernel(vcpu, PART), level))
+    leaf = parent.tables[key(level, vpn)]
     if leaf.writable:
         leaf.writable = False
-        write_leaf(vcpu, parent, vpn, PART)
-    child.tables[key(1, vpn)] = Entry(leaf.target, is_leaf=True, writable=False)
-    write_leaf(vcpu, child, vpn, PART)
-    vcpu.memory.gain_sharer(leaf.target)
+        write_leaf(vcpu, parent, vpn, PART, level)
+    child.tables[key(level, vpn)] = Entry(leaf.target, is_leaf=True, writable=False)
+    write_leaf(vcpu, child, vpn, PART, level)
+    vcpu.memory.gain_sharer(leaf.target, page_count(level))
+    vcpu.count("large_mapped", int(level > 1))
 
 
 def _exec(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
@@ -146,15 +164,16 @@ def _end(vcpu: Vcpu, process: Process) -> None:
 
 def _tear_down(vcpu: Vcpu, space: Space) -> None:
     """Takes all leaves out of a space, ascending, then the tables below its roots."""
-    for vpn, _ in space.leaves():
-        _clear_leaf(vcpu, space, vpn)
+    for vpn, level, _ in space.mappings():
+        _clear_leaf(vcpu, space, vpn, level)
     vcpu.spaces.free_tables(space, Kernel(vcpu, PART))
 
 
-def _clear_leaf(vcpu: Vcpu, space: Space, vpn: int) -> None:
-    ppn = space.tables.pop(key(1, vpn)).target
-    write_leaf(vcpu, space, vpn, PART)
-    vcpu.memory.release(ppn)
+def _clear_leaf(vcpu: Vcpu, space: Space, vpn: int, level: int) -> None:
+    ppn = space.tables.pop(key(level, vpn)).target
+    write_leaf(vcpu, space, vpn, PART, level)
+    vcpu.memory.release(ppn, page_count(level))
+    vcpu.count("large_unmapped", int(level > 1))
 
 
 def _new_space(vcpu: Vcpu) -> Space:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .flushes import forget_narrowed
 from .memory import Entry, key, page_count
 from .spaces import Space, View
 from .vcpu import Vcpu
@@ -62,9 +63,21 @@ def map_anew(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
     vcpu.count("guest_table_pages", vcpu.spaces.map_page(space, vpn, Kernel(vcpu, part)))
 
 
-def write_leaf(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
+def write_leaf(vcpu: Vcpu, space: Space, vpn: int, part: str, level: int = 1) -> None:
     """A leaf has become what it is now, or is gone."""
-    Kernel(vcpu, part).write(vcpu.spaces.leaf_table(space, vpn), 1, vpn, space.tables.get(key(1, vpn)))
+    table = vcpu.spaces.leaf_table(space, vpn, level)
+    Kernel(vcpu, part).write(table, level, vpn, space.tables.get(key(level, vpn)))
+
+
+def split(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
+    """A large page becomes 512 of the next smaller size, and what is cached of it goes."""
+    level = vcpu.spaces.level_of(space, vpn)
+    assert level is not None
+    vcpu.spaces.split(space, vpn, Kernel(vcpu, part))
+    vcpu.count("guest_table_pages")
+    vcpu.count("guest_splits")
+    vcpu.count("large_mapped", 512 if level == 3 else 0)
+    forget_narrowed(vcpu, [(vpn, level)])
 
 
 class Kernel:
@@ -76,7 +89,9 @@ class Kernel:
 
     def prepare(self, ppn: int, kind: str) -> None:
         """Zeroes a page, data only if the kernel does so, by an access past the TLBs."""
-        if kind == "table" or self.vcpu.vm.zero_on_fault:
+        if kind == "split":  # a table that is written all over
+            access_past_tlbs(self.vcpu, ppn, "table")
+        elif kind == "table" or self.vcpu.vm.zero_on_fault:
             self.vcpu.charge(self.part, self.vcpu.costs["zero_page"])
             access_past_tlbs(self.vcpu, ppn, kind)
 
@@ -105,6 +120,17 @@ def access_past_tlbs(vcpu: Vcpu, ppn: int, kind: str) -> None:
 
 def _allow_store(vcpu: Vcpu, space: Space, vpn: int) -> None:
     """The leaf forbids stores: a page that others share is copied for this space, another is its own to write."""
+    level = vcpu.spaces.level_of(space, vpn)
+    assert level is not None
+    if level > 1:
+        large = space.tables[key(level, vpn)]
+        if not vcpu.memory.is_shared(large.target, page_count(level)):
+            large.writable = True
+            vcpu.count("write_faults")
+            write_leaf(vcpu, space, vpn, "guest_fault_cycles", level)
+            return
+        while vcpu.spaces.level_of(space, vpn) != 1:
+            split(vcpu, space, vpn, "guest_fault_cycles")
     leaf = space.tables[key(1, vpn)]
     shared = leaf.target
     leaf.writable = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .memory import page_count
 from .spaces import Process
 from .vcpu import Vcpu
 
@@ -30,8 +31,8 @@ def reload_cr3(vcpu: Vcpu) -> None:
     _tell_of_load(vcpu, vcpu)
 
 
-def forget_narrowed(vcpu: Vcpu, vpns: list[int]) -> None:
-    """These pages of the loaded process allow less than before: no vCPU may go on as if they did not."""
+def forget_narrowed(vcpu: Vcpu, vpns: list[tuple[int, int]]) -> None:
+    """Pages of the loaded process, with the levels of their entries, allow less: no vCPU may go on as before."""
     if not vpns:
         return
     _forget_pages(vcpu, vcpu, vpns)
@@ -50,16 +51,17 @@ def forget_dead(vcpu: Vcpu, slot: int) -> None:
     _drop(vcpu, slot)
 
 
-def _forget_pages(payer: Vcpu, vcpu: Vcpu, vpns: list[int]) -> None:
+def _forget_pages(payer: Vcpu, vcpu: Vcpu, vpns: list[tuple[int, int]]) -> None:
     """Page by page, or by a reload of CR3 if they are many."""
     if len(vpns) > MOST_SINGLE_PAGES:
         _charge(payer, "cr3_loads", "cr3_load")
         _flush_loaded(vcpu)
         _tell_of_load(payer, vcpu)
         return
-    for vpn in vpns:
+    for vpn, level in vpns:
         _charge(payer, "invlpgs", "invlpg")
-        vcpu.core.drop_page(vcpu.spaces.tags_of(vcpu.loaded.slot), vpn)
+        first = vpn - vpn % page_count(level)
+        vcpu.core.drop_pages(vcpu.spaces.tags_of(vcpu.loaded.slot), range(first, first + page_count(level)))
         if vcpu.shadow:
             vcpu.shadow.page_invalidated(vpn, payer)
 

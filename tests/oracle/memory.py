@@ -136,6 +136,7 @@ class Memory:
         own = range(self.vm.kernel_pages, self.vm.memory_pages) if self.vm.table_levels else ()
         self.free_ppns = list(reversed(own))  # without paging nobody hands pages out
         self.freed_ppns: list[int] = []  # a stack; and those passed over to get to a large page
+        self.freed_blocks: list[int] = []  # a stack of whole pages of 2 MiB that were freed, by their first
         self.range_ppns: list[int] = []  # free ones of the range that tables have for themselves
         self.levels = self.vm.table_levels
         self.is_nested = self.host_levels > 0
@@ -152,6 +153,9 @@ class Memory:
         """
         if kind == "table" and not self.range_ppns and len(set(self.host_sizes.values())) > 1:
             self._set_range_apart()
+        if not (kind == "table" and self.range_ppns) and not self.freed_ppns and self.freed_blocks:
+            block = self.freed_blocks.pop()
+            self.freed_ppns = [block + n for n in reversed(range(512))]
         own = [self.freed_ppns, self.free_ppns]
         for place in [self.range_ppns, *own] if kind == "table" else [*own, self.range_ppns]:
             if place:
@@ -159,7 +163,9 @@ class Memory:
         raise OutOfGuestPagesError(self.vm.name)
 
     def take_ppns(self, size: int) -> int | None:
-        """The first of `size` pages that nobody has had, at a multiple of it; None if there are none such."""
+        """The first of `size` pages, freed as one or never used, at a multiple of it; None if there are none such."""
+        if size == 512 and self.freed_blocks:
+            return self.freed_blocks.pop()
         if not self.free_ppns:
             return None
         first = -(-self.free_ppns[-1] // size) * size
@@ -224,15 +230,24 @@ class Memory:
         assert ppn not in self.sharers
         self.freed_ppns.append(ppn)
 
-    def release(self, ppn: int) -> None:
-        """A mapping of a data page is gone: another sharer is left, or the page is free."""
-        if ppn in self.sharers:
-            self.lose_sharer(ppn)
-        else:
-            self.free_ppn(ppn)
+    def release(self, first: int, size: int = 1) -> None:
+        """A mapping of a data page is gone: other sharers are left, or the page is free, whole if it is large."""
+        if size > 1 and not self.is_shared(first, size):
+            self.freed_blocks += reversed(range(first, first + size, 512))
+            return
+        for ppn in range(first, first + size):
+            if ppn in self.sharers:
+                self.lose_sharer(ppn)
+            else:
+                self.free_ppn(ppn)
 
-    def gain_sharer(self, ppn: int) -> None:
-        self.sharers[ppn] = self.sharers.get(ppn, 0) + 1
+    def is_shared(self, first: int, size: int) -> bool:
+        """Whether anybody else maps any part of a page."""
+        return any(ppn in self.sharers for ppn in range(first, first + size))
+
+    def gain_sharer(self, first: int, size: int = 1) -> None:
+        for ppn in range(first, first + size):
+            self.sharers[ppn] = self.sharers.get(ppn, 0) + 1
 
     def lose_sharer(self, ppn: int) -> None:
         self.sharers[ppn] -= 1
@@ -252,7 +267,8 @@ class Memory:
             "configured": self.vm.memory_pages,
             "private": len(self.pmap),
             "unbacked": self.vm.memory_pages - len(self.pmap),
-            "guest_free": len(self.free_ppns) + len(self.range_ppns) + len(self.freed_ppns),
+            "guest_free": len(self.free_ppns) + len(self.range_ppns) + len(self.freed_ppns)
+            + 512 * len(self.freed_blocks),
             "guest_tables": guest_tables,
             "guest_kernel": self.vm.kernel_pages,
         }

@@ -17,7 +17,7 @@ EVENTS = (
 )  # fmt: skip
 SIZED = (
     "backed_4k", "backed_2m", "backed_1g", "backed_smaller", "mapped_4k", "mapped_2m", "mapped_1g", "mapped_smaller",
-    "filled_4k", "filled_2m", "filled_1g", "filled_splintered",
+    "filled_4k", "filled_2m", "filled_1g", "filled_splintered", "large_mapped", "large_unmapped", "guest_splits",
 )  # fmt: skip  # counted where a host may have large pages
 FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a host has data caches
 LOG_EXITS = ("pml_full",)  # of `nested` with a log of modified pages

@@ -42,7 +42,7 @@ def run(
         exits={name: account.exits for name, account in accounts.items()},
         elapsed={name: [_elapsed(spans) for spans in account.spans] for name, account in accounts.items()},
         frames={machine.host.name: machine.frames.summary() for machine in machines},
-        pages={name: each.memory.pages(each.table_pages()) for name, each in spaces.items()},
+        pages={name: each.memory.pages(each.table_pages()) | each.large_pages() for name, each in spaces.items()},
         clocks={machine.host.name: [core.clock for core in machine.schedule.cores] for machine in machines},
         pmap={name: memory.pmap for name, memory in memories.items()},
         spaces={name: dict(_plain_spaces(each)) for name, each in spaces.items()},
@@ -91,6 +91,7 @@ class _Machine:
         violations: list[tuple[int, int]] = []
         tables = _make_processes(spaces, workload, traces, violations)
         account.counters[_first_row(scenario.run)]["guest_table_pages"] += tables
+        spaces.large_at_start = spaces.count_large()
         vcpus: list[Vcpu] = []
         for number in range(vm.vcpus):
             index = first_index + number

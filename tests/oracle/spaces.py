@@ -41,9 +41,10 @@ class Space:
     roots: list[Root]
     tables: dict[Place, Entry] = field(default_factory=dict)  # below the roots
 
-    def leaves(self) -> list[tuple[int, Entry]]:
-        """What it maps, by ascending page."""
-        return sorted(((page, entry) for (level, page), entry in self.tables.items() if level == 1), key=_first)
+    def mappings(self) -> list[tuple[int, int, Entry]]:
+        """What it maps, as (first page, level, entry), by ascending page."""
+        found = [(page << 9 * (level - 1), level, e) for (level, page), e in self.tables.items() if e.is_leaf]
+        return sorted(found, key=_first)
 
     def table_ppns(self) -> list[int]:
         """The pages that its tables lie in."""
@@ -88,6 +89,7 @@ class Spaces:
         self.kernel: dict[Place, Entry] = {}  # below the roots
         self.kernel_table = -1  # what the roots' entries lead to
         self.forks = 0
+        self.large_at_start = 0
 
     def living(self) -> list[Process]:
         return [process for process in self.slots if process]
@@ -184,8 +186,7 @@ class Spaces:
         return tables
 
     def is_mapped(self, space: Space, vpn: int) -> bool:
-        entries = [space.tables.get(key(level, vpn)) for level in range(1, self.levels)]
-        return any(entry is not None and entry.is_leaf for entry in entries)
+        return self.level_of(space, vpn) is not None
 
     def mapping(self, view: View, vpn: int) -> int:
         """The level of the entry that maps a page."""
@@ -203,14 +204,46 @@ class Spaces:
                     use.write(table, level, vpn, None)
                 use.free_table(target)
 
-    def leaf_table(self, space: Space, vpn: int) -> int:
-        """The page that holds the leaf of a page for which there are tables."""
-        return space.tables[key(2, vpn)].target
+    def leaf_table(self, space: Space, vpn: int, level: int = 1) -> int:
+        """The page that holds the entry of `level` of a page for which there are tables."""
+        return self._holders(space, level, vpn)[0][0]
+
+    def level_of(self, space: Space, vpn: int) -> int | None:
+        """The level of the entry that maps a page, if one does."""
+        for level in range(1, self.levels):
+            entry = space.tables.get(key(level, vpn))
+            if entry and entry.is_leaf:
+                return level
+        return None
+
+    def split(self, space: Space, vpn: int, use: Use) -> None:
+        """Puts 512 entries in place of the large one that maps a page: like it, each for its part of the page."""
+        level = self.level_of(space, vpn)
+        assert level is not None and level > 1
+        whole = space.tables[key(level, vpn)]
+        ppn = self._take("split", use)
+        first = vpn - vpn % page_count(level)
+        for number in range(512):
+            page = first + number * page_count(level - 1)
+            part = replace(whole, target=whole.target + number * page_count(level - 1))
+            space.tables[key(level - 1, page)] = part
+            use.write(ppn, level - 1, page, part)
+        self._set(space, level, vpn, Entry(ppn), use)
 
     def table_pages(self) -> int:
         """How many pages hold tables now."""
         own = sum(len(process.space.table_ppns()) for process in self.living())
         return own + (1 + sum(level > 1 for level, _ in self.kernel) if self.has_kernel else 0)
+
+    def count_large(self) -> int:
+        """How many entries of its processes map a large page."""
+        return sum(level > 1 for process in self.living() for _, level, _ in process.space.mappings())
+
+    def large_pages(self) -> dict[str, int]:
+        """The large pages that processes map now, and that they mapped at the start, where any may be large."""
+        if not self.memory.may_be_large:
+            return {}
+        return {"guest_large": self.count_large(), "guest_large_at_start": self.large_at_start}
 
     def found_from_roots(self) -> Iterator[tuple[tuple[int, int], dict[Place, Entry]]]:
         """What can be reached from each root, by (slot, index of the root)."""
@@ -232,10 +265,10 @@ class Spaces:
             use.write(table, level, vpn, entries[key(level, vpn)])
 
     def _take(self, kind: str, use: Use) -> int:
-        ppn = self.memory.take_ppn(kind)
+        ppn = self.memory.take_ppn("data" if kind == "data" else "table")
         use.prepare(ppn, kind)
         return ppn
 
 
-def _first(pair: tuple[int, Entry]) -> int:
-    return pair[0]
+def _first(found: tuple[int, int, Entry]) -> int:
+    return found[0]

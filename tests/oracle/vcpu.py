@@ -120,7 +120,8 @@ class Vcpu:
         return self.stretch.row == 0
 
     def count(self, event: str, n: int = 1) -> None:
-        self.account.counters[self.stretch.row][event] += n
+        if n:
+            self.account.counters[self.stretch.row][event] += n
 
     def count_exit(self, reason: str, cycles: int) -> None:
         exits = self.account.exits[self.stretch.row]

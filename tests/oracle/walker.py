@@ -111,7 +111,7 @@ class Walk:
         entry = self.spaces.entry(self.view, level, self.vpn)
         if entry is None:
             raise GuestFault(is_present=False)
-        if level == 1 and self.is_store and not entry.writable:
+        if entry.is_leaf and self.is_store and not entry.writable:
             raise GuestFault(is_present=True)
         entry.accessed = True
         return entry

@@ -51,6 +51,7 @@ MACHINES = {
     "shadow, out of sync": ("mmu.mode=shadow", "mmu.shadow.variant=unsync", "mmu.vpid=false"),
     "native, a busy kernel": ("mmu.mode=native", *BUSY),
     "nested, a busy kernel": BUSY,
+    "nested, large pages that are split": ("vms.web.page_size=2MiB", *BUSY),
     "shadow, a busy kernel": ("mmu.mode=shadow", "mmu.shadow={installs_on_write: true}", *BUSY),
     "paced": ("workloads.mixed.phases=[{pattern: {kind: uniform, size: 256KiB}, write: 50%, rate: 1M/s}]",),
 }

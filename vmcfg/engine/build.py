@@ -152,6 +152,7 @@ def _guests(host: HostPlan) -> at.Guests:
         vm=vm,
         process=process,
         free_list=_zeros(host, "guests.free_list"),
+        blocks=np.zeros(max(1, host.pages // at.TABLE_ENTRIES if host.has_large_pages else 0), np.int32),
         sharers=_zeros(host, "guests.sharers"),
         pcids=_pcids(host),
         types=_zeros(host, "guests.types"),

@@ -62,4 +62,20 @@ def _pages(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]:
         "guest_free": int(machine.guests.vm[number, at.GUEST_FREE]),
         "guest_tables": int((entries & at.IS_TABLE != 0).sum()),
         "guest_kernel": plan.vm.kernel_pages,
+        **(_large_pages(host, machine, number) if host.has_large_pages else {}),
     }
+
+
+def _large_pages(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]:
+    """Count the large pages that a guest maps now, once for each process, and those that it mapped before the run."""
+    processes = machine.guests.process
+    is_own = (processes[:, at.PROCESS_VM] == number) & (processes[:, at.IS_LIVE] != 0)
+    tables = processes[is_own, at.ROOT_TABLE]
+    large = 0
+    for _ in range(host.vms[number].vm.table_levels - 1):
+        entries = machine.guests.tables.reshape(-1, at.TABLE_ENTRIES)[tables].ravel()
+        entries = entries[entries & at.PRESENT != 0]
+        is_large = entries & at.LARGE_PAGE != 0
+        large += int(is_large.sum())
+        tables = entries[~is_large] >> at.CHILD_SHIFT
+    return {"guest_large": large, "guest_large_at_start": int(machine.guests.vm[number, at.LARGE_AT_START])}

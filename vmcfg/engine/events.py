@@ -17,8 +17,11 @@ from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.privileged import leave_kernel
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.workload import fields as work
+
+MOST_SPLITS = 8  # of large pages, by one event: at both ends of two stretches of pages, from 1 GiB down to 4 KiB
 
 
 @entry
@@ -138,6 +141,11 @@ def _shortage(m, vcpu, event, times):
     if kind == work.MMAP:
         span = m.work.events[event, work.EVENT_PAGES]
         most = span + (span // at.TABLE_ENTRIES + 3) * (m.guests.vm[vm, at.LEVELS] - 1)
+        if m.guests.vm[vm, at.GUEST_PAGE] > 1:
+            size = m.guests.vm[vm, at.GUEST_PAGE]
+            most += (span // pages_below(size) + 3) * mapping.with_tables(size)
+    elif (kind == work.MUNMAP or kind == work.MPROTECT) and m.cost[at.HAS_LARGE_PAGES]:
+        most = np.int64(MOST_SPLITS)
     elif kind == work.FORK:
         most = m.guests.vm[vm, at.TABLE_PAGES] + 2
     elif kind == work.EXEC:
@@ -157,13 +165,25 @@ def _exact_shortage(m, vcpu, event, times, most):
     vm = m.vcpu[vcpu, at.VM]
     kind = m.work.events[event, work.EVENT_KIND]
     pages, unbacked = most, np.int64(0)
+    bits = at.PRESENT | at.WRITABLE * (kind == work.MPROTECT and m.work.events[event, work.EVENT_WRITABLE] == 0)
     if kind == work.MMAP:
         pages = mapping.pages_to_map(m, vcpu, event, times)
     elif kind == work.FORK:
         pages, unbacked = processes.pages_to_fork(m, vcpu)
+    elif kind == work.MUNMAP or kind == work.MPROTECT:
+        pages = mapping.pages_to_split(m, vcpu, event, times, bits)
     if pages > m.guests.vm[vm, at.GUEST_FREE]:
         return NEED_GUEST_PAGES
     unbacked += unbacked_among_next(m, vm, pages)
-    if unbacked and m.host.counts[FRAME_FREE] < unbacked * m.guests.vm[vm, at.HOST_LEVELS]:
+    if unbacked and m.host.counts[FRAME_FREE] < _frames_for(m, vm, unbacked):
         return NEED_FRAMES
     return DONE
+
+
+@kernel
+def _frames_for(m, vm, pages):
+    """Return how many frames so many pages without one can take: tables of the host too, but no more than there are."""
+    tables = np.int64(0)
+    for level in range(2, m.guests.vm[vm, at.HOST_LEVELS] + 1):
+        tables += min(pages, (m.guests.vm[vm, at.PAGES] - 1) // pages_below(level) + 1)
+    return pages + tables if m.guests.vm[vm, at.HOST_LEVELS] else np.int64(0)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.pages import has_block, page_free, table_page_take
+from vmcfg.guest.pages import block_free, has_block, page_free, table_page_take
 from vmcfg.hardware.core import TABLE_BITS
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.tables import gpt_write, new_table, table_entry, table_freed
 from vmcfg.mmu.walks import page_of, slot_in_table
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.verbs import gpa_access
+
+ANY_SIZE = 0  # of a leaf: as large as the guest wants and can have
 
 
 @part
-def make_tables(m, core, vcpu, process, vpn):
-    """Make what is missing on the way to a page, top down.
+def make_tables(m, core, vcpu, process, vpn, leaf):
+    """Make what is missing on the way to a page's leaf, which is to be of level `leaf` or ANY_SIZE, top down.
 
     Returns (table and level of its leaf, own cycles, cycles of exits): a large page's leaf needs no tables below.
     """
@@ -31,11 +34,12 @@ def make_tables(m, core, vcpu, process, vpn):
     for level in range(levels, 1, -1):
         slot = slot_in_table(table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
-            if can_be_large(m, vm, level):
+            if level == leaf or (leaf == ANY_SIZE and can_be_large(m, vm, level)):
                 return table, np.int64(level), own, exits
             ppn = take_table_page(m, vm)
             exits += gpa_access(m, core, vcpu, ppn)
-            exits += _write(m, core, vcpu, process, vpn, level == levels, slot, table_entry(ppn, new_table(m, ppn)))
+            entry = table_entry(ppn, new_table(m, ppn))
+            exits += write_above_leaf(m, core, vcpu, process, vpn, level == levels, slot, entry)
             own += m.cost[at.ZERO_PAGE] + m.cost[at.GPT_WRITE] * writes(m, process, level == levels)
             m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_TABLE_PAGES] += 1
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
@@ -100,16 +104,16 @@ def kernel_vpn(levels):
 
 @kernel
 def leaf_slot(m, process, vpn):
-    """Return where the leaf of a page lies, or -1 if a table on the way is missing."""
+    """Return (where the leaf of a page lies, its level), or (-1, 0) if a table on the way is missing."""
     table = m.guests.process[process, at.ROOT_TABLE]
     for level in range(m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS], 1, -1):
-        entry = m.guests.tables[slot_in_table(table, vpn, level)]
-        if entry & at.PRESENT == 0:
-            return np.int64(-1)
-        if entry & at.LARGE_PAGE:
-            return slot_in_table(table, vpn, level)
-        table = entry >> at.CHILD_SHIFT
-    return slot_in_table(table, vpn, 1)
+        slot = slot_in_table(table, vpn, level)
+        if m.guests.tables[slot] & at.PRESENT == 0:
+            return np.int64(-1), np.int64(0)
+        if m.guests.tables[slot] & at.LARGE_PAGE:
+            return slot, np.int64(level)
+        table = m.guests.tables[slot] >> at.CHILD_SHIFT
+    return slot_in_table(table, vpn, 1), np.int64(1)
 
 
 @kernel
@@ -120,15 +124,18 @@ def absent_levels(m, process, vpn):
         entry = m.guests.tables[slot_in_table(table, vpn, level)]
         if entry & at.PRESENT == 0:
             return level
+        if entry & at.LARGE_PAGE:
+            return 0
         table = entry >> at.CHILD_SHIFT
     return 0
 
 
 @part
 def next_present(m, process, vpn, level):
-    """Return (the first page at or after `vpn` that has an entry of `level`, where that lies), or (-1, -1).
+    """Return (the first page at or after `vpn` that has a leaf, where that lies, its level), or (-1, -1, 0).
 
-    The kernel's half is left out: it belongs to all processes.
+    With `level` 2 or more, it is an entry of that level that leads to a table. The kernel's half is left out: it
+    belongs to all processes.
     """
     top = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
     end = kernel_vpn(top) << (m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.KERNEL_ENTRY] == 0)
@@ -137,14 +144,16 @@ def next_present(m, process, vpn, level):
         here = top
         while True:
             slot = slot_in_table(table, vpn, here)
-            if m.guests.tables[slot] & at.PRESENT == 0:
+            is_leaf = here == 1 or m.guests.tables[slot] & at.LARGE_PAGE != 0
+            is_present = m.guests.tables[slot] & at.PRESENT != 0
+            if is_present and ((is_leaf and level == 1) or (not is_leaf and here == level)):
+                return vpn, slot, np.int64(here)
+            if is_leaf or not is_present:
                 vpn = after(vpn, here)
                 break
-            if here == level:
-                return vpn, slot
             table = m.guests.tables[slot] >> at.CHILD_SHIFT
             here -= 1
-    return np.int64(-1), np.int64(-1)
+    return np.int64(-1), np.int64(-1), np.int64(0)
 
 
 @kernel
@@ -160,7 +169,7 @@ def clear_table(m, core, vcpu, process, vpn, level, slot):
     vm = m.guests.process[process, at.PROCESS_VM]
     entry = m.guests.tables[slot]
     is_root = level == m.guests.vm[vm, at.LEVELS]
-    exits = _write(m, core, vcpu, process, vpn, is_root, slot, np.int64(0))
+    exits = write_above_leaf(m, core, vcpu, process, vpn, is_root, slot, np.int64(0))
     free_table(m, m.vcpu[vcpu, at.ROW], vm, entry >> at.CHILD_SHIFT, page_of(entry))
     return m.cost[at.GPT_WRITE] * writes(m, process, is_root), exits
 
@@ -189,13 +198,38 @@ def take_table_page(m, vm):
 
 
 @kernel
-def release_page(m, vm, ppn):
-    """Let go of a data page that has just been unmapped: it is freed unless other processes share it."""
+def release_page(m, vm, ppn, level):
+    """Let go of a data page of any size that has just been unmapped: it is freed but for what other processes share.
+
+    A large page that nobody shares any part of is a block again.
+    """
+    if level > 1 and not is_shared(m, vm, ppn, level):
+        block_free(m, vm, ppn, level)
+        return
+    base = m.guests.vm[vm, at.BASE]
+    for page in range(ppn, ppn + pages_below(level)):
+        if m.guests.sharers[base + page]:
+            m.guests.sharers[base + page] -= 1
+        else:
+            page_free(m, vm, np.int64(page))
+
+
+@kernel
+def share_page(m, vm, ppn, level):
+    """Note one more mapping of a data page of any size."""
+    first = m.guests.vm[vm, at.BASE] + ppn
+    for gpid in range(first, first + pages_below(level)):
+        m.guests.sharers[gpid] += 1
+
+
+@kernel
+def is_shared(m, vm, ppn, level):
+    """Tell whether other processes share any part of a data page."""
     gpid = m.guests.vm[vm, at.BASE] + ppn
-    if m.guests.sharers[gpid]:
-        m.guests.sharers[gpid] -= 1
-    else:
-        page_free(m, vm, ppn)
+    end = gpid + pages_below(level)
+    while gpid < end and m.guests.sharers[gpid] == 0:
+        gpid += 1
+    return gpid < end
 
 
 @kernel
@@ -206,7 +240,7 @@ def writes(m, process, is_root):
 
 
 @kernel
-def _write(m, core, vcpu, process, vpn, is_root, slot, entry):
+def write_above_leaf(m, core, vcpu, process, vpn, is_root, slot, entry):
     """Write an entry above the leaf, one of a root into both; return the cycles of exits."""
     exits = gpt_write(m, core, vcpu, slot, entry)
     if writes(m, process, is_root) == 2:

@@ -6,7 +6,8 @@ parent; then the data page is taken, zeroed, and its leaf written with A = D = 0
 usually meets the VMM, before the walk ever sees it.
 
 A store to a page that is there but not writable is the other fault. Processes that share the page after a fork
-each get a copy when they write (copy on write); a page that nobody shares becomes writable again.
+each get a copy when they write (copy on write); a page that nobody shares becomes writable again. Of a large page only
+the 4 KiB that are written to are copied: it is split for that.
 
 A guest that wants large pages maps one by the first absent entry of a level that can, if it has an aligned block of
 free memory for it; else a table goes there, and the next smaller size is tried below. It zeroes all of a large page.
@@ -18,7 +19,9 @@ import numpy as np
 
 from vmcfg.digest import GUEST, fold
 from vmcfg.guest.address_space import (
+    ANY_SIZE,
     can_be_large,
+    is_shared,
     kernel_slot,
     leaf_slot,
     make_tables,
@@ -27,6 +30,7 @@ from vmcfg.guest.address_space import (
     take_table_page,
 )
 from vmcfg.guest.pages import block_take, page_take
+from vmcfg.guest.splitting import split_to
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu import privileged
@@ -42,10 +46,10 @@ def guest_fault(m, core, vcpu, vpn):
     """Handle a fault of the loaded process; return its cycles, exits included."""
     row = m.vcpu[vcpu, at.ROW]
     process = m.vcpu[vcpu, at.PROCESS]
-    slot = leaf_slot(m, process, vpn)
+    slot, level = leaf_slot(m, process, vpn)
     bouncing = privileged.enter_handler(m, core, vcpu)
     if slot >= 0 and m.guests.tables[slot] & at.PRESENT:
-        own, exits = _make_writable(m, core, vcpu, slot)
+        own, exits = _make_writable(m, core, vcpu, vpn, slot, level)
     else:
         own, exits, leaf = map_page(m, core, vcpu, process, vpn)
         _count_size(m, row, m.vcpu[vcpu, at.VM], leaf)
@@ -60,7 +64,7 @@ def guest_fault(m, core, vcpu, vpn):
 @part
 def map_page(m, core, vcpu, process, vpn):
     """Map an absent page of a process to a new page of the guest; return (own cycles, cycles of exits, its level)."""
-    table, leaf, own, exits = make_tables(m, core, vcpu, process, vpn)
+    table, leaf, own, exits = make_tables(m, core, vcpu, process, vpn, ANY_SIZE)
     vm = m.vcpu[vcpu, at.VM]
     ppn = block_take(m, vm, leaf) if leaf > 1 else page_take(m, vm)
     if m.guests.vm[vm, at.ZEROES]:
@@ -73,22 +77,29 @@ def map_page(m, core, vcpu, process, vpn):
 
 
 @kernel
-def _make_writable(m, core, vcpu, slot):
-    """Let a store go on to a page without W; return (own cycles, cycles of exits)."""
+def _make_writable(m, core, vcpu, vpn, slot, level):
+    """Let a store go on to a page without W; return (own cycles, cycles of exits).
+
+    A large page of which others share a part is split first, down to the page.
+    """
     row = m.vcpu[vcpu, at.ROW]
     vm = m.vcpu[vcpu, at.VM]
+    own = exits = np.int64(0)
+    if level > 1 and is_shared(m, vm, page_of(m.guests.tables[slot]), level):
+        slot, own, exits = split_to(m, core, vcpu, vpn, np.int64(1))
+        level = np.int64(1)
     entry = m.guests.tables[slot]
-    gpid = m.guests.vm[vm, at.BASE] + page_of(entry)
-    if m.guests.sharers[gpid] == 0:
+    own += m.cost[at.GPT_WRITE]
+    if level > 1 or m.guests.sharers[m.guests.vm[vm, at.BASE] + page_of(entry)] == 0:
         m.counters[row, Event.WRITE_FAULTS] += 1
-        return m.cost[at.GPT_WRITE], gpt_write(m, core, vcpu, slot, entry | at.WRITABLE)
+        return own, exits + gpt_write(m, core, vcpu, slot, entry | at.WRITABLE)
     m.counters[row, Event.COW_FAULTS] += 1
-    m.guests.sharers[gpid] -= 1
+    m.guests.sharers[m.guests.vm[vm, at.BASE] + page_of(entry)] -= 1
     ppn = page_take(m, vm)
-    exits = gpa_access(m, core, vcpu, page_of(entry))
+    exits += gpa_access(m, core, vcpu, page_of(entry))
     exits += gpa_access(m, core, vcpu, ppn)
     exits += gpt_write(m, core, vcpu, slot, leaf_entry(ppn))
-    return m.cost[at.COPY_PAGE] + m.cost[at.GPT_WRITE], exits
+    return own + m.cost[at.COPY_PAGE], exits
 
 
 @part
@@ -162,7 +173,7 @@ def back_if_needed(m, vm, ppn):
 
 @part
 def needs(m, process, vpn, is_store):
-    """Return (guest pages an access to `vpn` would take, whether it touches a page without a frame).
+    """Return (guest pages an access to `vpn` would take at most, whether it touches a page without a frame).
 
     A pure look, made only when pages or frames are short: it decides whether the access can go on.
     """
@@ -183,8 +194,8 @@ def needs(m, process, vpn, is_store):
         if entry & at.LARGE_PAGE:
             break
         table = entry >> at.CHILD_SHIFT
-    if is_store and entry & at.WRITABLE == 0 and m.guests.sharers[m.guests.vm[vm, at.BASE] + page_of(entry)]:
-        return 1, True
+    if is_store and entry & at.WRITABLE == 0 and is_shared(m, vm, page_of(entry), level):
+        return level, True  # a copy, and tables where a large page is split for it
     return 0, lacks_frame
 
 
@@ -211,6 +222,7 @@ def _populate_large(m, vm, slot, level):
     for number in range(pages_below(level)):
         back_if_needed(m, vm, ppn + number)
     m.guests.tables[slot] = large_leaf_entry(ppn)
+    m.guests.vm[vm, at.LARGE_AT_START] += 1
 
 
 @kernel

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.address_space import absent_levels, leaf_slot, release_page
+from vmcfg.guest.address_space import absent_levels, can_be_large, is_shared, leaf_slot, release_page
 from vmcfg.guest.fault import map_page
+from vmcfg.guest.splitting import split_to
 from vmcfg.guest.switching import FLUSH_ALL_ABOVE, flush_everywhere, interrupt_others, invalidate_page
 from vmcfg.hardware.core import walk_key
 from vmcfg.jit import kernel, part
-from vmcfg.metrics.events import Event
+from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu.tables import gpt_write
 from vmcfg.mmu.walks import page_of
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
 from vmcfg.workload import fields as work
 
 
@@ -27,9 +29,10 @@ def mmap(m, core, vcpu, event, times):
     own = exits = np.int64(0)
     for number in range(m.work.events[event, work.EVENT_PAGES]):
         vpn = nth_page(m, event, times, number)
-        slot = leaf_slot(m, process, vpn)
+        slot, _ = leaf_slot(m, process, vpn)
         if slot < 0 or m.guests.tables[slot] & at.PRESENT == 0:
-            mapping, leaving, _ = map_page(m, core, vcpu, process, vpn)
+            mapping, leaving, level = map_page(m, core, vcpu, process, vpn)
+            count_large(m, vcpu, level, Sized.LARGE_MAPPED)
             own += mapping
             exits += leaving
     return charge_guest(m, vcpu, own) + exits
@@ -37,7 +40,11 @@ def mmap(m, core, vcpu, event, times):
 
 @part
 def pages_to_map(m, vcpu, event, times):
-    """Count the pages that an mmap would take: for absent leaves, and for the tables above them, each once."""
+    """Count the pages that an mmap would take: for absent leaves, and for the tables above them, each once.
+
+    Where a large page may be mapped, it counts as one with its tables, as if there were blocks for all: a bound.
+    """
+    vm = m.vcpu[vcpu, at.VM]
     process = m.vcpu[vcpu, at.PROCESS]
     first = before = nth_page(m, event, times, np.int64(0))
     pages = np.int64(0)
@@ -46,7 +53,11 @@ def pages_to_map(m, vcpu, event, times):
         for level in range(absent_levels(m, process, vpn), 0, -1):
             key = walk_key(vpn, level)
             # The pages go round a region, so a table that was counted is that of the page before, or of the first.
-            pages += number == 0 or level == 1 or (key != walk_key(before, level) and key != walk_key(first, level))
+            is_new = number == 0 or level == 1 or (key != walk_key(before, level) and key != walk_key(first, level))
+            if can_be_large(m, vm, level):
+                pages += is_new * with_tables(level)
+                break
+            pages += is_new
         before = vpn
     return pages
 
@@ -80,58 +91,123 @@ def charge_guest(m, vcpu, cycles):
     return cycles
 
 
+@part
+def pages_to_split(m, vcpu, event, times, bits):
+    """Count the tables that an munmap or mprotect of pages with `bits` would take, to split large pages."""
+    pages = number = np.int64(0)
+    before = np.int64(-1)
+    while number < m.work.events[event, work.EVENT_PAGES]:
+        vpn = nth_page(m, event, times, number)
+        slot, level = _leaf_with(m, vcpu, vpn, bits)
+        whole = _whole_level(m, event, vpn, number, level)
+        if slot >= 0:
+            for split in range(level, whole, -1):
+                pages += before < 0 or walk_key(vpn, split) != walk_key(before, split)
+        before = vpn
+        number += pages_below(whole)
+    return pages
+
+
+@kernel
+def with_tables(level):
+    """Return how many pages a large page of `level` takes, or 4 KiB pages in its place with the tables above them."""
+    pages = np.int64(0)
+    for below in range(1, level + 1):
+        pages += pages_below(below)
+    return pages
+
+
+@kernel
+def count_large(m, vcpu, level, which):
+    """Count a page under `which`, if it is a large one."""
+    if level > 1:
+        m.sizes[m.vcpu[vcpu, at.ROW], which] += 1
+
+
 @kernel
 def _narrow(m, core, vcpu, event, times, bits):
     """Unmap the event's pages that have `bits`, or if W is among these take it from them, and flush."""
-    pages = m.work.events[event, work.EVENT_PAGES]
-    concerned = np.int64(0)
-    for number in range(pages):
-        concerned += _slot_with(m, vcpu, nth_page(m, event, times, number), bits) >= 0
+    concerned = _leaves_with(m, vcpu, event, times, bits)
     if concerned == 0:
         return np.int64(0)
     cycles = charge_guest(m, vcpu, concerned * m.cost[at.GPT_WRITE])
-    for number in range(pages):
+    number = np.int64(0)
+    while number < m.work.events[event, work.EVENT_PAGES]:
         vpn = nth_page(m, event, times, number)
-        slot = _slot_with(m, vcpu, vpn, bits)
+        slot, level = _leaf_with(m, vcpu, vpn, bits)
+        whole = _whole_level(m, event, vpn, number, level)
         if slot >= 0:
-            cycles += _narrow_entry(m, core, vcpu, slot, bits)
+            slot, splitting, leaving = split_to(m, core, vcpu, vpn, whole)
+            cycles += charge_guest(m, vcpu, splitting) + leaving
+            cycles += _narrow_entry(m, core, vcpu, slot, whole, bits)
             if concerned <= FLUSH_ALL_ABOVE:
-                cycles += invalidate_page(m, core, vcpu, vpn)
+                cycles += invalidate_page(m, core, vcpu, vpn, whole)
+        number += pages_below(whole)
     if concerned > FLUSH_ALL_ABOVE:
         cycles += flush_everywhere(m, core, vcpu)
     return cycles + interrupt_others(m, vcpu)
 
 
 @kernel
-def _narrow_entry(m, core, vcpu, slot, bits):
-    """Take W from an entry, or the page itself; return the cycles of exits."""
+def _leaves_with(m, vcpu, event, times, bits):
+    """Count the leaves, of whatever size, that an event narrows: large pages that it concerns whole are one."""
+    leaves = number = np.int64(0)
+    while number < m.work.events[event, work.EVENT_PAGES]:
+        vpn = nth_page(m, event, times, number)
+        slot, level = _leaf_with(m, vcpu, vpn, bits)
+        leaves += slot >= 0
+        number += pages_below(_whole_level(m, event, vpn, number, level))
+    return leaves
+
+
+@kernel
+def _narrow_entry(m, core, vcpu, slot, level, bits):
+    """Take W from a leaf of `level`, or the page itself; return the cycles of exits."""
     entry = m.guests.tables[slot]
     if bits & at.WRITABLE:
         return gpt_write(m, core, vcpu, slot, entry & ~np.int64(at.WRITABLE))
     exits = gpt_write(m, core, vcpu, slot, np.int64(0))
-    release_page(m, m.vcpu[vcpu, at.VM], page_of(entry))
+    count_large(m, vcpu, level, Sized.LARGE_UNMAPPED)
+    release_page(m, m.vcpu[vcpu, at.VM], page_of(entry), level)
     return exits
 
 
 @kernel
 def _widen(m, core, vcpu, event, times):
-    """Give W to the event's pages that lack it and that no other process shares."""
-    base = m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE]
-    cycles = np.int64(0)
-    for number in range(m.work.events[event, work.EVENT_PAGES]):
-        slot = _slot_with(m, vcpu, nth_page(m, event, times, number), at.PRESENT)
-        if slot >= 0:
-            entry = m.guests.tables[slot]
-            if entry & at.WRITABLE == 0 and m.guests.sharers[base + page_of(entry)] == 0:
-                cycles += charge_guest(m, vcpu, m.cost[at.GPT_WRITE])
-                cycles += gpt_write(m, core, vcpu, slot, entry | at.WRITABLE)
+    """Give W to the event's pages that lack it and that no other process shares, not even in a part."""
+    vm = m.vcpu[vcpu, at.VM]
+    cycles = number = np.int64(0)
+    while number < m.work.events[event, work.EVENT_PAGES]:
+        vpn = nth_page(m, event, times, number)
+        slot, level = _leaf_with(m, vcpu, vpn, at.PRESENT)
+        whole = _whole_level(m, event, vpn, number, level)
+        if slot >= 0 and _may_be_widened(m, vm, m.guests.tables[slot], level):
+            slot, splitting, leaving = split_to(m, core, vcpu, vpn, whole)
+            cycles += charge_guest(m, vcpu, splitting + m.cost[at.GPT_WRITE]) + leaving
+            cycles += gpt_write(m, core, vcpu, slot, m.guests.tables[slot] | at.WRITABLE)
+        number += pages_below(whole)
     return cycles
 
 
 @kernel
-def _slot_with(m, vcpu, vpn, bits):
-    """Return where the leaf of a page of the loaded process lies if it has all of `bits`, else -1."""
-    slot = leaf_slot(m, m.vcpu[vcpu, at.PROCESS], vpn)
+def _may_be_widened(m, vm, entry, level):
+    return entry & at.WRITABLE == 0 and not is_shared(m, vm, page_of(entry), level)
+
+
+@kernel
+def _leaf_with(m, vcpu, vpn, bits):
+    """Return (where the leaf of a page of the loaded process lies if it has all of `bits`, its level), else (-1, 1)."""
+    slot, level = leaf_slot(m, m.vcpu[vcpu, at.PROCESS], vpn)
     if slot >= 0 and m.guests.tables[slot] & bits == bits:
-        return slot
-    return np.int64(-1)
+        return slot, level
+    return np.int64(-1), np.int64(1)
+
+
+@kernel
+def _whole_level(m, event, vpn, number, level):
+    """Return the largest level, up to that of its leaf, of a page that begins at an event's n-th and lies all in it."""
+    left = m.work.events[event, work.EVENT_PAGES] - number
+    region_left = m.work.events[event, work.EVENT_VPN] + m.work.events[event, work.EVENT_REGION] - vpn
+    while level > 1 and (vpn & (pages_below(level) - 1) or pages_below(level) > min(left, region_left)):
+        level -= 1
+    return level

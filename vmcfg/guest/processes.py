@@ -16,15 +16,17 @@ from vmcfg.guest.address_space import (
     make_tables,
     next_present,
     release_page,
+    share_page,
 )
-from vmcfg.guest.mapping import charge_guest
+from vmcfg.guest.mapping import charge_guest, count_large
 from vmcfg.guest.switching import flush_process, load_process, reload, replace
 from vmcfg.jit import kernel, part
-from vmcfg.metrics.events import Event
+from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu import privileged
 from vmcfg.mmu.tables import gpt_write
 from vmcfg.mmu.walks import page_of, slot_in_table
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
 
 NO_PROCESS = -1
 
@@ -139,10 +141,10 @@ def _count_tables(m, process):
     vm = m.guests.process[process, at.PROCESS_VM]
     tables = 1 + m.guests.vm[vm, at.HAS_KPTI]
     for level in range(2, m.guests.vm[vm, at.LEVELS] + 1):
-        vpn, slot = next_present(m, process, np.int64(0), level)
+        vpn, slot, _ = next_present(m, process, np.int64(0), level)
         while slot >= 0:
             tables += 1
-            vpn, slot = next_present(m, process, after(vpn, level), level)
+            vpn, slot, _ = next_present(m, process, after(vpn, level), level)
     return tables
 
 
@@ -151,34 +153,35 @@ def _count_own_pages(m, process):
     """Return (data pages that no other process shares, those of them that have no frame)."""
     base = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.BASE]
     own = unbacked = np.int64(0)
-    vpn, slot = next_present(m, process, np.int64(0), 1)
+    vpn, slot, level = next_present(m, process, np.int64(0), 1)
     while slot >= 0:
-        gpid = base + page_of(m.guests.tables[slot])
-        if m.guests.sharers[gpid] == 0:
-            own += 1
-            unbacked += m.host.pmap[gpid] & at.KIND_MASK != at.PRIVATE
-        vpn, slot = next_present(m, process, vpn + 1, 1)
+        first = base + page_of(m.guests.tables[slot])
+        for gpid in range(first, first + pages_below(level)):
+            if m.guests.sharers[gpid] == 0:
+                own += 1
+                unbacked += m.host.pmap[gpid] & at.KIND_MASK != at.PRIVATE
+        vpn, slot, level = next_present(m, process, after(vpn, level), 1)
     return own, unbacked
 
 
 @kernel
 def _copy_tables(m, core, vcpu, parent, child):
     """Let a child share all pages of its parent, neither with W; return the cycles."""
-    base = m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE]
     own = exits = np.int64(0)
-    vpn, slot = next_present(m, parent, np.int64(0), 1)
+    vpn, slot, level = next_present(m, parent, np.int64(0), 1)
     while slot >= 0:
-        table, _, making, leaving = make_tables(m, core, vcpu, child, vpn)
+        table, _, making, leaving = make_tables(m, core, vcpu, child, vpn, level)
         entry = m.guests.tables[slot]
         exits += leaving
         own += making + m.cost[at.GPT_WRITE]
         if entry & at.WRITABLE:
             exits += gpt_write(m, core, vcpu, slot, entry & ~np.int64(at.WRITABLE))
             own += m.cost[at.GPT_WRITE]
-        shared = (page_of(entry) << at.PPN_SHIFT) | at.PRESENT
-        exits += gpt_write(m, core, vcpu, slot_in_table(table, vpn, 1), shared)
-        m.guests.sharers[base + page_of(entry)] += 1
-        vpn, slot = next_present(m, parent, vpn + 1, 1)
+        shared = (page_of(entry) << at.PPN_SHIFT) | (entry & at.LARGE_PAGE) | at.PRESENT
+        exits += gpt_write(m, core, vcpu, slot_in_table(table, vpn, level), shared)
+        share_page(m, m.vcpu[vcpu, at.VM], page_of(entry), level)
+        count_large(m, vcpu, level, Sized.LARGE_MAPPED)
+        vpn, slot, level = next_present(m, parent, after(vpn, level), 1)
     return charge_guest(m, vcpu, own) + exits
 
 
@@ -187,20 +190,21 @@ def _tear_down(m, core, vcpu, process):
     """Unmap all pages of a process, then free its tables from the leaves up, but not its roots; return the cycles."""
     vm = m.vcpu[vcpu, at.VM]
     own = exits = np.int64(0)
-    vpn, slot = next_present(m, process, np.int64(0), 1)
+    vpn, slot, size = next_present(m, process, np.int64(0), 1)
     while slot >= 0:
         ppn = page_of(m.guests.tables[slot])
         exits += gpt_write(m, core, vcpu, slot, np.int64(0))
         own += m.cost[at.GPT_WRITE]
-        release_page(m, vm, ppn)
-        vpn, slot = next_present(m, process, vpn + 1, 1)
+        count_large(m, vcpu, size, Sized.LARGE_UNMAPPED)
+        release_page(m, vm, ppn, size)
+        vpn, slot, size = next_present(m, process, after(vpn, size), 1)
     for level in range(2, m.guests.vm[vm, at.LEVELS] + 1):
-        vpn, slot = next_present(m, process, np.int64(0), level)
+        vpn, slot, _ = next_present(m, process, np.int64(0), level)
         while slot >= 0:
             clearing, leaving = clear_table(m, core, vcpu, process, vpn, level, slot)
             own += clearing
             exits += leaving
-            vpn, slot = next_present(m, process, after(vpn, level), level)
+            vpn, slot, _ = next_present(m, process, after(vpn, level), level)
     return charge_guest(m, vcpu, own) + exits
 
 

@@ -3,7 +3,7 @@
 A load of CR3 drops what the TLBs hold of the address space before, unless address spaces have tags (PCID). There are
 more processes than a kernel wants to keep tags for: each vCPU keeps a few places, as Linux does, and an address
 space that has one comes back to warm TLBs (bit 63 of CR3). Global entries, those of the kernel's memory, stay.
-INVLPG drops one page, and all walk-cache entries of the address space, whatever the page.
+INVLPG drops one page, of whatever size and in whatever pieces, and all walk-cache entries of the address space.
 
 Who narrows an entry must flush it everywhere: here at once, on other vCPUs that have the process loaded by an interrupt
 (a shootdown), and where a vCPU only keeps its translations, later: the place is marked stale.
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.core import drop_page, flush_linear, flush_walk_caches
+from vmcfg.hardware.core import drop_page, drop_pieces, flush_linear, flush_walk_caches
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import privileged
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
 
 FLUSH_ALL_ABOVE = 33  # pages: then Linux reloads CR3 instead (tlb_single_page_flush_ceiling)
 
@@ -64,15 +65,15 @@ def change_view(m, core, vcpu, is_entry):
 
 
 @part
-def invalidate_page(m, core, vcpu, vpn):
-    """Execute INVLPG for a page of the loaded process, and have other vCPUs do so; return the cycles."""
+def invalidate_page(m, core, vcpu, vpn, level):
+    """Execute INVLPG for a page of any size of the loaded process, and have other vCPUs do so; return the cycles."""
     process = m.vcpu[vcpu, at.PROCESS]
-    cycles = _invlpg(m, core, vcpu, vcpu, process, vpn) + privileged.invalidate(m, core, vcpu)
+    cycles = _invlpg(m, core, vcpu, vcpu, process, vpn, level) + privileged.invalidate(m, core, vcpu)
     vm = m.vcpu[vcpu, at.VM]
     for other in range(m.sched[at.VCPUS]):
         if other != vcpu and m.vcpu[other, at.VM] == vm:
             if m.vcpu[other, at.PROCESS] == process:
-                cycles += _invlpg(m, other % m.sched[at.CORES], other, vcpu, process, vpn)
+                cycles += _invlpg(m, other % m.sched[at.CORES], other, vcpu, process, vpn, level)
             else:
                 _mark_stale(m, other, process)
     return cycles
@@ -131,9 +132,12 @@ def _flush_processes(m, core, vm):
 
 
 @kernel
-def _invlpg(m, core, vcpu, payer, process, vpn):
-    """Let a vCPU drop a page, and the process's walk caches, on its core; the payer pays."""
-    drop_page(m.stores, core, process, vpn)
+def _invlpg(m, core, vcpu, payer, process, vpn, level):
+    """Let a vCPU drop a page, in whatever pieces, and the process's walk caches, on its core; the payer pays."""
+    if level == 1:
+        drop_page(m.stores, core, process, vpn)
+    else:
+        drop_pieces(m.stores, core, process, vpn & -pages_below(level), pages_below(level))
     flush_walk_caches(m.stores, core, process, process + 1)
     if m.guests.vm[m.vcpu[vcpu, at.VM], at.HAS_KPTI]:
         view = m.guests.process[process, at.KERNEL_SPACE]

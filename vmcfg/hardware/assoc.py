@@ -30,6 +30,7 @@ from vmcfg.hardware.sets import (
     find,
     geometry,
     nth_set,
+    page_of_tag,
     set_of,
     space_of,
     tag_of,
@@ -126,6 +127,18 @@ def flush_spaces(stores, cache, first_space, end_space):
         for way in range(built[WAYS]):
             tag = stores.words[index + way]
             if tag != EMPTY and first_space <= space_of(tag) < end_space:
+                _empty(stores, built, index, way)
+
+
+@kernel
+def drop_pages(stores, cache, space, first, end):
+    """Empty every way of a TLB that holds a page, of any size, of `space` that begins in first … end - 1."""
+    built = geometry(stores, cache, False, NARROW)
+    for number in range(built[SETS]):
+        index = nth_set(built, number)
+        for way in range(built[WAYS]):
+            tag = stores.words[index + way]
+            if tag != EMPTY and space_of(tag) == space and first <= page_of_tag(tag)[0] < end:
                 _empty(stores, built, index, way)
 
 

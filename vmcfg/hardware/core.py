@@ -7,7 +7,7 @@ manual names its flush sets in just these words; so do the functions here.
 
 from __future__ import annotations
 
-from vmcfg.hardware.assoc import drop, flush, flush_spaces
+from vmcfg.hardware.assoc import drop, drop_pages, flush, flush_spaces
 from vmcfg.hardware.sets import tag_of
 from vmcfg.jit import kernel, part
 
@@ -88,6 +88,15 @@ def drop_page(stores, core, space, vpn):
     """Drop the TLB entries of one page, the VMM's too."""
     _drop_from_tlbs(stores, core, space, vpn)
     drop(stores, core * STORES + SOFTWARE_TLB, vpn, tag_of(space, vpn))
+
+
+@part
+def drop_pieces(stores, core, space, vpn, pages):
+    """Drop all TLB entries of a large page that begins at `vpn`: it may be held whole, or in smaller pieces."""
+    for kind in range(L1, L2 + 1):
+        drop_pages(stores, core * STORES + kind, space, vpn, vpn + pages)
+    for kind in range(LARGE_TLBS, STORES):
+        drop_pages(stores, core * STORES + kind, space, vpn, vpn + pages)
 
 
 @kernel

@@ -160,8 +160,20 @@ def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
     tables = sum(phase.counters["guest_table_pages"] - phase.counters["table_pages_freed"] for phase in vm.phases)
     claim = "guest_table_pages made - table_pages_freed = guest pages that hold tables"
     yield Sum(subject, claim, tables, vm.pages["guest_tables"])
+    yield from _large_pages(subject, vm)
     configured = vm.pages["private"] + vm.pages["unbacked"]
     yield Sum(subject, "private + unbacked = configured pages", configured, vm.pages["configured"])
+
+
+def _large_pages(subject: str, vm: VmResult) -> Iterator[Sum]:
+    """What became of a guest's large pages, where it may have any."""
+    if "guest_large" not in vm.pages:
+        return
+    n = {name: sum(phase.counters[name] for phase in vm.phases) for name in vm.phases[0].counters}
+    made = n["mapped_2m"] + n["mapped_1g"] + n["large_mapped"]
+    gone = n["large_unmapped"] + n["guest_splits"]
+    claim = "large pages at the start + mapped - unmapped - split = mapped at the end"
+    yield Sum(subject, claim, vm.pages["guest_large_at_start"] + made - gone, vm.pages["guest_large"])
 
 
 def _frames(host: HostResult, vms: list[VmResult]) -> Iterator[Sum]:

@@ -107,6 +107,9 @@ class Sized(IntEnum):
     FILLED_2M = 9  # one of 2 MiB
     FILLED_1G = 10  # one of 1 GiB
     FILLED_SPLINTERED = 11  # one that is smaller than the guest's page
+    LARGE_MAPPED = 12  # large pages mapped by the guest's kernel otherwise than at a fault: mmap, fork, parts of 1 GiB
+    LARGE_UNMAPPED = 13  # large pages that it unmapped whole
+    GUEST_SPLITS = 14  # large pages that it split, into 512 of the next smaller size
 
 
 EVENTS = len(Event)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import GUEST, fold
+from vmcfg.hardware.core import TABLE_BITS
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import paravirt, shadow_answers
@@ -26,6 +27,13 @@ def leaf_entry(ppn):
 def large_leaf_entry(ppn):
     """Return the same for a page of 2 MiB or 1 GiB, in a table of level 2 or 3."""
     return leaf_entry(ppn) | at.LARGE_PAGE
+
+
+@kernel
+def part_of_leaf(leaf, level, number):
+    """Return the entry of the n-th of the 512 parts that a large leaf of `level` falls into: as it is in all else."""
+    entry = leaf + ((number << (TABLE_BITS * (level - 2))) << at.PPN_SHIFT)
+    return entry & ~np.int64(at.LARGE_PAGE) if level == at.BLOCK_LEVEL else entry
 
 
 @kernel

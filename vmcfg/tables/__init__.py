@@ -17,6 +17,7 @@ from vmcfg.tables.exits import EXITS
 from vmcfg.tables.frames import FRAMES
 from vmcfg.tables.guest import GUEST
 from vmcfg.tables.hypercalls import HYPERCALLS
+from vmcfg.tables.large_pages import LARGE_PAGES
 from vmcfg.tables.memory import MEMORY
 from vmcfg.tables.page_sizes import PAGE_SIZES
 from vmcfg.tables.table import Description, Table, TableKind
@@ -26,7 +27,10 @@ from vmcfg.tables.vms import VMS
 
 KINDS: Mapping[str, TableKind] = {
     kind.name: kind
-    for kind in (VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, EXITS, DIRTY_LOG, HYPERCALLS, GUEST, MEMORY, TIME, FRAMES)
+    for kind in (
+        VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, LARGE_PAGES,
+        EXITS, DIRTY_LOG, HYPERCALLS, GUEST, MEMORY, TIME, FRAMES,
+    )
 }
 
 EXPLAINED: Mapping[str, TableKind | Description] = {
@@ -54,6 +58,7 @@ def names_of(scenario: Scenario) -> list[str]:
     is_about_something = {
         DATA_CACHES.name: any(host.cpu.data_caches for host in scenario.hosts),
         PAGE_SIZES.name: scenario.has_large_pages,
+        LARGE_PAGES.name: scenario.has_large_pages,
         DIRTY_LOG.name: any(host.mmu.pml for host in scenario.hosts),
         HYPERCALLS.name: any(host.mmu.mode == "paravirt" for host in scenario.hosts),
     }

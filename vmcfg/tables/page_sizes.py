@@ -11,7 +11,8 @@ from vmcfg.tables.subjects import MODE, PHASE, VM, VmPhase, vm_phases
 from vmcfg.tables.table import TableKind
 
 
-def _with_large_pages(result: RunResult) -> Iterator[VmPhase]:
+def with_large_pages(result: RunResult) -> Iterator[VmPhase]:
+    """Return the rows of a run's VMs whose host has large pages."""
     return (row for row in vm_phases(result) if Sized.BACKED_4K.name.lower() in row.phase.counters)
 
 
@@ -40,5 +41,5 @@ PAGE_SIZES = TableKind(
         _sized(Sized.FILLED_1G, "walks", "Walks that filled a TLB entry of 1GiB."),
         _sized(Sized.FILLED_SPLINTERED, "walks", "Walks that filled an entry smaller than the guest's page."),
     ),
-    _with_large_pages,
+    with_large_pages,
 )

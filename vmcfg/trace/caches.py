@@ -28,6 +28,7 @@ class CacheWatch:
             "vmcfg.hardware.sets.find": self._find,
             "vmcfg.hardware.assoc.fill": self._fill,
             "vmcfg.hardware.assoc.drop": self._drop,
+            "vmcfg.hardware.assoc.drop_pages": self._drop_pages,
             "vmcfg.hardware.assoc.flush": self._flush,
             "vmcfg.hardware.assoc.set_dirty": self._set_dirty,
             "vmcfg.mmu.nested_tlb.probe": self._probe_nested_tlb,
@@ -98,8 +99,18 @@ class CacheWatch:
         dropped = [each for each in stores.held(self._stores, cache) if each.tag == tag]
         with self._told.no_lookups():
             run()
+        self._say_dropped(cache, dropped)
+
+    def _drop_pages(self, run: Run, given: Arguments) -> Any:
+        cache = int(given["cache"])
+        before = list(stores.held(self._stores, cache))
+        run()
+        after = list(stores.held(self._stores, cache))
+        self._say_dropped(cache, [each for each in before if each not in after])
+
+    def _say_dropped(self, cache: int, dropped: list[stores.Held]) -> None:
         for each in dropped:
-            name, what = self._told.places.cache_name(cache), self._told.places.held(cache, tag)
+            name, what = self._told.places.cache_name(cache), self._told.places.held(cache, each.tag)
             self._told.say(steps.Drop(name, each.set, each.way, what))
 
     def _flush(self, run: Run, given: Arguments) -> Any:

@@ -30,6 +30,7 @@ class HandlerWatch:
             "vmcfg.guest.pages.page_take": self._page_take,
             "vmcfg.guest.pages.table_page_take": self._page_take,
             "vmcfg.guest.pages.block_take": self._guest_block_take,
+            "vmcfg.guest.splitting.split": self._split,
             "vmcfg.mmu.tables.gpt_write": self._gpt_write,
             "vmcfg.vmm.verbs.gpa_access": self._gpa_access,
             "vmcfg.vmm.verbs.violation": self._violation,
@@ -74,6 +75,16 @@ class HandlerWatch:
         ppn = run()
         self._told.say(steps.TakePage(int(ppn), f"the page of {places.SIZES[int(given['level'])]}"))
         return ppn
+
+    def _split(self, run: Run, given: Arguments) -> Any:
+        level, outer_vpn = int(given["level"]), self._told.vpn
+        self._told.vpn, self._told.places.new_level = int(given["vpn"]), level - 1
+        with self._told.inside() as inner:
+            result = run()
+        self._told.vpn, self._told.places.new_level = outer_vpn, 0
+        first = places.first_of(int(given["vpn"]), level)
+        self._told.say(steps.SplitPage(first, places.SIZES[level], tuple(inner)))
+        return result
 
     def _gpa_access(self, run: Run, given: Arguments) -> Any:
         with self._told.inside() as inner:

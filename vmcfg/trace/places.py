@@ -44,6 +44,7 @@ class Places:
         self._machine = machine
         self.vm = int(machine.vcpu[vcpu, at.VM])
         self._vcpu = vcpu
+        self.new_level = 0  # of a guest table that is being written, and that no entry leads to yet
         self.is_shadow = int(machine.cost[at.MODE]) == at.SHADOW
         self._base = int(machine.guests.vm[self.vm, at.BASE])
         self.levels = int(machine.guests.vm[self.vm, at.LEVELS])
@@ -97,11 +98,12 @@ class Places:
                 if wanted in tables:
                     return level
                 tables = {child for table in tables for child in self._children(table)} if level > 1 else set()
-        raise AssertionError("a table that no process has was written")
+        assert self.new_level, "a table that no process has was written"
+        return self.new_level
 
     def _children(self, table: int) -> list[int]:
         entries = self._machine.guests.tables[table * at.TABLE_ENTRIES : (table + 1) * at.TABLE_ENTRIES]
-        present = entries[entries & at.PRESENT != 0] >> at.CHILD_SHIFT
+        present = entries[(entries & (at.PRESENT | at.LARGE_PAGE)) == at.PRESENT] >> at.CHILD_SHIFT
         return [int(child) for child in present]
 
     def host_address(self, ppn: int, level: int) -> int:

@@ -13,6 +13,8 @@ from vmcfg.trace import steps
 from vmcfg.trace.steps import Access, Step
 
 PAGE_BITS = 12
+ENTRY_BYTES = 8
+FEW = 4  # writes to neighbouring entries that are all shown
 MEMORY = "memory"
 GAP = "  "
 INDENT = "  "
@@ -97,8 +99,31 @@ def _table(access: Access, paint: Paint) -> Iterator[str]:
 
 
 def _rows(all_steps: tuple[Step, ...], depth: int) -> Iterator[Row]:
+    for alike in _rows_of_writes(all_steps):
+        yield from _SHOWN[type(alike[0])](alike[0], depth)
+        if len(alike) > FEW:
+            yield Row(what=_indented(f"… and {len(alike) - 2:,} entries likewise", depth), style="quiet")
+            yield from _SHOWN[type(alike[-1])](alike[-1], depth)
+        else:
+            yield from (row for step in alike[1:] for row in _SHOWN[type(step)](step, depth))
+
+
+def _rows_of_writes(all_steps: tuple[Step, ...]) -> Iterator[list[Step]]:
+    """Group writes to neighbouring entries of one table, many where a large page is split; others stay alone."""
+    group: list[Step] = []
     for step in all_steps:
-        yield from _SHOWN[type(step)](step, depth)
+        if group and not _follows(step, group[-1]):
+            yield group
+            group = []
+        group.append(step)
+    if group:
+        yield group
+
+
+def _follows(step: Step, before: Step) -> bool:
+    if not isinstance(step, steps.WriteEntry) or not isinstance(before, steps.WriteEntry):
+        return False
+    return step.address == before.address + ENTRY_BYTES and step.level == before.level
 
 
 def _probe(step: steps.Probe, depth: int) -> Iterator[Row]:
@@ -208,6 +233,11 @@ def _write_entry(step: steps.WriteEntry, depth: int) -> Iterator[Row]:
     )
 
 
+def _split_page(step: steps.SplitPage, depth: int) -> Iterator[Row]:
+    yield Row(what=_indented(f"split the page of {step.size} at page {step.vpn:#x}", depth), style="event")
+    yield from _rows(step.steps, depth + 1)
+
+
 def _exit(step: steps.Exit, depth: int) -> Iterator[Row]:
     yield Row(what=_indented(f"exit: {step.reason}", depth), style="event")
     yield Row(what=_indented("out and in", depth + 1), cycles=_cycles(step.transition_cycles))
@@ -237,6 +267,7 @@ _SHOWN: dict[type, Callable[[Any, int], Iterator[Row]]] = {
     steps.TakePage: _take_page,
     steps.Zero: _zero,
     steps.WriteEntry: _write_entry,
+    steps.SplitPage: _split_page,
     steps.Exit: _exit,
     steps.TakeFrame: _take_frame,
     steps.GiveFrame: _give_frame,

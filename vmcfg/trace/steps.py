@@ -176,6 +176,16 @@ class WriteEntry:
 
 
 @frozen
+class SplitPage:
+    """The guest put a table in place of the entry of a large page, which begins at page `vpn`."""
+
+    step: ClassVar = "split_page"
+    vpn: int
+    size: str
+    steps: tuple[Step, ...]
+
+
+@frozen
 class GuestFault:
     """A page fault handled by the guest; `own_cycles` are its handler's, without exits."""
 
@@ -220,7 +230,7 @@ class Exit:
 
 Step = (
     Probe | Fill | Drop | Flush | SetDirty | Reference | LogPage | HostWalk | Walk
-    | TakePage | Zero | WriteEntry | GuestFault | TakeFrame | GiveFrame | Exit
+    | TakePage | Zero | WriteEntry | SplitPage | GuestFault | TakeFrame | GiveFrame | Exit
 )  # fmt: skip
 
 

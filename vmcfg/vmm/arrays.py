@@ -22,6 +22,7 @@ class Guests(NamedTuple):
     vm         i64[vms, VM_FIELDS]
     process    i64[processes, PROCESS_FIELDS]
     free_list  i32[gpids]         per VM from its base: freed guest pages, a stack
+    blocks     i32[gpids ÷ 512]   likewise from its base ÷ 512: first pages of freed blocks of 2 MiB
     sharers    u16[gpids]         mappings of a data page besides the first
     pcids      i32[vcpus, places] processes whose translations a vCPU keeps, plus one; negative: stale
     types      u8[tables]         paravirt: the level as which the VMM has checked a table, else 0
@@ -36,6 +37,7 @@ class Guests(NamedTuple):
     vm: np.ndarray
     process: np.ndarray
     free_list: np.ndarray
+    blocks: np.ndarray
     sharers: np.ndarray
     pcids: np.ndarray
     types: np.ndarray

@@ -84,13 +84,15 @@ HOST_FIELDS = 10
 # have for themselves, 0 if they lie among the data; TABLE_NEXT, TABLE_END: what is left of the newest such range;
 # CEILING: where the lowest of them begins. GUEST_PAGE: the level of its own leaves, as HOST_PAGE. EPT + level: where
 # its entries of that level, from 2, begin in host.ept.
+# GUEST_TOP, GUEST_BLOCK_TOP: heights of the stacks of free pages and of free blocks. LARGE_AT_START: large pages that
+# it had mapped before the run.
 # KERNEL_PAGES: of its kernel's memory, if anybody accesses that. KERNEL_ENTRY: of a root, leads to the kernel's tables.
 # SLOTS: processes that it can have at once. LEFT: the row for the address space that an exec leaves behind.
 BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, LEVELS, HOST_LEVELS, EPT_ROOT = range(9)
 HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, GUEST_PAGE, EPT = range(9, 17)
 (FIRST_PROCESS, SLOTS, LEFT, FORKED, HAS_KPTI, PCIDS) = range(EPT + 6, EPT + 12)
-(KERNEL_PAGES, KERNEL_ENTRY, GLOBAL_SPACE, TABLE_PAGES) = range(EPT + 12, EPT + 16)
-VM_FIELDS = EPT + 16
+(KERNEL_PAGES, KERNEL_ENTRY, GLOBAL_SPACE, TABLE_PAGES, GUEST_BLOCK_TOP, LARGE_AT_START) = range(EPT + 12, EPT + 18)
+VM_FIELDS = EPT + 18
 
 # guests.process[process, field]. ROOT_FRAMES, VIEW_FRAMES: taken by the violations of its roots, still to be charged.
 # With KPTI the kernel's view has a root and an address space of its own; without, its
@@ -179,7 +181,7 @@ COST_FIELDS = HOMES + 4  # the stores for TLB entries of 2 MiB and 1 GiB, in the
 NATIVE, NESTED, SHADOW, PARAVIRT, SOFTWARE_TLB = range(5)
 
 USUAL_LEVELS = 4  # of both tables: lean loops take it as given, and the compiler unrolls their walks
-BLOCK_LEVEL = 2  # free frames are kept by blocks of 2 MiB too
+BLOCK_LEVEL = 2  # free frames, and free pages of guests, are kept by blocks of 2 MiB too
 
 
 class Machine(NamedTuple):

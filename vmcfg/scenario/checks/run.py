@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from vmcfg.scenario.checks.data_caches import dearest_reference
-from vmcfg.scenario.checks.memory import pages_at_once
+from vmcfg.scenario.checks.memory import ENTRIES, pages_at_once
 from vmcfg.scenario.checks.workloads import ends_by_itself
 from vmcfg.scenario.findings import Findings
 from vmcfg.scenario.layout import Instance, instances
@@ -16,6 +16,7 @@ MOST_VCPUS = 65_536  # of one host
 MOST_CYCLES = 1 << 62  # half of what a signed 64-bit counter holds
 WALK_REFERENCES = 24  # of one cold nested walk
 WALKS = 16  # of one touch with all its faults, generously
+MOST_SPLITS = 2  # of a large page that a store finds shared, from 1 GiB down to 4 KiB
 
 
 def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
@@ -83,5 +84,7 @@ def _dearest_touch(host: Settings, workload: Settings, page_bytes: int) -> int:
     probe = max(reference, costs["walk_cache_hit"], costs["nested_tlb_hit"])
     exits = (WALKS + pages - 1) * (costs["exit"] + costs["ept_violation"] + zeroed * costs["zero_page"])
     fault = costs["guest_fault"] + (3 + pages) * costs["zero_page"] + 4 * costs["gpt_write"]
+    if pages > 1:
+        fault += MOST_SPLITS * ((ENTRIES + 1) * costs["gpt_write"] + costs["invlpg"])
     total: int = accesses * costs["access"] + costs["l2_tlb_hit"] + WALKS * WALK_REFERENCES * probe + exits + fault
     return total

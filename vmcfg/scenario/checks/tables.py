@@ -21,15 +21,18 @@ class Need:
     hint: str
 
 
+_LARGE_PAGES = Need(
+    lambda host: pages_at_once(host["mmu"]) > 1,
+    "a host or VM with large pages", "for instance mmu: {mode: nested, page_size: 2MiB}",
+)
+
 NEEDS: Mapping[str, Need] = {
     "data_caches": Need(
         lambda host: host["cpu"]["data_caches"] != "none",
         "a host with cpu.data_caches", "for instance data_caches: profile, which takes the processor's own",
     ),
-    "page_sizes": Need(
-        lambda host: pages_at_once(host["mmu"]) > 1,
-        "a host or VM with large pages", "for instance mmu: {mode: nested, page_size: 2MiB}",
-    ),
+    "page_sizes": _LARGE_PAGES,
+    "large_pages": _LARGE_PAGES,
     "dirty_log": Need(
         lambda host: host["mmu"]["pml"], "a host with mmu.pml", "pml: true logs the guest pages that are modified",
     ),
@@ -44,7 +47,7 @@ def check(findings: Findings, settings: Settings) -> None:
     for name, need in NEEDS.items():
         with suppress(Broken):
             has_large_guest_pages = any(vm["page_size"] != "4KiB" for vm in settings["vms"].values())
-            if name == "page_sizes" and has_large_guest_pages:
+            if need is _LARGE_PAGES and has_large_guest_pages:
                 continue
             if name in settings["tables"] and not any(need.is_met(host) for host in settings["hosts"].values()):
                 place: Path = ("tables", settings["tables"].index(name))
