@@ -132,7 +132,7 @@ def test_a_fault_of_one_variant_says_which() -> None:
         ("mmu.mode", 1, "found no path=value,value, expected for instance mmu.mode=native,nested"),
         ("mmu mode=1,2", 1, "found no path=value,value, expected for instance mmu.mode=native,nested"),
         ("mmu.mode=native", 10, "compare.mmu.mode: found 1, expected at least 2 items"),
-        ("mmu.mode=native,nativ", 17, "hosts.h.mmu.mode: found 'nativ', expected one of native, nested, shadow, paravirt or software_tlb"),
+        ("mmu.mode=native,nativ", 17, "hosts.h.mmu.mode: found 'nativ', expected one of native, nested, shadow, para"),
         ("mmu.mod=native,nested", 5, "found 'mod', expected a key of hosts.h.mmu"),
         ("tables=a,b", 1, "compare: found tables, expected a setting that changes the run"),
         ("mmu.mode=native,native", 10, "compare.mmu.mode: found 'native' twice, expected each once"),

@@ -10,8 +10,10 @@ from vmcfg.scenario import schema
 from vmcfg.scenario.schema import EXCLUSIVE, Schema
 from vmcfg.scenario.suggest import one_of
 
-ORDER = ("scenario", "run", "host", "cpu", "mmu", "vm", "workload", "event", "pattern", "trace", "table", "compare", "expect",
-         "quantity")  # fmt: skip
+ORDER = (
+    "scenario", "run", "host", "cpu", "mmu", "vm", "workload", "event", "pattern", "trace", "table", "compare",
+    "expect", "quantity",
+)  # fmt: skip
 
 _FILE = ".schema.json"
 
