@@ -100,7 +100,7 @@ def parse_rate(value: Any) -> tuple[int, int]:
         raise QuantityError(expected, unit_hints.rate(value))
     touches = _scaled(count, COUNTS, expected, unit_hints.count, "") * 10**9
     if touches == 0:
-        raise QuantityError("a rate above zero", "leave a phase without touches out")
+        raise QuantityError("a rate above zero", "leave out what never happens")
     common = gcd(touches, TIMES[unit])
     return touches // common, TIMES[unit] // common
 

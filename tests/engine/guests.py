@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve
 from hypothesis import strategies as st
 
-from vmcfg.scenario.spec import GuestEvent, Phase, Region, Vm, Workload
+from vmcfg.scenario.spec import GuestEvent, Phase, Rate, Region, Vm, Workload
 
 OF_ONE_VCPU = ("fork", "exec", "exit")
 TABLE_ENTRIES = 512
@@ -18,7 +18,7 @@ KERNEL_VPN = 1 << 35  # with tables of four levels; nothing of a process may lie
 
 
 @st.composite
-def operations(draw: Any, plain: Workload, has_kernel_half: bool) -> Workload:
+def operations(draw: Any, plain: Workload, has_kernel_half: bool, may_fork: bool = True) -> Workload:
     """The workload with several processes, and with events in its phases; some of them make and end processes.
 
     `has_kernel_half`: no trace reaches into it.
@@ -26,7 +26,7 @@ def operations(draw: Any, plain: Workload, has_kernel_half: bool) -> Workload:
     has_kernel_half &= all(region.base_vpn < KERNEL_VPN for region in plain.regions)
     kinds = ["syscall", "syscall", "mmap", "munmap", "mprotect"]
     processes = draw(st.integers(1, 3))
-    may_fork = draw(st.booleans())
+    may_fork = may_fork and draw(st.booleans())
     spare = draw(st.integers(1, 2)) if may_fork else 0
     if processes + spare > 1:
         kinds += ["context_switch"] * 2
@@ -59,6 +59,8 @@ def _event(draw: Any, phase: Phase, kinds: list[str], regions: tuple[Region, ...
     if phase.accesses and draw(st.booleans()):
         touches, times = phase.accesses, draw(st.integers(1, phase.accesses))
     plain = GuestEvent(kind, touches, times)
+    if draw(st.integers(0, 3)) == 0:  # so often in a few hundred cycles, or thousands
+        plain = GuestEvent(kind, 0, 0, rate=Rate(draw(st.sampled_from((1_000_000, 90_000, 7_000_000))), 1))
     if kind == "syscall":
         return evolve(plain, kernel_pages=draw(st.sampled_from((1, 3, 30, 0) if has_kernel_half else (0,))))
     if kind in ("mmap", "munmap", "mprotect"):

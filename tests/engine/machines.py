@@ -81,8 +81,11 @@ def examples(count: int) -> settings:
 
 
 @st.composite
-def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")) -> Case:
-    """A scenario of one or two hosts, one to four VMs and one or two workloads; its trace files lie in `folder`."""
+def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested"), focus: str = "") -> Case:
+    """A scenario of one or two hosts, one to four VMs and one or two workloads; its trace files lie in `folder`.
+
+    The focus makes sure of what is rare: `large` pages on both sides, or `kernels` that run on several vCPUs.
+    """
     hz = draw(st.sampled_from(HZ))
     run = draw(_runs(hz))
     is_bounded = not run.to_the_end
@@ -92,13 +95,15 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
         Workload(name, regions, draw(_phases(hz, regions, [trace.spec for trace in traces.values()], is_bounded)))
         for name in ("w", "x")[: draw(st.integers(1, 2))]
     )
-    if draw(st.booleans()):
+    if focus == "kernels" or (not focus and draw(st.booleans())):
         has_kernel_half = all(vpn < KERNEL_VPN for trace in traces.values() for vpn, _ in trace.records)
-        workloads = tuple(draw(operations(workload, has_kernel_half)) for workload in workloads)
+        workloads = tuple(draw(operations(workload, has_kernel_half, focus != "kernels")) for workload in workloads)
         run = evolve(run, epoch_ns=run.epoch_ns * LONG)  # a fork of many pages lasts a thousand slices
     hosts = tuple(
         evolve(draw(_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]
     )
+    if focus == "large":
+        hosts = tuple(draw(_with_large_pages(host)) for host in hosts)
     vms = tuple(
         draw(_vms(name, draw(st.sampled_from(hosts)), draw(st.sampled_from(workloads)), traces, hz))
         for name in ("a", "b", "c", "d")[: draw(st.integers(1, 4))]
@@ -144,6 +149,14 @@ def processors(draw: Any, hz: int) -> Cpu:
 def _large_tlbs(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[LargeTlbs]:
     home = st.none() | st.just(SHARED) | caches
     return st.builds(LargeTlbs, home, home, home, home)
+
+
+@st.composite
+def _with_large_pages(draw: Any, host: Host) -> Host:
+    """The host with large pages if it is nested, and a processor that holds those of 2 MiB."""
+    homes = evolve(draw(_large_tlbs(shapes())), l1_2m=draw(st.just(SHARED) | shapes()))
+    size = 2 << 20 if host.mmu.mode == "nested" and host.mmu.host_levels > 1 and draw(st.booleans()) else PAGE_BYTES
+    return evolve(host, cpu=evolve(host.cpu, large_tlbs=homes), mmu=evolve(host.mmu, page_size=size))
 
 
 def data_caches() -> st.SearchStrategy[DataCaches]:

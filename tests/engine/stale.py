@@ -13,7 +13,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from vmcfg.hardware import sets
-from vmcfg.hardware.core import GUEST_WALK, HIGHEST_WALK, HOST_WALK, L1, L2, LOWEST_WALK, NESTED_TLB, STORES
+from vmcfg.hardware.core import (
+    GUEST_WALK,
+    HIGHEST_WALK,
+    HOST_WALK,
+    L1,
+    L2,
+    LARGE_TLBS,
+    LOWEST_WALK,
+    NESTED_TLB,
+    STORES,
+)
 from vmcfg.hardware.stores import Held, held
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
@@ -36,11 +46,11 @@ def unaccounted_pages(host: HostPlan, machine: at.Machine, vm: int) -> list[str]
     for ppn in range(plan.vm.kernel_pages):
         uses[ppn]["kernel"] += 1
     mapped: Counter[int] = Counter()
-    for level, ppn in _pages_of_tables(machine, vm):
-        if level > 1:
+    for leaf, ppn in _pages_of_tables(machine, vm):
+        if leaf == 0:
             uses[ppn]["table"] += 1
         elif ppn >= plan.vm.kernel_pages:
-            mapped[ppn] += 1
+            mapped.update(range(ppn, ppn + 512 ** (leaf - 1)))
     for ppn, mappings in mapped.items():
         uses[ppn]["data"] += 1
         if mappings != int(machine.guests.sharers[base + ppn]) + 1:
@@ -68,7 +78,7 @@ def entries_below(machine: at.Machine, vm: int, table: int) -> Iterator[tuple[in
         entries = machine.guests.tables[first : first + at.TABLE_ENTRIES]
         for index in np.flatnonzero(entries & at.PRESENT).tolist():
             yield level, prefix << 9 | index, int(entries[index])
-            if level > 1:
+            if level > 1 and not entries[index] & at.LARGE_PAGE:
                 waiting.append((level - 1, prefix << 9 | index, int(entries[index]) >> at.CHILD_SHIFT))
 
 
@@ -76,9 +86,9 @@ def _of_core(host: HostPlan, machine: at.Machine, core: int) -> Iterator[str]:
     spaces = {space: (vm, table) for vm in range(len(host.vms)) for space, table in _spaces(machine, vm)}
     unused = spaces.keys() - _usable(host, machine, core)
     first = core * STORES
-    for kind in range(L1, L2 + 1):
+    for kind in (*range(L1, L2 + 1), *range(LARGE_TLBS, STORES)):
         for entry in held(machine.stores, first + kind):
-            space, vpn = _space_and_key(entry)
+            space, vpn = _space_and_page(entry)
             if space in unused:
                 continue
             if space not in spaces or _tlb_entry(host, machine, *spaces[space], vpn, entry.is_dirty) != entry.payload:
@@ -101,7 +111,15 @@ def _of_core(host: HostPlan, machine: at.Machine, core: int) -> Iterator[str]:
 
 
 def _space_and_key(entry: Held) -> tuple[int, int]:
-    return entry.tag >> sets.SPACE_SHIFT, (entry.tag & (1 << sets.SPACE_SHIFT) - 1) >> sets.KEY_SHIFT
+    return (entry.tag & ~sets.LARGE_BIT) >> sets.SPACE_SHIFT, (entry.tag & (1 << sets.SPACE_SHIFT) - 1) >> sets.KEY_SHIFT
+
+
+def _space_and_page(entry: Held) -> tuple[int, int]:
+    """Of a TLB's entry: a large page is held by its number in units of its size, with bits that say which."""
+    space, key = _space_and_key(entry)
+    if not entry.tag & sets.LARGE_BIT:
+        return space, key
+    return (space, (key ^ sets.GIB_BIT) << 18) if key & sets.GIB_BIT else (space, key << 9)
 
 
 def _spaces(machine: at.Machine, vm: int) -> Iterator[tuple[int, int]]:
@@ -125,14 +143,23 @@ def _usable(host: HostPlan, machine: at.Machine, core: int) -> set[int]:
 
 def _tlb_entry(host: HostPlan, machine: at.Machine, vm: int, table: int, vpn: int, is_dirty: bool) -> int:
     """Return the frame of a page, -1 if it has none, or if D is claimed and not to be had."""
-    leaf = _guest_entry(machine, vm, table, 1, vpn)
+    leaf, size = _guest_leaf(machine, vm, table, vpn)
     if not leaf or (is_dirty and leaf & STORABLE != STORABLE):
         return -1
-    ppn = leaf >> at.PPN_SHIFT & at.PPN_MASK
+    ppn = (leaf >> at.PPN_SHIFT & at.PPN_MASK) + vpn % size
     frame = _frame(host, machine, vm, ppn)
     if is_dirty and host.has_ept_ad and not host.has_large_pages:  # a large page's D stands elsewhere
         return frame if int(machine.host.pmap[host.vms[vm].base + ppn]) & at.HOST_DIRTY else -1
     return frame
+
+
+def _guest_leaf(machine: at.Machine, vm: int, table: int, vpn: int) -> tuple[int, int]:
+    """Return the leaf of a page, 0 if it is absent, and how many pages it maps."""
+    for level in (3, 2):
+        entry = _guest_entry(machine, vm, table, level, vpn >> 9 * (level - 1))
+        if entry & at.LARGE_PAGE:
+            return entry, 512 ** (level - 1)
+    return _guest_entry(machine, vm, table, 1, vpn), 1
 
 
 def _guest_entry(machine: at.Machine, vm: int, table: int, level: int, key: int) -> int:
@@ -140,7 +167,7 @@ def _guest_entry(machine: at.Machine, vm: int, table: int, level: int, key: int)
     entry = 0
     for above in range(int(machine.guests.vm[vm, at.LEVELS]) - level, -1, -1):
         entry = int(machine.guests.tables[table * at.TABLE_ENTRIES + (key >> 9 * above) % at.TABLE_ENTRIES])
-        if not entry & at.PRESENT:
+        if not entry & at.PRESENT or (above and entry & at.LARGE_PAGE):
             return 0
         table = entry >> at.CHILD_SHIFT
     return entry
@@ -166,11 +193,11 @@ def _free_pages(machine: at.Machine, vm: int, base: int) -> list[int]:
 
 
 def _pages_of_tables(machine: at.Machine, vm: int) -> Iterator[tuple[int, int]]:
-    """Yield (level, page) of each root, above all levels, and of each entry; tables that several lead to count once."""
+    """Yield (0, page) of each table, those that several entries lead to once, and (level, first page) of each leaf."""
     waiting = []
     for _, table, page in roots(machine, vm):
         waiting.append((int(machine.guests.vm[vm, at.LEVELS]), table))
-        yield waiting[-1][0] + 1, page
+        yield 0, page
     seen = {table for _, table in waiting}
     while waiting:
         level, table = waiting.pop()
@@ -178,8 +205,9 @@ def _pages_of_tables(machine: at.Machine, vm: int) -> Iterator[tuple[int, int]]:
         entries = machine.guests.tables[first : first + at.TABLE_ENTRIES]
         for entry in entries[entries & at.PRESENT != 0].tolist():
             child = entry >> at.CHILD_SHIFT
-            if level == 1 or child not in seen:
+            if level == 1 or entry & at.LARGE_PAGE:
                 yield level, entry >> at.PPN_SHIFT & at.PPN_MASK
-            if level > 1 and child not in seen:
+            elif child not in seen:
+                yield 0, entry >> at.PPN_SHIFT & at.PPN_MASK
                 seen.add(child)
                 waiting.append((level - 1, child))

@@ -54,15 +54,14 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
     """Counters, exits, times, pages and frames are equal, and each event happens somewhere in the examples."""
     seen: Counter[str] = Counter()
 
-    @given(cases(folder))
-    @examples(300)
-    def is_equal(case: Case) -> None:
+    def compare(case: Case) -> None:
         engine = figures_of_engine(simulate(compile_plan(case.scenario), check_invariants=True, jobs=1))
         oracle = figures_of_oracle(case, of_oracle(case))
         assert {} == differences(oracle, engine)
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
 
-    is_equal()
+    for focus, count in {"": 200, "kernels": 60, "large": 60}.items():
+        examples(count)(given(cases(folder, focus=focus))(compare))()
     if "VMCFG_EXAMPLES" not in os.environ:  # fewer examples than the gate's need not show everything
         never = (*OF_OTHER_MODES, Sized.BACKED_1G, Sized.MAPPED_1G, Sized.FILLED_1G)  # no machine here has a GiB
         events = [event for event in (*Event, *Found, *Sized) if event not in never]

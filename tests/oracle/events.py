@@ -20,9 +20,16 @@ Occurrence = Callable[[Vcpu, GuestEvent, int], None]  # the how-manieth of this 
 def happen(vcpu: Vcpu) -> None:
     """All that is due after the touch that was just made, in the order of the phase's events."""
     for number, event in enumerate(vcpu.phase.events):
-        while (vcpu.occurrences[number] + 1) * event.every_touches // event.every_divisor <= vcpu.touches_in_stretch:
+        if _is_due(vcpu, event, vcpu.occurrences[number] + 1):
             KINDS[event.kind](vcpu, event, vcpu.occurrences[number])
             vcpu.occurrences[number] += 1
+
+
+def _is_due(vcpu: Vcpu, event: GuestEvent, times: int) -> bool:
+    if event.rate is None:
+        return times * event.every_touches // event.every_divisor <= vcpu.touches_in_stretch
+    cycles = times * vcpu.host.cpu.hz * event.rate.seconds // event.rate.touches
+    return vcpu.began_at + cycles <= vcpu.core.clock
 
 
 def _context_switch(vcpu: Vcpu, _event: GuestEvent | None = None, _nth: int = 0) -> None:

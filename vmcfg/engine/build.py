@@ -211,6 +211,7 @@ def _vcpus(host: HostPlan) -> np.ndarray:
             at.PROCESS: _process_of(host, plan),
             at.PCID_NEXT: 1 % vm.vm.pcids,
             at.EVENT_TOUCH: UNLIMITED,
+            at.EVENT_TIME: UNLIMITED,
             at.ORDINAL: plan.ordinal,
             at.STATUS: at.WAITING,
             at.WAKE: plan.wake,

@@ -40,7 +40,7 @@ def handle_events(m, core, vcpu, mode, has_data_caches):
     phase = m.vcpu[vcpu, at.PHASE]
     first = m.work.phases[phase, work.FIRST_EVENT]
     for number in range(m.work.phases[phase, work.EVENTS]):
-        if m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] == m.vcpu[vcpu, at.RETIRED]:
+        if _is_due(m, vcpu, number, first + number, m.core[core, at.CLOCK]):
             times = m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES]
             why = _shortage(m, vcpu, first + number, times)
             if why != DONE:
@@ -49,7 +49,7 @@ def handle_events(m, core, vcpu, mode, has_data_caches):
             m.core[core, at.CLOCK] += _happen(m, core, vcpu, first + number, times, mode, has_data_caches)
             m.core[core, at.CLOCK] += leave_kernel(m, core, vcpu)
             m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = m.core[core, at.CLOCK]
-    _find_next(m, vcpu)
+    _find_next(m, vcpu, m.core[core, at.CLOCK])
     return DONE
 
 
@@ -94,38 +94,54 @@ def _read_kernel(m, core, vcpu, event, mode, has_data_caches):
 
 
 @kernel
-def _set_next(m, vcpu, number, event):
-    """Count an event, and set when it is due again: after touch floor(i × touches ÷ divisor) for the i-th time."""
-    due = m.work.due
-    divisor = m.work.events[event, work.EVERY_DIVISOR]
-    due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES] += 1
-    due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] += m.work.events[event, work.EVERY_TOUCHES] // divisor
-    due[vcpu, number * work.DUE_FIELDS + work.DUE_REMAINDER] += m.work.events[event, work.EVERY_TOUCHES] % divisor
-    if due[vcpu, number * work.DUE_FIELDS + work.DUE_REMAINDER] >= divisor:
-        due[vcpu, number * work.DUE_FIELDS + work.DUE_REMAINDER] -= divisor
-        due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] += 1
-
-
-@part
-def schedule_events(m, vcpu):
-    """Begin the schedule of the phase's events at this touch."""
-    phase = m.vcpu[vcpu, at.PHASE]
-    first = m.work.phases[phase, work.FIRST_EVENT]
-    for number in range(m.work.phases[phase, work.EVENTS]):
-        m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH] = m.vcpu[vcpu, at.RETIRED]
-        m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_REMAINDER] = 0
-        _set_next(m, vcpu, number, first + number)
-        m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TIMES] = 0
-    _find_next(m, vcpu)
+def _is_due(m, vcpu, number, event, clock):
+    due = number * work.DUE_FIELDS
+    reached = clock if m.work.events[event, work.IS_TIMED] else m.vcpu[vcpu, at.RETIRED]
+    has_waited = m.vcpu[vcpu, at.RETIRED] >= m.work.due[vcpu, due + work.DUE_TOUCH]
+    return has_waited and reached >= m.work.due[vcpu, due + work.DUE_AT]
 
 
 @kernel
-def _find_next(m, vcpu):
-    """Note after which touch something is due next."""
-    soonest = np.int64(at.UNLIMITED)
-    for number in range(m.work.phases[m.vcpu[vcpu, at.PHASE], work.EVENTS]):
-        soonest = min(soonest, m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_TOUCH])
-    m.vcpu[vcpu, at.EVENT_TOUCH] = soonest
+def _set_next(m, vcpu, number, event):
+    """Count an event, and set when it is due again: not before the next touch."""
+    due, first = m.work.due, number * work.DUE_FIELDS
+    divisor = m.work.events[event, work.EVERY_DIVISOR]
+    due[vcpu, first + work.DUE_TIMES] += 1
+    due[vcpu, first + work.DUE_TOUCH] = m.vcpu[vcpu, at.RETIRED] + 1
+    due[vcpu, first + work.DUE_AT] += m.work.events[event, work.EVERY] // divisor
+    due[vcpu, first + work.DUE_REMAINDER] += m.work.events[event, work.EVERY] % divisor
+    if due[vcpu, first + work.DUE_REMAINDER] >= divisor:
+        due[vcpu, first + work.DUE_REMAINDER] -= divisor
+        due[vcpu, first + work.DUE_AT] += 1
+
+
+@part
+def schedule_events(m, vcpu, clock):
+    """Begin the schedule of the phase's events at this touch, and at this time."""
+    phase = m.vcpu[vcpu, at.PHASE]
+    for number in range(m.work.phases[phase, work.EVENTS]):
+        event = m.work.phases[phase, work.FIRST_EVENT] + number
+        first = number * work.DUE_FIELDS
+        now = clock if m.work.events[event, work.IS_TIMED] else m.vcpu[vcpu, at.RETIRED]
+        m.work.due[vcpu, first + work.DUE_AT] = now
+        m.work.due[vcpu, first + work.DUE_REMAINDER] = 0
+        _set_next(m, vcpu, number, event)
+        m.work.due[vcpu, first + work.DUE_TIMES] = 0
+    _find_next(m, vcpu, clock)
+
+
+@kernel
+def _find_next(m, vcpu, clock):
+    """Note after which touch something is due next, and after what time; what is late waits for the next touch."""
+    v = m.vcpu
+    v[vcpu, at.EVENT_TOUCH] = v[vcpu, at.EVENT_TIME] = at.UNLIMITED
+    for number in range(m.work.phases[v[vcpu, at.PHASE], work.EVENTS]):
+        is_timed = m.work.events[m.work.phases[v[vcpu, at.PHASE], work.FIRST_EVENT] + number, work.IS_TIMED]
+        due = m.work.due[vcpu, number * work.DUE_FIELDS + work.DUE_AT]
+        if is_timed and due > clock:
+            v[vcpu, at.EVENT_TIME] = min(v[vcpu, at.EVENT_TIME], due)
+        else:
+            v[vcpu, at.EVENT_TOUCH] = min(v[vcpu, at.EVENT_TOUCH], v[vcpu, at.RETIRED] + 1 if is_timed else due)
 
 
 @kernel

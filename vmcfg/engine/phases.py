@@ -33,6 +33,14 @@ def settle(m, core, vcpu):
 
 
 @kernel
+def is_event_due(m, vcpu):
+    """Tell whether the guest's kernel has something to do after the touch that was made last."""
+    v = m.vcpu
+    ended = m.marks[v[vcpu, at.MARK], at.ENDED]
+    return v[vcpu, at.RETIRED] == v[vcpu, at.EVENT_TOUCH] or ended >= v[vcpu, at.EVENT_TIME]
+
+
+@kernel
 def touches_left(m, vcpu, until):
     """Return how many touches may be simulated before something has to be decided again."""
     v = m.vcpu
@@ -77,7 +85,7 @@ def _begin_phase(m, vcpu, clock, since):
     v[vcpu, at.NEXT] = 0
     v[vcpu, at.DUE] = clock
     v[vcpu, at.DUE_REMAINDER] = 0
-    schedule_events(m, vcpu)
+    schedule_events(m, vcpu, clock)
     _set_limits(m, vcpu, clock)
     _enter_row(m, vcpu, since)
 
@@ -99,7 +107,7 @@ def _end_warm_up(m, vcpu, clock):
     v[vcpu, at.LAST_RETIRED] = v[vcpu, at.RETIRED] + v[vcpu, at.RUN_TOUCHES]
     v[vcpu, at.DUE] = clock
     v[vcpu, at.DUE_REMAINDER] = 0
-    schedule_events(m, vcpu)
+    schedule_events(m, vcpu, clock)
     _set_limits(m, vcpu, clock)
     _enter_row(m, vcpu, clock)
 

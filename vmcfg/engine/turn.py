@@ -25,7 +25,7 @@ from vmcfg.engine.access import (
 )
 from vmcfg.engine.ahead import BLOCK, look_ahead
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
-from vmcfg.engine.phases import pace, schedule_next, settle, touches_left
+from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel
@@ -44,7 +44,7 @@ HEAVY = 8  # a stretch in which more than one touch in eight walks is worth look
 def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
     """Run a vCPU until its core's clock reaches `stop`, its work ends, or it has retired `until` touches."""
     while True:
-        if m.vcpu[vcpu, at.RETIRED] == m.vcpu[vcpu, at.EVENT_TOUCH]:
+        if is_event_due(m, vcpu):
             return EVENTS_DUE
         if not settle(m, core, vcpu):
             return WORK_ENDED
@@ -55,7 +55,12 @@ def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
         if m.vcpu[vcpu, at.NEXT] == m.vcpu[vcpu, at.BUFFERED]:
             generate(m, vcpu)
         halt = min(stop, min(m.vcpu[vcpu, at.DEADLINE], m.vcpu[vcpu, at.WARM_DEADLINE]))
-        why = stretch(m, core, vcpu, halt, touches_left(m, vcpu, until), mode, is_lean, has_data_caches)
+        left = touches_left(m, vcpu, until)
+        if m.core[core, at.CLOCK] < m.vcpu[vcpu, at.EVENT_TIME]:
+            halt = min(halt, m.vcpu[vcpu, at.EVENT_TIME])
+        else:
+            left = min(left, np.int64(1))
+        why = stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches)
         if why != DONE:
             return why
 

@@ -76,10 +76,14 @@ def _events(host: HostPlan) -> np.ndarray:
     rows = np.zeros((max(1, len(plans)), work.EVENT_FIELDS), np.int64)
     for row, plan in enumerate(plans):
         event, region = plan.event, plan.region
+        every, divisor = event.every_touches, event.every_divisor
+        if event.rate:
+            every, divisor = event.rate.seconds * host.hz, event.rate.touches
         fields = {
             work.EVENT_KIND: EVENT_KINDS[event.kind],
-            work.EVERY_TOUCHES: event.every_touches,
-            work.EVERY_DIVISOR: event.every_divisor,
+            work.IS_TIMED: event.rate is not None,
+            work.EVERY: every,
+            work.EVERY_DIVISOR: divisor,
             work.EVENT_VPN: region.base_vpn if region else 0,
             work.EVENT_REGION: region.pages if region else 1,
             work.EVENT_PAGES: event.pages,

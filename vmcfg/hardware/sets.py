@@ -42,8 +42,8 @@ SHAPE_FIELDS = 8
 KEY_SHIFT = 1
 SPACE_SHIFT = 46
 MAX_SPACES = 1 << 16
-_LARGE_BIT = 1 << 62
-_GIB_BIT = 1 << 44  # of a large page's key, which is far shorter
+LARGE_BIT = 1 << 62
+GIB_BIT = 1 << 44  # of a large page's key, which is far shorter
 
 _NOT_NEGATIVE = (1 << 62) - 1
 
@@ -87,7 +87,7 @@ def tag_of(space, key):
 @kernel
 def large_tag(space, key, level):
     """Return the tag of a page of 2 MiB (level 2) or 1 GiB (level 3), whose key is in units of its size."""
-    return tag_of(space, key | (np.int64(level == 3) * _GIB_BIT)) | _LARGE_BIT
+    return tag_of(space, key | (np.int64(level == 3) * GIB_BIT)) | LARGE_BIT
 
 
 @kernel
@@ -100,10 +100,10 @@ def space_of(tag):
 def page_of_tag(tag):
     """Return (first page, level of its size) of a TLB entry's tag."""
     key = (tag >> KEY_SHIFT) & ((1 << (SPACE_SHIFT - KEY_SHIFT)) - 1)
-    if tag & _LARGE_BIT == 0:
+    if tag & LARGE_BIT == 0:
         return key, 1
-    if key & _GIB_BIT:
-        return (key ^ _GIB_BIT) << 18, 3
+    if key & GIB_BIT:
+        return (key ^ GIB_BIT) << 18, 3
     return key << 9, 2
 
 

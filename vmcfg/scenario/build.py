@@ -219,12 +219,13 @@ def _event(index: int, given: Settings, phase: Settings, names: list[str]) -> sp
     region = event_region(index, given, phase)
     return spec.GuestEvent(
         kind=given["kind"],
-        every_touches=phase["accesses"] if given["every"] is None else given["every"],
-        every_divisor=given["count"] or 1,
+        every_touches=(given["count"] and phase["accesses"]) or given["every"] or 0,
+        every_divisor=0 if given["rate"] else given["count"] or 1,
         region=-1 if region is None else names.index(region),
         pages=given.get("pages", 0),
         kernel_pages=given.get("kernel_pages", 0),
         to=given.get("to", ""),
+        rate=spec.Rate(*given["rate"]) if given["rate"] else None,
     )
 
 

@@ -103,11 +103,12 @@ class GuestEvent:
 
     kind: str  # context_switch | syscall | mmap | munmap | mprotect | fork | exec | exit
     every_touches: int  # the i-th time is after the vCPU's touch floor(i × every_touches ÷ every_divisor) of the phase
-    every_divisor: int
+    every_divisor: int  # 0 of those with a rate
     region: int = -1  # index into Workload.regions
     pages: int = 0  # of the region
     kernel_pages: int = 0
     to: str = ""  # of mprotect: read | read_write
+    rate: Rate | None = field(default=None, metadata=LATER)  # after the first touch that ends at i ÷ rate or later
 
 
 @frozen

@@ -94,7 +94,7 @@ class Work(NamedTuple):
     stream   u64[vcpus]            mixed keys of the vCPUs' streams
     choices  u64[vcpus]            mixed keys of the streams that choose among a mixture's parts
     events   i64[rows, fields]     what guests' kernels do from time to time: see workload.fields
-    due      i64[vcpus, events × 3] of each event of the phase: the touch it is due after, remainder, times it happened
+    due      i64[vcpus, events × 4] of each event of the phase: see workload.fields
     steps    i64[vcpus, parts]     touches that the parts of the vCPU's mixture have had in its phase
     scatter  u64[rows]             mixed keys of the permutations of ranks
     buffer   i64[vcpus, BATCH]     accesses generated ahead

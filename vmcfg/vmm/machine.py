@@ -133,6 +133,7 @@ PROCESS_FIELDS = 10
     IS_WALK_HEAVY,  # the last stretch had many walks: look ahead
     LOG_INDEX,  # of its log of modified pages: where the next goes, -1 when it is full
     EVENT_TOUCH,  # `retired` after which the guest's kernel has something to do
+    EVENT_TIME,  # likewise: after the first touch that ends then, or later
     KERNEL_NEXT,  # accesses to the kernel's memory so far
     PCID_NEXT,  # the place that the next new address space takes
     QUEUED,  # updates of page tables that wait for a hypercall
@@ -142,8 +143,8 @@ PROCESS_FIELDS = 10
     TARGET_NEXT,  # the place among the CR3 targets that the next new root takes
     FAULTING_STORE,  # the fault that its guest handles just now is of a store
     IN_KERNEL,  # its guest runs in the kernel's view of the loaded process
-) = range(39)
-VCPU_FIELDS = 39
+) = range(40)
+VCPU_FIELDS = 40
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 

@@ -38,19 +38,26 @@ PHASE_FIELDS = 25
 # Values of EVENT_KIND.
 CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT = range(8)
 
-# Fields of work.events[row, field]: the i-th time is after touch floor(i × EVERY_TOUCHES ÷ EVERY_DIVISOR).
+# Fields of work.events[row, field]: due for the i-th time floor(i × EVERY ÷ EVERY_DIVISOR) touches, or cycles, after
+# the phase's beginning.
 (
     EVENT_KIND,
-    EVERY_TOUCHES,
+    IS_TIMED,
+    EVERY,
     EVERY_DIVISOR,
     EVENT_VPN,  # the region's first page, and how many there are
     EVENT_REGION,
     EVENT_PAGES,  # concerned each time
     EVENT_KERNEL_PAGES,
     EVENT_WRITABLE,  # mprotect: whether W is set
-) = range(8)
-EVENT_FIELDS = 8
+) = range(9)
+EVENT_FIELDS = 9
 
 # Fields of work.due[vcpu, event × DUE_FIELDS + field].
-DUE_TOUCH, DUE_REMAINDER, DUE_TIMES = range(3)
-DUE_FIELDS = 3
+(
+    DUE_AT,  # the count of touches, or the time
+    DUE_REMAINDER,
+    DUE_TIMES,  # how often it has happened
+    DUE_TOUCH,  # the count of touches from which on it may happen
+) = range(4)
+DUE_FIELDS = 4
