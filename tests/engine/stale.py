@@ -111,7 +111,8 @@ def _of_core(host: HostPlan, machine: at.Machine, core: int) -> Iterator[str]:
 
 
 def _space_and_key(entry: Held) -> tuple[int, int]:
-    return (entry.tag & ~sets.LARGE_BIT) >> sets.SPACE_SHIFT, (entry.tag & (1 << sets.SPACE_SHIFT) - 1) >> sets.KEY_SHIFT
+    tag = entry.tag & ~sets.LARGE_BIT
+    return tag >> sets.SPACE_SHIFT, (tag & (1 << sets.SPACE_SHIFT) - 1) >> sets.KEY_SHIFT
 
 
 def _space_and_page(entry: Held) -> tuple[int, int]:

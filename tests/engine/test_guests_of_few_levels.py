@@ -54,7 +54,7 @@ def check_equal(case: Case) -> None:
 
 
 def without_paging(case: Case) -> Case:
-    """The case with its guests' paging off: regions lie in their memory, one after the other; nothing happens but that."""
+    """The case with its guests' paging off: regions lie in their memory one by one, nothing else happens."""
     workloads = tuple(quiet(workload) for workload in case.scenario.workloads)
     end = max(region.base_vpn + region.pages for workload in workloads for region in workload.regions)
     vms = tuple(unpaged(vm, end) for vm in case.scenario.vms)
@@ -81,5 +81,6 @@ def unpaged(vm: Vm, end: int) -> Vm:
     """The VM with all of its workload's pages, and some more."""
     pages = max(vm.memory_pages, end)
     return evolve(
-        vm, table_levels=0, memory_pages=pages, populate="on_touch", zero_on_fault=True, kpti=False, page_size=PAGE_BYTES
+        vm, table_levels=0, memory_pages=pages, populate="on_touch", zero_on_fault=True, kpti=False,
+        page_size=PAGE_BYTES,
     )

@@ -18,6 +18,7 @@ from vmcfg.bench.rows import ROWS, Row, scenario_text
 from vmcfg.engine import loop
 from vmcfg.engine.access import UNTIL
 from vmcfg.engine.build import build
+from vmcfg.metrics.events import EXIT_COUNT, EXITS
 from vmcfg.plan import compile_plan
 from vmcfg.scenario import loads
 from vmcfg.vmm import machine as at
@@ -28,7 +29,7 @@ YARDSTICK_ITEMS = 2_000_000
 
 @frozen
 class Measured:
-    """One row: seconds per touch, and of each yardstick per item, medians over the rounds."""
+    """One row: seconds per touch or exit, and of each yardstick per item, medians over the rounds."""
 
     row: Row
     seconds: float
@@ -59,14 +60,14 @@ def start_up_seconds(arguments: list[str], rounds: int) -> float:
 
 def _measure(row: Row, rounds: int, report: Callable[[str], None]) -> Measured:
     report(row.name)
-    simulate = _simulation(row)
+    sample = _exits(row) if row.counts_exits else _touches(row)
     table, places = yardsticks.gather_inputs(row.tables_bytes, YARDSTICK_ITEMS)
     key = yardsticks.stream()
     samples = []
     for _ in range(rounds + 1):  # the first round compiles and warms up
         samples.append(
             (
-                _timed(simulate) / row.touches,
+                sample(),
                 _timed(lambda: yardsticks.gather(table, places)) / YARDSTICK_ITEMS,
                 _timed(lambda: yardsticks.draw_pass(key, YARDSTICK_ITEMS, key)) / YARDSTICK_ITEMS,
             )
@@ -75,15 +76,31 @@ def _measure(row: Row, rounds: int, report: Callable[[str], None]) -> Measured:
     return Measured(row, *medians)
 
 
-def _simulation(row: Row) -> Callable[[], None]:
+def _touches(row: Row) -> Callable[[], float]:
+    """Return what times a round of a stream, and returns the seconds for a touch."""
+    machine = _machine(row)
+    return lambda: _timed(lambda: _simulate(machine, row)) / row.touches
+
+
+def _exits(row: Row) -> Callable[[], float]:
+    """Return what times a round on a new machine, and returns the seconds for an exit."""
+
+    def sample() -> float:
+        machine = _machine(row)
+        seconds = _timed(lambda: _simulate(machine, row))
+        return seconds / int(machine.counters[:, EXIT_COUNT : EXIT_COUNT + EXITS].sum())
+
+    return sample
+
+
+def _machine(row: Row) -> at.Machine:
     plan = compile_plan(loads(scenario_text(row)))
-    machine = build(plan.hosts[0], plan.scenario.seed, load_inputs([]))
+    return build(plan.hosts[0], plan.scenario.seed, load_inputs([]))
 
-    def simulate() -> None:
-        until = int(machine.vcpu[0, at.RETIRED]) + row.touches
-        assert loop.run(machine, at.UNLIMITED, 0, until) == UNTIL
 
-    return simulate
+def _simulate(machine: at.Machine, row: Row) -> None:
+    until = int(machine.vcpu[0, at.RETIRED]) + row.touches
+    assert loop.run(machine, at.UNLIMITED, 0, until) == UNTIL
 
 
 def _timed(work: Callable[[], object]) -> float:
