@@ -90,12 +90,12 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
     run = draw(_runs(hz))
     is_bounded = not run.to_the_end
     traces = {record.file: record for record in draw(st.lists(_traces(folder), max_size=2))}
-    regions = draw(_regions())
+    regions = (Region("r0", BASES[1], 600),) if focus == "large" else draw(_regions())
     workloads = tuple(
         Workload(name, regions, draw(_phases(hz, regions, [trace.spec for trace in traces.values()], is_bounded)))
         for name in ("w", "x")[: draw(st.integers(1, 2))]
     )
-    if focus == "kernels" or (not focus and draw(st.booleans())):
+    if focus or draw(st.booleans()):
         has_kernel_half = all(vpn < KERNEL_VPN for trace in traces.values() for vpn, _ in trace.records)
         workloads = tuple(draw(operations(workload, has_kernel_half, focus != "kernels")) for workload in workloads)
         run = evolve(run, epoch_ns=run.epoch_ns * LONG)  # a fork of many pages lasts a thousand slices

@@ -12,7 +12,7 @@ from attrs import evolve
 from hypothesis import given
 from machines import Case, cases, examples
 from naive_draws import scatter_with, zipf_rank
-from oracle import OracleResult
+from oracle import OracleResult, tiny
 from oracle import run as run_oracle
 from oracle.result import EXITS
 from oracle.tiny import cache
@@ -21,7 +21,7 @@ from vmcfg.engine import simulate
 from vmcfg.metrics.events import Event, Found, Sized
 from vmcfg.metrics.result import RunResult
 from vmcfg.plan import compile_plan
-from vmcfg.scenario.spec import DataCache, DataCaches
+from vmcfg.scenario.spec import DataCache, DataCaches, GuestEvent, LargeTlbs
 
 Figures = dict[str, int]
 
@@ -49,6 +49,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("traces")
 
 
+def with_large_pages() -> Case:
+    """Pages of 2 MiB on both sides, which random machines seldom unmap whole."""
+    homes = LargeTlbs(l1_2m=cache(2), l1_1g=None, l2_2m=None, l2_1g=None)
+    on = tiny.host(cpu=tiny.processor(large_tlbs=homes))
+    on = evolve(on, mmu=evolve(on.mmu, page_size=2 << 20))
+    unmapping = GuestEvent("munmap", 30, 1, region=0, pages=512)
+    runs = tiny.workload(tiny.phase("uniform", accesses=200, write_ppm=300_000, events=(unmapping,)), pages=600)
+    vm = tiny.vm(memory_pages=8192, page_size=2 << 20)
+    return Case(tiny.scenario(vm, on=evolve(on, memory_pages=20_000), runs=runs), {})
+
+
 @pytest.mark.slow
 def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
     """Counters, exits, times, pages and frames are equal, and each event happens somewhere in the examples."""
@@ -60,6 +71,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
         assert {} == differences(oracle, engine)
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
 
+    compare(with_large_pages())
     for focus, count in {"": 200, "kernels": 60, "large": 60}.items():
         examples(count)(given(cases(folder, focus=focus))(compare))()
     if "VMCFG_EXAMPLES" not in os.environ:  # fewer examples than the gate's need not show everything
