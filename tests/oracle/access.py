@@ -161,7 +161,7 @@ def _walk_for_dirty_bit(vcpu: Vcpu, view: View, vpn: int) -> bool:
 def _walk_for(vcpu: Vcpu, view: View, vpn: int, is_store: bool, is_quiet: bool = False) -> Walk:
     if vcpu.shadow:
         return ShadowWalk(vcpu.shadow, view, vpn, is_store, is_quiet)
-    return Walk(vcpu.core, vcpu.spaces, view, vpn, is_store, is_quiet, vcpu.log)
+    return Walk(vcpu.core, vcpu.spaces, view, vpn, is_store, is_quiet, vcpu.log, vcpu.pointers)
 
 
 def _leave_to_the_vmm(vcpu: Vcpu, view: View, vpn: int, is_store: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .flushes import forget_narrowed
+from .flushes import forget_narrowed, tell_of_pointer
 from .memory import Entry, key, page_count
 from .spaces import Space, View
 from .vcpu import Vcpu
@@ -60,7 +60,10 @@ def _count_mapping(vcpu: Vcpu, level: int) -> None:
 
 def map_anew(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
     """Missing tables top down, then the page, each zeroed before it is linked in; charged to `part`."""
+    before = len(space.roots[0].entries)
     vcpu.count("guest_table_pages", vcpu.spaces.map_page(space, vpn, Kernel(vcpu, part)))
+    if vcpu.spaces.levels == 3 and len(space.roots[0].entries) > before:
+        tell_of_pointer(vcpu)
 
 
 def write_leaf(vcpu: Vcpu, space: Space, vpn: int, part: str, level: int = 1) -> None:

@@ -66,7 +66,19 @@ def _forget_pages(payer: Vcpu, vcpu: Vcpu, vpns: list[tuple[int, int]]) -> None:
             vcpu.shadow.page_invalidated(vpn, payer)
 
 
+def tell_of_pointer(vcpu: Vcpu) -> None:
+    """The loaded process has a new entry in its root, which PAE reads at loads of CR3 only: all who run it load it."""
+    for other in vcpu.siblings:
+        if other.loaded is vcpu.loaded:
+            if other is not vcpu:
+                _charge(vcpu, "shootdowns", "ipi")
+            _charge(vcpu, "cr3_loads", "cr3_load")
+            _flush_loaded(other)
+            _tell_of_load(vcpu, other)
+
+
 def _tell_of_load(payer: Vcpu, vcpu: Vcpu) -> None:
+    vcpu.pointers = vcpu.spaces.pointers(vcpu.loaded, vcpu.is_in_kernel)
     if vcpu.shadow:
         vcpu.shadow.cr3_loaded(payer)
 

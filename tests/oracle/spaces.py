@@ -85,7 +85,7 @@ class Spaces:
         self.slots: list[Process | None] = [None] * slots
         self.has_kpti = has_kpti
         self.has_kernel = has_kernel
-        self.kernel_vpn = 2 ** (9 * self.levels) // 2
+        self.kernel_vpn = 3 << 30 - 12 if self.levels < 4 else 2 ** (9 * self.levels) // 2  # 32 bits: the last GiB
         self.kernel: dict[Place, Entry] = {}  # below the roots
         self.kernel_table = -1  # what the roots' entries lead to
         self.forks = 0
@@ -155,6 +155,14 @@ class Spaces:
         above = self.entry(view, level + 1, vpn)
         assert above is not None
         return above.target
+
+    def pointers(self, process: Process, is_kernel: bool) -> dict[int, int]:
+        """What PAE's registers hold after a load of CR3: the page of the table for each GiB that has one."""
+        if self.levels != 3:
+            return {}
+        root = process.space.roots[KERNEL if is_kernel and self.has_kpti else USER]
+        own = {number: entry.target for (_, number), entry in root.entries.items()}
+        return own | ({3: root.to_kernel.target} if root.to_kernel else {})
 
     def is_of_kernel(self, vpn: int) -> bool:
         return self.has_kernel and prefix(self.levels, vpn) == prefix(self.levels, self.kernel_vpn)

@@ -92,12 +92,13 @@ class Vcpu:
         self.carried_walk_cycles = 0
         self.violations_before_start: list[tuple[int, int]] = []  # of roots before t = 0: (pages backed, EPT tables)
         self.waits_since: int | None = None
-        self.has_pcid = host.mmu.pcid
+        self.has_pcid = host.mmu.pcid and vm.table_levels >= 4
         self.loaded = spaces.living()[number % workload.processes]
         self.kept: list[int | None] = [None] * vm.pcids  # slots of processes, by the place of their PCID
         self.kept[0] = self.loaded.slot
         self.next_place = 1 % vm.pcids
         self.stale: set[int] = set()  # slots that are kept, to be flushed when they are loaded
+        self.pointers = spaces.pointers(self.loaded, False)
         self.kernel_touches = 0
         self.occurrences: Counter[int] = Counter()  # in this stretch, by the phase's event
 

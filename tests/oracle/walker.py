@@ -44,7 +44,7 @@ class Walk:
 
     def __init__(
         self, core: Core, spaces: Spaces, view: View, vpn: int, is_store: bool, is_quiet: bool = False,
-        log: list[int] | None = None,
+        log: list[int] | None = None, pointers: dict[int, int] | None = None,
     ) -> None:  # fmt: skip
         self.core = core
         self.spaces = spaces
@@ -55,6 +55,7 @@ class Walk:
         self.is_store = is_store
         self.is_quiet = is_quiet
         self.log = log
+        self.pointers = pointers or {}  # of PAE, in registers
         self.logged = 0
         self.has_host_bits = memory.is_nested and "ept_ad" in core.cpu.features
         self.guest_refs = 0
@@ -102,6 +103,11 @@ class Walk:
             if self._probe(self.core.guest_caches[level], self.view.walk_tag, prefix(level, self.vpn)):
                 self.guest_walk_cache_hits += 1
                 return level - 1
+        if self.spaces.levels == 3:
+            if prefix(3, self.vpn) not in self.pointers:
+                raise GuestFault(is_present=False)
+            self._translate_table(self.pointers[prefix(3, self.vpn)])
+            return 2
         self._translate_table(self.spaces.table_ppn(self.view, self.spaces.levels, self.vpn))
         return self.spaces.levels
 

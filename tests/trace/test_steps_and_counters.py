@@ -52,6 +52,7 @@ MACHINES = {
     "native, a busy kernel": ("mmu.mode=native", *BUSY),
     "nested, a busy kernel": BUSY,
     "nested, large pages that are split": ("vms.web.page_size=2MiB", *BUSY),
+    "PAE, a busy kernel": ("vms.web.page_table=pae", *BUSY),
     "shadow, a busy kernel": ("mmu.mode=shadow", "mmu.shadow={installs_on_write: true}", *BUSY),
     "paced": ("workloads.mixed.phases=[{pattern: {kind: uniform, size: 256KiB}, write: 50%, rate: 1M/s}]",),
 }
@@ -165,6 +166,7 @@ def test_every_fault_exit_and_frame_is_shown(run: Watched) -> None:
         assert count[EXIT_COUNT + reason] == exits[reason.name.lower()]
     assert count[Event.PAGES_LOGGED] == len(of(accesses, steps.LogPage))
     assert count[Event.GUEST_FAULTS] == len(of(accesses, steps.GuestFault))
+    assert count[Event.CR3_LOADS] == len(of(accesses, steps.LoadCr3))
     assert count[Event.GPT_WRITES] == len(of(accesses, steps.WriteEntry))
     taken, given_back = (len(of(accesses, kind)) for kind in (steps.TakeFrame, steps.GiveFrame))
     assert run.free_at_start - run.free_frames == taken - given_back

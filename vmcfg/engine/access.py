@@ -282,7 +282,7 @@ def count_hits(m, row, guest_hits, host_hits, nested_hits):
 def may_run_short(m, walker):
     """Tell whether pages or frames are so few that an access could stop half-way: then `shortage` decides."""
     is_short = m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]
-    return is_short or m.guests.vm[walker.vm, at.GUEST_FREE] < walker.levels
+    return is_short or m.guests.vm[walker.vm, at.GUEST_FREE] < walker.levels + np.int64(walker.has_pointers)
 
 
 @part

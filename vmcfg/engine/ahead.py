@@ -11,6 +11,8 @@ on by the share of walks in the stretch before.
 
 from __future__ import annotations
 
+import numpy as np
+
 from vmcfg.hardware.core import walk_key
 from vmcfg.jit import kernel, part, prefetch
 from vmcfg.mmu.references import prefetch_lines
@@ -57,7 +59,7 @@ def _table_above_leaf(m, walker, vpn):
 def _find_out(m, walker, vpn, hint, key):
     """Walk to the table of level 2 for a page, or to the first absent entry on the way, and remember it."""
     table = walker.root_table
-    for level in range(walker.levels, 2, -1):
+    for level in range(walker.levels + np.int64(walker.has_pointers), 2, -1):
         entry = m.guests.tables[slot_in_table(table, vpn, level)]
         if entry & at.PRESENT == 0:
             key = -1  # it may be there next time

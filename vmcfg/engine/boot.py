@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.address_space import kernel_vpn
 from vmcfg.guest.fault import back_if_needed, make_roots_at_no_cost, map_kernel, populate
 from vmcfg.jit import by_reference, entry, kernel
 from vmcfg.mmu.paravirt import acquire
 from vmcfg.mmu.shadow_answers import enter_root
-from vmcfg.mmu.walks import PARAVIRT
+from vmcfg.mmu.walks import PARAVIRT, kernel_vpn
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_take
 

@@ -138,7 +138,8 @@ def _guests(host: HostPlan) -> at.Guests:
             vm[number, at.EPT + level] = offset
         space = rows + number
         vm[number, [at.FIRST_PROCESS, at.SLOTS, at.GLOBAL_SPACE]] = plan.first_process, plan.slots, space
-        vm[number, [at.HAS_KPTI, at.PCIDS, at.KERNEL_PAGES]] = plan.vm.kpti, plan.vm.pcids, plan.kernel_pages
+        kept = plan.vm.pcids if host.has_pcid and plan.vm.table_levels >= at.USUAL_LEVELS else 0
+        vm[number, [at.HAS_KPTI, at.PCIDS, at.KERNEL_PAGES]] = plan.vm.kpti, kept, plan.kernel_pages
         own = np.arange(plan.first_process, plan.first_process + plan.slots)
         left = host.process_slots + number
         vm[number, at.LEFT] = left
@@ -252,7 +253,7 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[: len(at.COSTS)] = [host.costs.get(name, 0) for name in at.COSTS]
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
-    cost[[at.HAS_DATA_CACHES, at.HAS_PCID]] = host.data_caches is not None, host.has_pcid
+    cost[at.HAS_DATA_CACHES] = host.data_caches is not None
     if host.shadow:
         cost[[at.SHADOW_VARIANT, at.INSTALLS]] = VARIANTS[host.shadow.variant], host.shadow.installs_on_write
         cost[[at.BYPASSES, at.CR3_TARGETS]] = host.shadow.bypasses_not_present, host.shadow.cr3_targets

@@ -10,12 +10,12 @@ import numpy as np
 
 from vmcfg.engine.access import DONE, NEED_FRAMES, NEED_GUEST_PAGES, kernel_access
 from vmcfg.guest import mapping, processes
-from vmcfg.guest.address_space import kernel_vpn
 from vmcfg.guest.pages import unbacked_among_next
 from vmcfg.guest.switching import change_view
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.privileged import leave_kernel
+from vmcfg.mmu.walks import kernel_vpn
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.machine import FRAME_FREE

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.guest.pages import block_free, has_block, page_free, table_page_take
+from vmcfg.guest.switching import tell_of_pointer
 from vmcfg.hardware.core import TABLE_BITS
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.tables import gpt_write, new_table, table_entry, table_freed
-from vmcfg.mmu.walks import page_of, slot_in_table
+from vmcfg.mmu.walks import kernel_vpn, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.verbs import gpa_access
@@ -42,6 +43,8 @@ def make_tables(m, core, vcpu, process, vpn, leaf):
             exits += write_above_leaf(m, core, vcpu, process, vpn, level == levels, slot, entry)
             own += m.cost[at.ZERO_PAGE] + m.cost[at.GPT_WRITE] * writes(m, process, level == levels)
             m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_TABLE_PAGES] += 1
+            if level == at.PAE_LEVELS and level == levels and process == m.vcpu[vcpu, at.PROCESS]:
+                exits += tell_of_pointer(m, core, vcpu)
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
     return table, np.int64(1), own, exits
 
@@ -97,9 +100,10 @@ def kernel_slot(m, process):
 
 
 @kernel
-def kernel_vpn(levels):
-    """Return the first page of the kernel's half of an address space."""
-    return np.int64(1) << (TABLE_BITS * levels - 1)
+def _end_vpn(m, vm):
+    """Return where pages end that a process has to itself."""
+    levels = m.guests.vm[vm, at.LEVELS]
+    return kernel_vpn(levels) if m.guests.vm[vm, at.KERNEL_ENTRY] else np.int64(1) << (TABLE_BITS * levels)
 
 
 @kernel
@@ -137,8 +141,9 @@ def next_present(m, process, vpn, level):
     With `level` 2 or more, it is an entry of that level that leads to a table. The kernel's half is left out: it
     belongs to all processes.
     """
-    top = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
-    end = kernel_vpn(top) << (m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.KERNEL_ENTRY] == 0)
+    vm = m.guests.process[process, at.PROCESS_VM]
+    top = m.guests.vm[vm, at.LEVELS]
+    end = _end_vpn(m, vm)
     while vpn < end:
         table = m.guests.process[process, at.ROOT_TABLE]
         here = top

@@ -181,7 +181,8 @@ def needs(m, process, vpn, is_store):
     if m.guests.vm[vm, at.LEVELS] == 0:
         return 0, not is_backed(m, vm, vpn)
     table = m.guests.process[process, at.ROOT_TABLE]
-    lacks_frame = not is_backed(m, vm, m.guests.process[process, at.ROOT_PPN])
+    is_walked = m.guests.vm[vm, at.LEVELS] != at.PAE_LEVELS
+    lacks_frame = is_walked and not is_backed(m, vm, m.guests.process[process, at.ROOT_PPN])
     entry = np.int64(0)
     for level in range(m.guests.vm[vm, at.LEVELS], 0, -1):
         entry = m.guests.tables[slot_in_table(table, vpn, level)]

@@ -7,6 +7,9 @@ INVLPG drops one page, of whatever size and in whatever pieces, and all walk-cac
 
 Who narrows an entry must flush it everywhere: here at once, on other vCPUs that have the process loaded by an interrupt
 (a shootdown), and where a vCPU only keeps its translations, later: the place is marked stale.
+
+With PAE each load of CR3 also reads the root's four entries into registers, and walks go by these: a guest that fills
+one has CR3 loaded wherever the process is, as after a change that narrows.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from vmcfg.metrics.events import Event
 from vmcfg.mmu import privileged
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
+from vmcfg.vmm.verbs import gpa_access
 
 FLUSH_ALL_ABOVE = 33  # pages: then Linux reloads CR3 instead (tlb_single_page_flush_ceiling)
 
@@ -26,13 +30,13 @@ FLUSH_ALL_ABOVE = 33  # pages: then Linux reloads CR3 instead (tlb_single_page_f
 @part
 def load_process(m, core, vcpu, process):
     """Load another process's root into CR3; return the cycles."""
-    if m.cost[at.HAS_PCID]:
+    if has_pcids(m, m.vcpu[vcpu, at.VM]):
         _take_place(m, core, vcpu, process)
     else:
         _flush_processes(m, core, m.vcpu[vcpu, at.VM])
     before = m.vcpu[vcpu, at.PROCESS]
     m.vcpu[vcpu, at.PROCESS] = process
-    return _charge_load(m, vcpu) + privileged.load_root(m, core, vcpu, before, process)
+    return _charge_load(m, vcpu) + _read_root(m, core, vcpu) + privileged.load_root(m, core, vcpu, before, process)
 
 
 @part
@@ -45,11 +49,11 @@ def reload(m, core, vcpu):
 def replace(m, core, vcpu, before):
     """Load the new root of the loaded process, whose old one is that of `before`; return the cycles."""
     process = m.vcpu[vcpu, at.PROCESS]
-    if m.cost[at.HAS_PCID]:
+    if has_pcids(m, m.vcpu[vcpu, at.VM]):
         flush_process(m, core, process)
     else:
         _flush_processes(m, core, m.vcpu[vcpu, at.VM])
-    return _charge_load(m, vcpu) + privileged.load_root(m, core, vcpu, before, process)
+    return _charge_load(m, vcpu) + _read_root(m, core, vcpu) + privileged.load_root(m, core, vcpu, before, process)
 
 
 @part
@@ -58,10 +62,10 @@ def change_view(m, core, vcpu, is_entry):
     m.vcpu[vcpu, at.IN_KERNEL] = is_entry
     if m.guests.vm[m.vcpu[vcpu, at.VM], at.HAS_KPTI] == 0:
         return np.int64(0)
-    if m.cost[at.HAS_PCID] == 0:
+    if not has_pcids(m, m.vcpu[vcpu, at.VM]):
         _flush_processes(m, core, m.vcpu[vcpu, at.VM])
     process = m.vcpu[vcpu, at.PROCESS]
-    return _charge_load(m, vcpu) + privileged.load_root(m, core, vcpu, process, process)
+    return _charge_load(m, vcpu) + _read_root(m, core, vcpu) + privileged.load_root(m, core, vcpu, process, process)
 
 
 @part
@@ -89,7 +93,7 @@ def flush_everywhere(m, core, vcpu):
         if other != vcpu and m.vcpu[other, at.VM] == vm:
             if m.vcpu[other, at.PROCESS] == process:
                 there = other % m.sched[at.CORES]
-                if m.cost[at.HAS_PCID]:
+                if has_pcids(m, vm):
                     flush_process(m, there, process)
                 else:
                     _flush_processes(m, there, vm)
@@ -97,6 +101,12 @@ def flush_everywhere(m, core, vcpu):
             else:
                 _mark_stale(m, other, process)
     return cycles
+
+
+@part
+def tell_of_pointer(m, core, vcpu):
+    """Have CR3 loaded on all vCPUs that run the loaded process, whose root has a new entry; return the cycles."""
+    return flush_everywhere(m, core, vcpu) + interrupt_others(m, vcpu)
 
 
 @part
@@ -146,6 +156,21 @@ def _invlpg(m, core, vcpu, payer, process, vpn, level):
     m.counters[row, Event.INVLPGS] += 1
     m.counters[row, Event.FLUSH_CYCLES] += m.cost[at.INVLPG]
     return m.cost[at.INVLPG] + privileged.invalidate_at(m, core, vcpu, payer, vpn)
+
+
+@kernel
+def has_pcids(m, vm):
+    """Tell whether a guest's address spaces have tags: the processor's, and only in its 64-bit mode."""
+    return m.guests.vm[vm, at.PCIDS] != 0
+
+
+@kernel
+def _read_root(m, core, vcpu):
+    """With PAE a load of CR3 reads the root's entries into registers, which may meet the VMM; return the cycles."""
+    if m.guests.vm[m.vcpu[vcpu, at.VM], at.LEVELS] != at.PAE_LEVELS:
+        return np.int64(0)
+    root = at.KERNEL_ROOT_PPN if m.vcpu[vcpu, at.IN_KERNEL] else at.ROOT_PPN
+    return gpa_access(m, core, vcpu, m.guests.process[m.vcpu[vcpu, at.PROCESS], root])
 
 
 @kernel

@@ -15,6 +15,7 @@ from vmcfg.mmu.references import reference_cycles
 from vmcfg.mmu.walks import (
     COMPLETE,
     GUEST_PAGE_FAULT,
+    begin,
     fill_walk_cache,
     is_dirty_entry,
     is_guest_leaf,
@@ -38,10 +39,12 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     caches = walker.core * STORES + GUEST_WALK
     level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.space, vpn, is_quiet, is_lean)
     hits = np.int64(level <= walker.levels)
-    if not hits:
-        table = walker.root_table
-    level -= 1
     zero = refs = cycles = np.int64(0)
+    if not hits:
+        table, _, is_there = begin(m, walker, vpn, is_lean)
+        if not is_there:
+            return GUEST_PAGE_FAULT, zero, zero, zero, zero, zero, zero, zero, zero, zero
+    level -= 1
     while True:
         cycles += reference_cycles(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level)
         entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store, is_lean)

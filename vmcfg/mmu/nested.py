@@ -28,6 +28,7 @@ from vmcfg.mmu.walks import (
     GUEST_PAGE_FAULT,
     HOST_VIOLATION,
     LOG_FULL,
+    begin,
     fill_walk_cache,
     is_dirty_entry,
     is_guest_leaf,
@@ -54,22 +55,14 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.space, vpn, is_quiet, is_lean)
     has_frame = level <= walker.levels  # a combined entry leads to the next table's frame
     guest_hits = np.int64(has_frame)
-    host_hits = np.int64(0)
-    nested_hits = np.int64(0)
-    guest_refs = np.int64(0)
-    host_refs = np.int64(0)
-    cycles = np.int64(0)
-    ppn = np.int64(0)
-    is_dirty = np.int64(0)
+    zero = host_hits = nested_hits = guest_refs = host_refs = cycles = ppn = leaves = np.int64(0)
+    is_dirty = np.int64(not is_lean and walker.levels == 0)  # without paging no guest lacks D
     page = ABSENT
     leaf = np.int64(1)
-    leaves = np.int64(0)
     if not has_frame:
-        table = walker.root_table
-        ppn = walker.root_ppn
-        if not is_lean and walker.levels == 0:  # paging is off: the page is guest-physical, and no guest lacks its D
-            ppn = np.int64(vpn)
-            is_dirty = np.int64(1)
+        table, ppn, is_there = begin(m, walker, vpn, is_lean)
+        if not is_there:
+            return GUEST_PAGE_FAULT, zero, zero, zero, zero, zero, zero, zero, zero, zero
     level -= 1
     end = COMPLETE
     while True:

@@ -18,9 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from vmcfg.hardware.assoc import NARROW, SETS, fill, find, geometry, payload_of, set_of, tag_of, touch
-from vmcfg.hardware.core import walk_key
+from vmcfg.hardware.core import TABLE_BITS, walk_key
 from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
+
+KERNEL_VPN_32 = 3 << 18  # Linux gives programs 3 GiB of 4
 
 # How a walk ends.
 COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL, TLB_MISS, SHADOW_FAULT = range(6)
@@ -35,7 +37,8 @@ class Walker(NamedTuple):
     vm: int  # also the tag of its guest-physical mappings
     root_table: int
     root_ppn: int
-    levels: np.int64  # of the guest's table
+    levels: np.int64  # of the guest's table that are walked
+    has_pointers: bool  # PAE: what the root says is in registers, and walks begin below it
     host_levels: np.int64
     base: int  # gpid of the VM's page 0
     first_frame: np.int64  # of page 0: in `native` the others follow
@@ -72,8 +75,16 @@ def kernel_walker_of(m, core, vcpu, has_data_caches):
 
 
 @kernel
+def kernel_vpn(levels):
+    """Return the first page of the kernel's part of an address space: the upper half, of 32 bits the last GiB."""
+    return np.int64(KERNEL_VPN_32 if levels < at.USUAL_LEVELS else 1 << (TABLE_BITS * levels - 1))
+
+
+@kernel
 def _walker(m, core, vcpu, space, root_table, root_ppn, is_lean, has_data_caches):
     vm = m.vcpu[vcpu, at.VM]
+    levels = np.int64(at.USUAL_LEVELS) if is_lean else m.guests.vm[vm, at.LEVELS]
+    has_pointers = not is_lean and levels == at.PAE_LEVELS
     return Walker(
         core,
         vcpu,
@@ -81,7 +92,8 @@ def _walker(m, core, vcpu, space, root_table, root_ppn, is_lean, has_data_caches
         vm,
         root_table,
         root_ppn,
-        np.int64(at.USUAL_LEVELS) if is_lean else m.guests.vm[vm, at.LEVELS],
+        levels - np.int64(has_pointers),
+        has_pointers,
         np.int64(at.USUAL_LEVELS) if is_lean else m.guests.vm[vm, at.HOST_LEVELS],
         m.guests.vm[vm, at.BASE],
         m.host.pmap[m.guests.vm[vm, at.BASE]] >> at.MPN_SHIFT,
@@ -117,6 +129,21 @@ def fill_walk_cache(stores, cache, level, space, page, payload, is_lean):
     if built[SETS]:
         key = walk_key(page, level)
         fill(stores, built, set_of(built, key), tag_of(space, key), payload, 0)
+
+
+@kernel
+def begin(m, walker, vpn, is_lean):
+    """Return (the guest's table with which a walk begins, its page, whether there is one): the root.
+
+    With PAE it is what the root's entry says, which is in a register: guests load these whenever they change one. With
+    paging off there is no table, and the page is the one that is wanted.
+    """
+    if not is_lean and walker.levels == 0:
+        return np.int64(0), np.int64(vpn), True
+    if not is_lean and walker.has_pointers:
+        pointer = m.guests.tables[slot_in_table(walker.root_table, vpn, at.PAE_LEVELS)]
+        return pointer >> at.CHILD_SHIFT, page_of(pointer), pointer & at.PRESENT != 0
+    return walker.root_table, walker.root_ppn, True
 
 
 @kernel

@@ -21,6 +21,8 @@ from vmcfg.scenario.spec import (
 )
 
 UNLIMITED = 1 << 62  # no end by this measure
+USUAL_LEVELS = 4  # of page tables; fewer have 32 bits
+REACH_32 = 3 << 18  # pages of a 32-bit address space that Linux gives programs
 
 
 def pages_of_level(level: int) -> int:
@@ -29,8 +31,10 @@ def pages_of_level(level: int) -> int:
 
 
 def reach_of(vm: Vm) -> int:
-    """Return how many pages a VM can address: those of its memory while its paging is off."""
-    return 512**vm.table_levels if vm.table_levels else vm.memory_pages
+    """Return how many pages a VM's programs can address: those of its memory while its paging is off."""
+    if vm.table_levels >= USUAL_LEVELS:
+        return 512**vm.table_levels
+    return REACH_32 if vm.table_levels else vm.memory_pages
 
 
 @frozen

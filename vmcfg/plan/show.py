@@ -10,12 +10,10 @@ from fractions import Fraction
 
 from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.limits import rounded_size
-from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan, PhasePlan, Plan, VcpuPlan, VmPlan
+from vmcfg.plan.model import UNLIMITED, USUAL_LEVELS, ArrayPlan, HostPlan, PhasePlan, Plan, VcpuPlan, VmPlan
 from vmcfg.plan.parameters import Parameter, parameters
 from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Mmu, Pattern, Rate, Region, Run, Scenario, Stride, Vm
 from vmcfg.units import format_duration, format_rate, format_share, format_size
-
-USUAL_LEVELS = 4  # of page tables
 
 GAP = "  "
 PLACES = ("first page", "counters", "tables", "in use")  # of a VM in its host's arrays
@@ -159,9 +157,8 @@ def _vm(vm: VmPlan) -> tuple[str, ...]:
 
 def _tables_of(vm: Vm) -> str:
     """Say how many levels a VM's own table has, and how large its pages are where they are not as usual."""
-    if not vm.table_levels:
-        return "no paging"
-    return str(vm.table_levels) if vm.page_size == PAGE_BYTES else f"{vm.table_levels}, {format_size(vm.page_size)}"
+    levels = {0: "no paging", 3: "PAE"}.get(vm.table_levels, str(vm.table_levels))
+    return levels if vm.page_size == PAGE_BYTES else f"{levels}, {format_size(vm.page_size)}"
 
 
 def _vcpus(host: HostPlan) -> Iterator[str]:

@@ -32,6 +32,8 @@ class HandlerWatch:
             "vmcfg.guest.pages.block_take": self._guest_block_take,
             "vmcfg.guest.splitting.split": self._split,
             "vmcfg.mmu.tables.gpt_write": self._gpt_write,
+            "vmcfg.guest.switching._charge_load": self._load_cr3,
+            "vmcfg.guest.switching._read_root": self._read_root,
             "vmcfg.vmm.verbs.gpa_access": self._gpa_access,
             "vmcfg.vmm.verbs.violation": self._violation,
             "vmcfg.vmm.verbs.vm_exit": self._vm_exit,
@@ -111,6 +113,19 @@ class HandlerWatch:
         )
         for step in answers:
             self._told.say(step)
+        return cycles
+
+    def _load_cr3(self, run: Run, given: Arguments) -> Any:
+        cycles = run()
+        self._told.say(steps.LoadCr3(*self._told.places.loaded_root(), int(cycles)))
+        return cycles
+
+    def _read_root(self, run: Run, given: Arguments) -> Any:
+        with self._told.inside() as inner:
+            cycles = run()
+        for read in inner:  # a read past the TLBs, of which only an exit is to be seen
+            for step in getattr(read, "steps", ()):
+                self._told.say(step)
         return cycles
 
     def _violation(self, run: Run, given: Arguments) -> Any:

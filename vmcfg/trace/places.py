@@ -21,6 +21,7 @@ from vmcfg.hardware.core import (
 )
 from vmcfg.jit import as_python
 from vmcfg.mmu.references import PAGE_BYTES, entry_address
+from vmcfg.mmu.walks import kernel_vpn
 from vmcfg.plan.model import HostPlan
 from vmcfg.trace.steps import Held
 from vmcfg.vmm import machine as at
@@ -28,6 +29,7 @@ from vmcfg.vmm.shadow_pages import FRAME
 
 INDEX_MASK = at.TABLE_ENTRIES - 1
 page_of_tag, space_of = as_python(layout.page_of_tag), as_python(layout.space_of)
+first_of_kernel = as_python(kernel_vpn)  # levels → the first page of the guest kernel's memory
 address_of_entry = as_python(entry_address)  # (frame, page, level) → the machine address of the entry
 HOST_PRESENT = "RWX"  # an EPT entry that is present allows everything
 SIZES = {1: "4KiB", 2: "2MiB", 3: "1GiB"}  # of a page by the level of the entry that maps it
@@ -65,7 +67,7 @@ class Places:
         if not self.levels:
             return {}
         process = self._machine.guests.process[int(self._machine.vcpu[self._vcpu, at.PROCESS])]
-        is_kernel = self._machine.guests.vm[self.vm, at.KERNEL_ENTRY] and vpn >> (TABLE_BITS * self.levels - 1) & 1
+        is_kernel = self._machine.guests.vm[self.vm, at.KERNEL_ENTRY] and vpn >= first_of_kernel(self.levels)
         root = (at.KERNEL_ROOT_TABLE, at.KERNEL_ROOT_PPN) if is_kernel else (at.ROOT_TABLE, at.ROOT_PPN)
         table, ppn = (int(process[field]) for field in root)
         path = {self.levels: (table, ppn)}
@@ -76,6 +78,12 @@ class Places:
             table, ppn = entry >> at.CHILD_SHIFT, (entry >> at.PPN_SHIFT) & at.PPN_MASK
             path[level - 1] = table, ppn
         return path
+
+    def loaded_root(self) -> tuple[int, bool]:
+        """Return the page of the root that CR3 has, and whether its entries are in registers too."""
+        process = self._machine.guests.process[int(self._machine.vcpu[self._vcpu, at.PROCESS])]
+        root = at.KERNEL_ROOT_PPN if self._machine.vcpu[self._vcpu, at.IN_KERNEL] else at.ROOT_PPN
+        return int(process[root]), self.levels == at.PAE_LEVELS
 
     def guest_address(self, vpn: int, level: int) -> int:
         """Return the machine address of the guest's entry of `level` for a page."""

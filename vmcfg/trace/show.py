@@ -238,6 +238,11 @@ def _split_page(step: steps.SplitPage, depth: int) -> Iterator[Row]:
     yield from _rows(step.steps, depth + 1)
 
 
+def _load_cr3(step: steps.LoadCr3, depth: int) -> Iterator[Row]:
+    what = "root and its 4 entries" if step.has_pointers else "root"
+    yield Row(what=_indented("load CR3", depth), leads_to=f"ppn {step.ppn:#x}, {what}", cycles=_cycles(step.cycles))
+
+
 def _exit(step: steps.Exit, depth: int) -> Iterator[Row]:
     yield Row(what=_indented(f"exit: {step.reason}", depth), style="event")
     yield Row(what=_indented("out and in", depth + 1), cycles=_cycles(step.transition_cycles))
@@ -263,6 +268,7 @@ _SHOWN: dict[type, Callable[[Any, int], Iterator[Row]]] = {
     steps.LogPage: _log_page,
     steps.HostWalk: _host_walk,
     steps.Walk: _walk,
+    steps.LoadCr3: _load_cr3,
     steps.GuestFault: _guest_fault,
     steps.TakePage: _take_page,
     steps.Zero: _zero,

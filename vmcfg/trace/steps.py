@@ -186,6 +186,16 @@ class SplitPage:
 
 
 @frozen
+class LoadCr3:
+    """The guest loaded CR3, on its own vCPU or by an interrupt on another; with PAE also the root's four entries."""
+
+    step: ClassVar = "load_cr3"
+    ppn: int
+    has_pointers: bool
+    cycles: int
+
+
+@frozen
 class GuestFault:
     """A page fault handled by the guest; `own_cycles` are its handler's, without exits."""
 
@@ -230,7 +240,7 @@ class Exit:
 
 Step = (
     Probe | Fill | Drop | Flush | SetDirty | Reference | LogPage | HostWalk | Walk
-    | TakePage | Zero | WriteEntry | SplitPage | GuestFault | TakeFrame | GiveFrame | Exit
+    | TakePage | Zero | WriteEntry | SplitPage | LoadCr3 | GuestFault | TakeFrame | GiveFrame | Exit
 )  # fmt: skip
 
 

@@ -86,6 +86,7 @@ HOST_FIELDS = 10
 # its entries of that level, from 2, begin in host.ept.
 # GUEST_TOP, GUEST_BLOCK_TOP: heights of the stacks of free pages and of free blocks. LARGE_AT_START: large pages that
 # it had mapped before the run.
+# PCIDS: address spaces whose translations each vCPU keeps, 0 where they have no tags.
 # KERNEL_PAGES: of its kernel's memory, if anybody accesses that. KERNEL_ENTRY: of a root, leads to the kernel's tables.
 # SLOTS: processes that it can have at once. LEFT: the row for the address space that an exec leaves behind.
 BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, LEVELS, HOST_LEVELS, EPT_ROOT = range(9)
@@ -173,14 +174,15 @@ COSTS = (
 (SYSCALL, CONTEXT_SWITCH, CR3_LOAD, COPY_PAGE, IPI) = range(12, 17)
 (TRUE_FAULT, HIDDEN_FAULT, TRACE_FAULT, SHADOW_CR3_LOAD, SHADOW_INVLPG) = range(17, 22)
 (HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
-WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES, HAS_PCID = range(28, 36)
-NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(36, 41)
-SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, HOMES = range(41, 47)
+WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES = range(28, 35)
+NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(35, 40)
+SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, HOMES = range(40, 46)
 COST_FIELDS = HOMES + 4  # the stores for TLB entries of 2 MiB and 1 GiB, in the first level and in the second
 
 # cost[MODE]: how addresses are translated.
 NATIVE, NESTED, SHADOW, PARAVIRT, SOFTWARE_TLB = range(5)
 
+PAE_LEVELS = 3  # of a table whose root is not walked: its four entries are in registers
 USUAL_LEVELS = 4  # of both tables: lean loops take it as given, and the compiler unrolls their walks
 BLOCK_LEVEL = 2  # free frames, and free pages of guests, are kept by blocks of 2 MiB too
 

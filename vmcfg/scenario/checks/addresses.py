@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from vmcfg.scenario.findings import Findings
-from vmcfg.scenario.layout import Instance, Placed, instances, regions
+from vmcfg.scenario.layout import END_VPN_32, PAGE_TABLES_OF_32_BITS, Instance, Placed, instances, regions
 from vmcfg.scenario.settings import Broken, Settings
-from vmcfg.units import PAGE_BYTES
+from vmcfg.units import PAGE_BYTES, format_size
+
+MOST_MEMORY = {"pae": (64 << 30) // PAGE_BYTES}  # by the page numbers that entries hold: 24 bits
+KERNEL_MEMORY = (1 << 30) // PAGE_BYTES
 
 
 def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
@@ -20,9 +23,28 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
 
 def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
     name = vm.settings["workload"]
-    if vm.settings["page_table"] == "none":
-        for region in regions(name, settings["workloads"][name]):
+    if vm.settings["page_table"] in PAGE_TABLES_OF_32_BITS:
+        _memory(findings, vm)
+    for region in regions(name, settings["workloads"][name]):
+        if vm.settings["page_table"] == "none":
             _guest_physical(findings, vm, region)
+        elif vm.settings["page_table"] in PAGE_TABLES_OF_32_BITS and region.end_vpn > END_VPN_32:
+            findings.add(region.path, "address", f"found an end at {region.end_vpn * PAGE_BYTES:#x}, expected at most "
+                         f"{END_VPN_32 * PAGE_BYTES:#x}", "programs have the lower 3GiB of a 32-bit address space",
+                         [((*vm.path, "page_table"), f"VM '{vm.declared}' with this workload has 32 bits")])
+
+
+def _memory(findings: Findings, vm: Instance) -> None:
+    """Page tables of 32 bits can name so much memory, and their kernel has a GiB of addresses."""
+    most = MOST_MEMORY[vm.settings["page_table"]]
+    also = [((*vm.path, "page_table"), "its page table is here")]
+    for key, limit, why in (
+        ("memory", most, "its entries have room for no more page numbers"),
+        ("kernel_memory", KERNEL_MEMORY, "the kernel has the upper GiB of a 32-bit address space"),
+    ):
+        if vm.settings[key] > limit:
+            findings.add((*vm.path, key), "too-large", f"found {_size(vm.settings[key])}, expected at most "
+                         f"{_size(limit)} where page_table is {vm.settings['page_table']}", why, also)
 
 
 def _guest_physical(findings: Findings, vm: Instance, region: Placed) -> None:
@@ -38,3 +60,7 @@ def _guest_physical(findings: Findings, vm: Instance, region: Placed) -> None:
     elif region.base_vpn < kernel:
         findings.add(region.path, "address", f"found a beginning at {region.base_vpn * PAGE_BYTES:#x}, expected at "
                      f"least {kernel * PAGE_BYTES:#x}, behind the VM's kernel_memory", why, also)
+
+
+def _size(pages: int) -> str:
+    return format_size(pages * PAGE_BYTES)

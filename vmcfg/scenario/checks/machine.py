@@ -15,6 +15,7 @@ from vmcfg import units
 from vmcfg.scenario import schema
 from vmcfg.scenario.checks.caches import check_caches
 from vmcfg.scenario.findings import Findings, Path
+from vmcfg.scenario.layout import PAGE_TABLES_OF_32_BITS
 from vmcfg.scenario.settings import Broken, Settings
 
 NANOSECONDS = 1_000_000_000
@@ -228,6 +229,17 @@ REFUSED = (
     _without_paging("zero_on_fault", True, "the guest has no page faults"),
     _without_paging("page_size", "4KiB", "the guest has no pages of its own"),
     _without_paging("kpti", False, "there is no page table to keep the kernel out of"),
+    Refusal(
+        "32 bits in other modes", "vms", ("page_table",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] not in ("native", "nested") and vm["page_table"] in PAGE_TABLES_OF_32_BITS,
+        "4_level or 5_level, or mode native or nested",
+        "other modes know page tables of 4 and 5 levels only in this version of vmcfg",
+    ),
+    Refusal(
+        "page_size of 1GiB in 32 bits", "vms", ("page_size",), (),
+        lambda _, vm: vm["page_size"] == "1GiB" and vm["page_table"] in PAGE_TABLES_OF_32_BITS,
+        "4KiB or 2MiB where page_table is pae", "no table of a 32-bit guest has entries that map so much",
+    ),
     Refusal(
         "large guest pages in other modes", "vms", ("page_size",), ("mmu", "mode"),
         lambda host, vm: host["mmu"]["mode"] not in ("native", "nested") and vm["page_size"] != "4KiB",
