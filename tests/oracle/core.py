@@ -56,7 +56,7 @@ class Core:
         for level, home in self._large_homes():
             home.drop(of_size(view.tlb_tag, level), prefix(level, vpn))
         for level, cache in self.guest_caches.items():
-            cache.drop(view.walk_tag, prefix(level, vpn))
+            cache.drop(view.walk_tag, prefix(level, vpn, view.bits))
 
     def drop_pages(self, tags: Collection[Tag], pages: range) -> None:
         """INVLPG: one page's TLB entries, in whatever parts, and all guest-dimension walk-cache entries."""

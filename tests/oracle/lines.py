@@ -10,8 +10,6 @@ from vmcfg.scenario.spec import Cpu, DataCache
 
 LINE_BYTES = 64
 PAGE_BYTES = 4096
-ENTRY_BYTES = 8
-ENTRIES = 512
 
 
 class LineCache:
@@ -62,6 +60,7 @@ def lines_of_cores(cpu: Cpu, cores: int) -> list[Lines | None]:
     ]
 
 
-def entry_address(frame: int, level: int, page: int) -> int:
-    """Where the entry of `level` on the way to a page lies, in the table that lies in a frame."""
-    return frame * PAGE_BYTES + page // ENTRIES ** (level - 1) % ENTRIES * ENTRY_BYTES
+def entry_address(frame: int, level: int, page: int, bits: int) -> int:
+    """Where the entry of `level` on the way to a page lies, in the table that lies in a frame and fills it."""
+    entries = 2**bits
+    return frame * PAGE_BYTES + page // entries ** (level - 1) % entries * (PAGE_BYTES // entries)

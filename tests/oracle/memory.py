@@ -32,14 +32,14 @@ class Entry:
     writable: bool = True  # W; only leaves of guest tables ever lack it
 
 
-def key(level: int, page: int) -> Place:
+def key(level: int, page: int, bits: int = 9) -> Place:
     """Where the entry of `level` on the path to `page` is found."""
-    return level, prefix(level, page)
+    return level, prefix(level, page, bits)
 
 
-def prefix(level: int, page: int) -> int:
-    """The part of a page number that selects an entry of `level`: each level below takes 9 bits away."""
-    return page >> 9 * (level - 1)
+def prefix(level: int, page: int, bits: int = 9) -> int:
+    """The part of a page number that selects an entry of `level`: each level below takes `bits` away."""
+    return page >> bits * (level - 1)
 
 
 def page_count(level: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from .memory import Entry, Memory, Place, key, page_count, prefix
+from .memory import Entry, Memory, Place, key, page_count
 
 USER, KERNEL = 0, 1  # indices of roots; without KPTI the only one serves both
 Tag = tuple[str, int, int]
@@ -65,6 +65,7 @@ class View(NamedTuple):
     vm: str
     process: Process
     root: int
+    bits: int  # of a page number that select an entry of a table
     is_global: bool = False  # its TLB entries are every process's: the kernel's pages, without KPTI
 
     @property
@@ -82,6 +83,7 @@ class Spaces:
     def __init__(self, memory: Memory, slots: int, has_kpti: bool, has_kernel: bool) -> None:
         self.memory = memory
         self.levels = memory.levels
+        self.bits = 10 if self.levels == 2 else 9  # 1,024 entries in a table of 32-bit guests without PAE
         self.slots: list[Process | None] = [None] * slots
         self.has_kpti = has_kpti
         self.has_kernel = has_kernel
@@ -105,11 +107,12 @@ class Spaces:
         return next((process for process in others if process), None)
 
     def user_view(self, process: Process) -> View:
-        return View(self.memory.vm.name, process, USER)
+        return View(self.memory.vm.name, process, USER, self.bits)
 
     def kernel_view(self, process: Process) -> View:
         vm = self.memory.vm.name
-        return View(vm, process, KERNEL) if self.has_kpti else View(vm, process, USER, is_global=True)
+        bits = self.bits
+        return View(vm, process, KERNEL, bits) if self.has_kpti else View(vm, process, USER, bits, is_global=True)
 
     def tags_of(self, slot: int) -> list[Tag]:
         """What translations of a process are tagged by, those that are every process's left out."""
@@ -124,10 +127,10 @@ class Spaces:
         for ppn in range(self.memory.vm.kernel_pages):
             vpn = self.kernel_vpn + ppn
             for level in range(self.levels - 1, 1, -1):
-                if key(level, vpn) not in self.kernel:
-                    self.kernel[key(level, vpn)] = Entry(self._take("table", use))
+                if self.key(level, vpn) not in self.kernel:
+                    self.kernel[self.key(level, vpn)] = Entry(self._take("table", use))
                     tables += 1
-            self.kernel[key(1, vpn)] = Entry(ppn, is_leaf=True)
+            self.kernel[self.key(1, vpn)] = Entry(ppn, is_leaf=True)
         return tables
 
     def new_space(self, use: Use) -> Space:
@@ -145,8 +148,8 @@ class Spaces:
         """The entry of `level` on the path to a page, as a walk from the view's root finds it."""
         root = view.process.space.roots[view.root]
         if self.is_of_kernel(vpn):
-            return root.to_kernel if level == self.levels else self.kernel.get(key(level, vpn))
-        return (root.entries if level == self.levels else view.process.space.tables).get(key(level, vpn))
+            return root.to_kernel if level == self.levels else self.kernel.get(self.key(level, vpn))
+        return (root.entries if level == self.levels else view.process.space.tables).get(self.key(level, vpn))
 
     def table_ppn(self, view: View, level: int, vpn: int) -> int:
         """The page that holds the entry of `level` on the path to a page."""
@@ -155,6 +158,10 @@ class Spaces:
         above = self.entry(view, level + 1, vpn)
         assert above is not None
         return above.target
+
+    def key(self, level: int, vpn: int) -> Place:
+        """Where the entry of `level` on the path to a page is found."""
+        return key(level, vpn, self.bits)
 
     def pointers(self, process: Process, is_kernel: bool) -> dict[int, int]:
         """What PAE's registers hold after a load of CR3: the page of the table for each GiB that has one."""
@@ -165,14 +172,14 @@ class Spaces:
         return own | ({3: root.to_kernel.target} if root.to_kernel else {})
 
     def is_of_kernel(self, vpn: int) -> bool:
-        return self.has_kernel and prefix(self.levels, vpn) == prefix(self.levels, self.kernel_vpn)
+        return self.has_kernel and self.key(self.levels, vpn) == self.key(self.levels, self.kernel_vpn)
 
     def make_tables(self, space: Space, vpn: int, use: Use, leaf: int = 1) -> int:
         """Makes the tables that are missing above a page's leaf, top down; returns how many."""
-        assert 0 <= vpn < 1 << 9 * self.levels and not self.is_of_kernel(vpn)
+        assert 0 <= vpn < 1 << self.bits * self.levels and not self.is_of_kernel(vpn)
         tables = 0
         for level in range(self.levels, leaf, -1):
-            if key(level, vpn) not in self._holders(space, level, vpn)[0][1]:
+            if self.key(level, vpn) not in self._holders(space, level, vpn)[0][1]:
                 self._set(space, level, vpn, Entry(self._take("table", use)), use)
                 tables += 1
         return tables
@@ -183,7 +190,7 @@ class Spaces:
         tables = 0
         for level in range(self.memory.guest_size, 1, -1):
             tables += self.make_tables(space, vpn, use, level)
-            first = None if key(level, vpn) in space.tables else self.memory.take_ppns(page_count(level))
+            first = None if self.key(level, vpn) in space.tables else self.memory.take_ppns(page_count(level))
             if first is not None:
                 for ppn in range(first, first + page_count(level)):
                     use.prepare(ppn, "data")
@@ -206,7 +213,7 @@ class Spaces:
         for level in range(2, self.levels + 1):
             entries = space.roots[USER].entries if level == self.levels else space.tables
             for where in sorted(where for where in entries if where[0] == level):
-                vpn, target = where[1] << 9 * (level - 1), entries[where].target
+                vpn, target = where[1] << self.bits * (level - 1), entries[where].target
                 for table, holder in self._holders(space, level, vpn):
                     del holder[where]
                     use.write(table, level, vpn, None)
@@ -219,7 +226,7 @@ class Spaces:
     def level_of(self, space: Space, vpn: int) -> int | None:
         """The level of the entry that maps a page, if one does."""
         for level in range(1, self.levels):
-            entry = space.tables.get(key(level, vpn))
+            entry = space.tables.get(self.key(level, vpn))
             if entry and entry.is_leaf:
                 return level
         return None
@@ -228,13 +235,13 @@ class Spaces:
         """Puts 512 entries in place of the large one that maps a page: like it, each for its part of the page."""
         level = self.level_of(space, vpn)
         assert level is not None and level > 1
-        whole = space.tables[key(level, vpn)]
+        whole = space.tables[self.key(level, vpn)]
         ppn = self._take("split", use)
         first = vpn - vpn % page_count(level)
         for number in range(512):
             page = first + number * page_count(level - 1)
             part = replace(whole, target=whole.target + number * page_count(level - 1))
-            space.tables[key(level - 1, page)] = part
+            space.tables[self.key(level - 1, page)] = part
             use.write(ppn, level - 1, page, part)
         self._set(space, level, vpn, Entry(ppn), use)
 
@@ -257,7 +264,8 @@ class Spaces:
         """What can be reached from each root, by (slot, index of the root)."""
         for process in self.living():
             for number, root in enumerate(process.space.roots):
-                kernel = {key(self.levels, self.kernel_vpn): root.to_kernel} | self.kernel if root.to_kernel else {}
+                way = self.key(self.levels, self.kernel_vpn)
+                kernel = {way: root.to_kernel} | self.kernel if root.to_kernel else {}
                 yield (process.slot, number), root.entries | process.space.tables | kernel
 
     def _holders(self, space: Space, level: int, vpn: int) -> list[tuple[int, dict[Place, Entry]]]:
@@ -265,12 +273,12 @@ class Spaces:
         if level == self.levels:
             return [(root.ppn, root.entries) for root in space.roots]
         above = space.roots[USER].entries if level + 1 == self.levels else space.tables
-        return [(above[key(level + 1, vpn)].target, space.tables)]
+        return [(above[self.key(level + 1, vpn)].target, space.tables)]
 
     def _set(self, space: Space, level: int, vpn: int, entry: Entry, use: Use) -> None:
         for table, entries in self._holders(space, level, vpn):
-            entries[key(level, vpn)] = replace(entry)  # each root has its own
-            use.write(table, level, vpn, entries[key(level, vpn)])
+            entries[self.key(level, vpn)] = replace(entry)  # each root has its own
+            use.write(table, level, vpn, entries[self.key(level, vpn)])
 
     def _take(self, kind: str, use: Use) -> int:
         ppn = self.memory.take_ppn("data" if kind == "data" else "table")

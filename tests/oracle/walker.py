@@ -73,7 +73,7 @@ class Walk:
         level = self._start_in_the_guest_dimension()
         entry = self._read_guest_entry(level)
         while not entry.is_leaf:
-            self._fill(self.core.guest_caches[level], self.view.walk_tag, prefix(level, self.vpn))
+            self._fill(self.core.guest_caches[level], self.view.walk_tag, self.spaces.key(level, self.vpn)[1])
             self._translate_table(entry.target)
             level -= 1
             entry = self._read_guest_entry(level)
@@ -100,7 +100,7 @@ class Walk:
     def _start_in_the_guest_dimension(self) -> int:
         """The level of the first guest entry to read. A cached entry holds its table's machine address."""
         for level in UPPER_LEVELS:
-            if self._probe(self.core.guest_caches[level], self.view.walk_tag, prefix(level, self.vpn)):
+            if self._probe(self.core.guest_caches[level], self.view.walk_tag, self.spaces.key(level, self.vpn)[1]):
                 self.guest_walk_cache_hits += 1
                 return level - 1
         if self.spaces.levels == 3:
@@ -113,7 +113,8 @@ class Walk:
 
     def _read_guest_entry(self, level: int) -> Entry:
         self.guest_refs += 1
-        self._read(self.memory.pmap[self.spaces.table_ppn(self.view, level, self.vpn)], level, self.vpn)
+        table = self.spaces.table_ppn(self.view, level, self.vpn)
+        self._read(self.memory.pmap[table], level, self.vpn, self.spaces.bits)
         entry = self.spaces.entry(self.view, level, self.vpn)
         if entry is None:
             raise GuestFault(is_present=False)
@@ -199,12 +200,12 @@ class Walk:
             raise EptViolation(ppn, kind)
         return entry
 
-    def _read(self, frame: int, level: int, page: int) -> None:
+    def _read(self, frame: int, level: int, page: int, bits: int = 9) -> None:
         """What it costs to read an entry: the same always, or what the data caches say, also in a quiet walk."""
         if self.core.lines is None:
             self.read_cycles += self.core.cpu.costs["walk_reference"]
             return
-        where, latency = self.core.lines.read(entry_address(frame, level, page))
+        where, latency = self.core.lines.read(entry_address(frame, level, page, bits))
         self.found[where] += 1
         self.read_cycles += latency
 

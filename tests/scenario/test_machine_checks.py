@@ -57,6 +57,8 @@ EXAMPLES = {
     "page_size without paging": [*UNPAGED, "vms.web.page_size=2MiB"],
     "kpti without paging": [*UNPAGED, "vms.web.kpti=true"],
     "32 bits in other modes": [*SHADOW, "vms.web.page_table=pae"],
+    "page_size in two levels": ["vms.web.page_table=2_level", "vms.web.page_size=2MiB"],
+    "kpti in two levels": ["vms.web.page_table=2_level", "vms.web.kpti=true"],
     "page_size of 1GiB in 32 bits": ["vms.web.page_table=pae", "vms.web.page_size=1GiB"],
     "large guest pages in other modes": ["mmu.mode=paravirt", "vms.web.page_size=2MiB"],
     "guest pages of 1GiB": ["vms.web.page_size=1GiB", "cpu.features=[ept]"],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vmcfg.cli.main import main
-from vmcfg.trace.show import in_colour
+from vmcfg.trace.paint import in_colour
 
 HERE = Path(__file__).parent
 SMALL = str(HERE / "small.yaml")

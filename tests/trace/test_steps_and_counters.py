@@ -53,6 +53,7 @@ MACHINES = {
     "nested, a busy kernel": BUSY,
     "nested, large pages that are split": ("vms.web.page_size=2MiB", *BUSY),
     "PAE, a busy kernel": ("vms.web.page_table=pae", *BUSY),
+    "two levels, a busy kernel": ("vms.web.page_table=2_level", *BUSY),
     "shadow, a busy kernel": ("mmu.mode=shadow", "mmu.shadow={installs_on_write: true}", *BUSY),
     "paced": ("workloads.mixed.phases=[{pattern: {kind: uniform, size: 256KiB}, write: 50%, rate: 1M/s}]",),
 }

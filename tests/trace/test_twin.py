@@ -28,8 +28,8 @@ def test_callers_in_all_modules_meet_what_watches() -> None:
         seen.append(int(given["level"]))
         return run()
 
-    twin = Twin({"vmcfg.hardware.core.walk_key": watcher})
-    assert 1 == twin.module("vmcfg.hardware.core").walk_key(512, 2)
+    twin = Twin({"vmcfg.hardware.core.entry_key": watcher})
+    assert 1 == twin.module("vmcfg.hardware.core").entry_key(512, 2, 9)
     assert twin.module("vmcfg.mmu.walks").slot_in_table(0, 5, 1) == 5
     assert [2, 1] == seen
 

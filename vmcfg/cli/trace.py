@@ -70,7 +70,8 @@ def _as_json(plan: Plan, accesses: list[Access]) -> int:
 
 
 def _as_text(access: Access, is_first: bool) -> int:
-    from vmcfg.trace.show import in_colour, render, unpainted
+    from vmcfg.trace.paint import in_colour, unpainted
+    from vmcfg.trace.show import render
 
     print(("" if is_first else "\n") + render(access, in_colour if _may_colour() else unpainted), end="", flush=True)
     return 1

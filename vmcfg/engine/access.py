@@ -222,7 +222,7 @@ def fault(m, walker, vpn, end, ppn, refs, is_store):
     m.counters[walker.row, Event.FAULT_REFS] += refs
     if end == LOG_FULL:
         return drain_log(m, walker.core, walker.vcpu)
-    drop_linear(m.stores, walker.core, walker.space, vpn)
+    drop_linear(m.stores, walker.core, walker.space, vpn, walker.bits)
     if m.cost[at.HAS_LARGE_PAGES]:
         drop_large(m, walker.core, walker.space, vpn)
     if end == TLB_MISS:

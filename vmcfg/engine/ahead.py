@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.core import walk_key
+from vmcfg.hardware.core import TABLE_BITS, walk_key
 from vmcfg.jit import kernel, part, prefetch
 from vmcfg.mmu.references import prefetch_lines
 from vmcfg.mmu.walks import NATIVE, SHADOW, page_of, slot_in_table
@@ -26,8 +26,8 @@ KEY, TABLE = range(2)  # of a hint: which GiB of which process, and its table of
 @kernel
 def look_ahead(m, walker, vcpu, position, end, mode):
     """Prefetch the leaf entries of the block after the next, and the pmap entries of the next one."""
-    if mode == SHADOW or walker.levels == 0:
-        return  # its tables are others, or there are none
+    if mode == SHADOW or walker.levels == 0 or walker.bits != TABLE_BITS:
+        return  # its tables are others, there are none, or they have more entries
     for place in range(position + 2 * BLOCK, min(position + 3 * BLOCK, end)):
         vpn = (m.work.buffer[vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
         entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]

@@ -22,7 +22,7 @@ from vmcfg.hardware.stores import Built, new_stores
 from vmcfg.metrics.events import COLUMNS, Event, Sized
 from vmcfg.mmu.shadow import VARIANTS
 from vmcfg.mmu.walks import MODES
-from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, VmPlan
+from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, VmPlan, bits_of
 from vmcfg.rng import mixed_key
 from vmcfg.scenario.spec import SHARED, CacheShape, Trace
 from vmcfg.vmm import machine as at
@@ -133,6 +133,7 @@ def _guests(host: HostPlan) -> at.Guests:
         vm[number, [at.HOST_PAGE, at.HOST_TABLE_PAGE]] = host.page_level, host.table_page_level
         vm[number, [at.TABLE_BLOCK, at.CEILING]] = host.table_block, plan.vm.memory_pages
         vm[number, at.GUEST_PAGE] = plan.page_level
+        vm[number, at.INDEX_BITS] = bits_of(plan.vm)
         vm[number, at.EPT : at.EPT + 6] = vm[number, at.EPT_ROOT] = -1
         for level, offset in plan.ept_offsets.items():
             vm[number, at.EPT + level] = offset
@@ -258,7 +259,7 @@ def _costs(host: HostPlan) -> np.ndarray:
         cost[[at.SHADOW_VARIANT, at.INSTALLS]] = VARIANTS[host.shadow.variant], host.shadow.installs_on_write
         cost[[at.BYPASSES, at.CR3_TARGETS]] = host.shadow.bypasses_not_present, host.shadow.cr3_targets
         cost[at.UNSYNC_SLOTS] = host.shadow.unsync_slots if host.shadow.variant == "unsync" else 0
-    cost[at.HAS_LARGE_PAGES] = host.has_large_pages
+    cost[[at.HAS_LARGE_PAGES, at.TABLE_NODES]] = host.has_large_pages, host.table_nodes
     cost[[at.NESTED_TLB_HOLDS_DATA, at.HAS_PML]] = host.nested_tlb_holds_data, host.has_pml
     cost[[at.BATCH_UPDATES, at.PINS]] = host.batch_updates, host.pins_roots
     cost[at.HOMES :] = homes_of(host)

@@ -18,7 +18,7 @@ from vmcfg.hardware import sets
 from vmcfg.hardware.core import L2, LARGE_TLBS, SOFTWARE_TLB, STORES
 from vmcfg.hardware.stores import held
 from vmcfg.jit import as_python
-from vmcfg.plan.model import HostPlan, pages_of_level
+from vmcfg.plan.model import HostPlan, bits_of, pages_of_level
 from vmcfg.vmm import machine as at
 
 page_of_tag, space_of = as_python(sets.page_of_tag), as_python(sets.space_of)
@@ -54,11 +54,12 @@ def _mapped_to(host: HostPlan, machine: at.Machine, vm: int, table: int, vpn: in
     """Return the PPN of a page by the guest's table, None if it is absent there; without paging, itself."""
     if not host.vms[vm].vm.table_levels:
         return vpn
+    bits = bits_of(host.vms[vm].vm)
     entry = 0
     level = host.vms[vm].vm.table_levels + 1
     while level > 1 and not entry & at.LARGE_PAGE:
         level -= 1
-        entry = int(machine.guests.tables[table * at.TABLE_ENTRIES + ((vpn >> (9 * (level - 1))) & 511)])
+        entry = int(machine.guests.tables[table * at.TABLE_ENTRIES + ((vpn >> (bits * (level - 1))) % 2**bits)])
         if not entry & at.PRESENT:
             return None
         table = entry >> at.CHILD_SHIFT
@@ -99,7 +100,8 @@ def _mapped_pages(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int
     for row in np.flatnonzero((processes[:, at.PROCESS_VM] == vm) & (processes[:, at.IS_LIVE] != 0)):
         tables = np.array([processes[row, at.ROOT_TABLE]])
         for level in range(host.vms[vm].vm.table_levels, 0, -1):
-            entries = machine.guests.tables.reshape(-1, at.TABLE_ENTRIES)[tables].ravel()
+            places = np.arange(1 << bits_of(host.vms[vm].vm)) + tables[:, None] * at.TABLE_ENTRIES
+            entries = machine.guests.tables[places.ravel()]
             entries = entries[entries & at.PRESENT != 0]
             is_leaf = (entries & at.LARGE_PAGE != 0) | (level == 1)
             for first in (entries[is_leaf] >> at.PPN_SHIFT) & at.PPN_MASK:

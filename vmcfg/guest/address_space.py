@@ -10,11 +10,10 @@ import numpy as np
 
 from vmcfg.guest.pages import block_free, has_block, page_free, table_page_take
 from vmcfg.guest.switching import tell_of_pointer
-from vmcfg.hardware.core import TABLE_BITS
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.tables import gpt_write, new_table, table_entry, table_freed
-from vmcfg.mmu.walks import kernel_vpn, page_of, slot_in_table
+from vmcfg.mmu.walks import guest_slot, kernel_vpn, page_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.verbs import gpa_access
@@ -33,7 +32,7 @@ def make_tables(m, core, vcpu, process, vpn, leaf):
     table = m.guests.process[process, at.ROOT_TABLE]
     levels = m.guests.vm[vm, at.LEVELS]
     for level in range(levels, 1, -1):
-        slot = slot_in_table(table, vpn, level)
+        slot = guest_slot(m, vm, table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
             if level == leaf or (leaf == ANY_SIZE and can_be_large(m, vm, level)):
                 return table, np.int64(level), own, exits
@@ -95,37 +94,42 @@ def set_view(m, process, table, ppn):
 @kernel
 def kernel_slot(m, process):
     """Return where a root's entry for the kernel's memory lies."""
-    levels = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
-    return slot_in_table(m.guests.process[process, at.KERNEL_ROOT_TABLE], kernel_vpn(levels), levels)
+    vm = m.guests.process[process, at.PROCESS_VM]
+    levels = m.guests.vm[vm, at.LEVELS]
+    return guest_slot(m, vm, m.guests.process[process, at.KERNEL_ROOT_TABLE], kernel_vpn(levels), levels)
 
 
 @kernel
 def _end_vpn(m, vm):
     """Return where pages end that a process has to itself."""
     levels = m.guests.vm[vm, at.LEVELS]
-    return kernel_vpn(levels) if m.guests.vm[vm, at.KERNEL_ENTRY] else np.int64(1) << (TABLE_BITS * levels)
+    if m.guests.vm[vm, at.KERNEL_ENTRY]:
+        return kernel_vpn(levels)
+    return np.int64(1) << (m.guests.vm[vm, at.INDEX_BITS] * levels)
 
 
 @kernel
 def leaf_slot(m, process, vpn):
     """Return (where the leaf of a page lies, its level), or (-1, 0) if a table on the way is missing."""
     table = m.guests.process[process, at.ROOT_TABLE]
-    for level in range(m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS], 1, -1):
-        slot = slot_in_table(table, vpn, level)
+    vm = m.guests.process[process, at.PROCESS_VM]
+    for level in range(m.guests.vm[vm, at.LEVELS], 1, -1):
+        slot = guest_slot(m, vm, table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
             return np.int64(-1), np.int64(0)
         if m.guests.tables[slot] & at.LARGE_PAGE:
             return slot, np.int64(level)
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
-    return slot_in_table(table, vpn, 1), np.int64(1)
+    return guest_slot(m, vm, table, vpn, 1), np.int64(1)
 
 
 @kernel
 def absent_levels(m, process, vpn):
     """Count the entries that are missing on the way to a page, its leaf among them."""
     table = m.guests.process[process, at.ROOT_TABLE]
-    for level in range(m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS], 0, -1):
-        entry = m.guests.tables[slot_in_table(table, vpn, level)]
+    vm = m.guests.process[process, at.PROCESS_VM]
+    for level in range(m.guests.vm[vm, at.LEVELS], 0, -1):
+        entry = m.guests.tables[guest_slot(m, vm, table, vpn, level)]
         if entry & at.PRESENT == 0:
             return level
         if entry & at.LARGE_PAGE:
@@ -148,13 +152,13 @@ def next_present(m, process, vpn, level):
         table = m.guests.process[process, at.ROOT_TABLE]
         here = top
         while True:
-            slot = slot_in_table(table, vpn, here)
+            slot = guest_slot(m, vm, table, vpn, here)
             is_leaf = here == 1 or m.guests.tables[slot] & at.LARGE_PAGE != 0
             is_present = m.guests.tables[slot] & at.PRESENT != 0
             if is_present and ((is_leaf and level == 1) or (not is_leaf and here == level)):
                 return vpn, slot, np.int64(here)
             if is_leaf or not is_present:
-                vpn = after(vpn, here)
+                vpn = after(m, vm, vpn, here)
                 break
             table = m.guests.tables[slot] >> at.CHILD_SHIFT
             here -= 1
@@ -162,9 +166,9 @@ def next_present(m, process, vpn, level):
 
 
 @kernel
-def after(vpn, level):
+def after(m, vm, vpn, level):
     """Return the first page behind those that the entry of `level` for a page covers."""
-    shift = TABLE_BITS * (level - 1)
+    shift = m.guests.vm[vm, at.INDEX_BITS] * (level - 1)
     return ((vpn >> shift) + 1) << shift
 
 
@@ -185,7 +189,7 @@ def free_table(m, row, vm, table, ppn):
     table_freed(m, vm, table, ppn)
     m.counters[row, Event.TABLE_PAGES_FREED] += 1
     m.guests.vm[vm, at.TABLE_PAGES] -= 1
-    for place in range(at.TABLE_ENTRIES):
+    for place in range(at.TABLE_ENTRIES * m.cost[at.TABLE_NODES]):
         m.guests.tables[table * at.TABLE_ENTRIES + place] = 0
     m.guests.given_back[m.guests.pool[1]] = table
     m.guests.pool[1] += 1
@@ -249,7 +253,7 @@ def write_above_leaf(m, core, vcpu, process, vpn, is_root, slot, entry):
     """Write an entry above the leaf, one of a root into both; return the cycles of exits."""
     exits = gpt_write(m, core, vcpu, slot, entry)
     if writes(m, process, is_root) == 2:
-        levels = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
-        view = slot_in_table(m.guests.process[process, at.KERNEL_ROOT_TABLE], vpn, levels)
+        vm = m.guests.process[process, at.PROCESS_VM]
+        view = guest_slot(m, vm, m.guests.process[process, at.KERNEL_ROOT_TABLE], vpn, m.guests.vm[vm, at.LEVELS])
         exits += gpt_write(m, core, vcpu, view, entry)
     return exits

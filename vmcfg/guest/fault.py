@@ -35,7 +35,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu import privileged
 from vmcfg.mmu.tables import gpt_write, large_leaf_entry, leaf_entry, new_table, table_entry
-from vmcfg.mmu.walks import page_of, slot_in_table
+from vmcfg.mmu.walks import guest_slot, page_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.verbs import back, gpa_access, is_backed
@@ -72,7 +72,7 @@ def map_page(m, core, vcpu, process, vpn):
             exits += gpa_access(m, core, vcpu, ppn + number)
         own += m.cost[at.ZERO_PAGE] * pages_below(leaf)
     entry = large_leaf_entry(ppn) if leaf > 1 else leaf_entry(ppn)
-    exits += gpt_write(m, core, vcpu, slot_in_table(table, vpn, leaf), entry)
+    exits += gpt_write(m, core, vcpu, guest_slot(m, vm, table, vpn, leaf), entry)
     return own + m.cost[at.GPT_WRITE], exits, leaf
 
 
@@ -110,7 +110,7 @@ def populate(m, process, vpn):
     table = m.guests.process[process, at.ROOT_TABLE]
     levels = m.guests.vm[vm, at.LEVELS]
     for level in range(levels, 1, -1):
-        slot = slot_in_table(table, vpn, level)
+        slot = guest_slot(m, vm, table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
             if can_be_large(m, vm, level):
                 _populate_large(m, vm, slot, level)
@@ -122,7 +122,7 @@ def populate(m, process, vpn):
         if level == levels:
             _mirror(m, process, vpn, m.guests.tables[slot])
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
-    slot = slot_in_table(table, vpn, 1)
+    slot = guest_slot(m, vm, table, vpn, 1)
     if m.guests.tables[slot] & at.PRESENT == 0:
         ppn = page_take(m, vm)
         back_if_needed(m, vm, ppn)
@@ -139,12 +139,12 @@ def map_kernel(m, vm, vpn, ppn):
         tables += 1
     table = m.guests.vm[vm, at.KERNEL_ENTRY] >> at.CHILD_SHIFT
     for level in range(m.guests.vm[vm, at.LEVELS] - 1, 1, -1):
-        slot = slot_in_table(table, vpn, level)
+        slot = guest_slot(m, vm, table, vpn, level)
         if m.guests.tables[slot] & at.PRESENT == 0:
             m.guests.tables[slot] = _table_at_no_cost(m, vm)
             tables += 1
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
-    m.guests.tables[slot_in_table(table, vpn, 1)] = leaf_entry(ppn)
+    m.guests.tables[guest_slot(m, vm, table, vpn, 1)] = leaf_entry(ppn)
     return tables
 
 
@@ -185,7 +185,7 @@ def needs(m, process, vpn, is_store):
     lacks_frame = is_walked and not is_backed(m, vm, m.guests.process[process, at.ROOT_PPN])
     entry = np.int64(0)
     for level in range(m.guests.vm[vm, at.LEVELS], 0, -1):
-        entry = m.guests.tables[slot_in_table(table, vpn, level)]
+        entry = m.guests.tables[guest_slot(m, vm, table, vpn, level)]
         if entry & at.PRESENT == 0:
             return level, True
         page = page_of(entry)
@@ -213,8 +213,8 @@ def _mirror(m, process, vpn, entry):
     """Before the run, put a root entry into the kernel's view too, if that has a root of its own."""
     root = m.guests.process[process, at.KERNEL_ROOT_TABLE]
     if root != m.guests.process[process, at.ROOT_TABLE]:
-        levels = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.LEVELS]
-        m.guests.tables[slot_in_table(root, vpn, levels)] = entry
+        vm = m.guests.process[process, at.PROCESS_VM]
+        m.guests.tables[guest_slot(m, vm, root, vpn, m.guests.vm[vm, at.LEVELS])] = entry
 
 
 @part

@@ -12,7 +12,7 @@ from vmcfg.guest.address_space import absent_levels, can_be_large, is_shared, le
 from vmcfg.guest.fault import map_page
 from vmcfg.guest.splitting import split_to
 from vmcfg.guest.switching import FLUSH_ALL_ABOVE, flush_everywhere, interrupt_others, invalidate_page
-from vmcfg.hardware.core import walk_key
+from vmcfg.hardware.core import entry_key, walk_key
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu.tables import gpt_write
@@ -46,14 +46,16 @@ def pages_to_map(m, vcpu, event, times):
     """
     vm = m.vcpu[vcpu, at.VM]
     process = m.vcpu[vcpu, at.PROCESS]
+    bits = m.guests.vm[vm, at.INDEX_BITS]
     first = before = nth_page(m, event, times, np.int64(0))
     pages = np.int64(0)
     for number in range(m.work.events[event, work.EVENT_PAGES]):
         vpn = nth_page(m, event, times, number)
         for level in range(absent_levels(m, process, vpn), 0, -1):
-            key = walk_key(vpn, level)
+            key = entry_key(vpn, level, bits)
             # The pages go round a region, so a table that was counted is that of the page before, or of the first.
-            is_new = number == 0 or level == 1 or (key != walk_key(before, level) and key != walk_key(first, level))
+            is_other = key != entry_key(before, level, bits) and key != entry_key(first, level, bits)
+            is_new = number == 0 or level == 1 or is_other
             if can_be_large(m, vm, level):
                 pages += is_new * with_tables(level)
                 break

@@ -24,7 +24,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu import privileged
 from vmcfg.mmu.tables import gpt_write
-from vmcfg.mmu.walks import page_of, slot_in_table
+from vmcfg.mmu.walks import guest_slot, page_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
 
@@ -144,14 +144,15 @@ def _count_tables(m, process):
         vpn, slot, _ = next_present(m, process, np.int64(0), level)
         while slot >= 0:
             tables += 1
-            vpn, slot, _ = next_present(m, process, after(vpn, level), level)
+            vpn, slot, _ = next_present(m, process, after(m, vm, vpn, level), level)
     return tables
 
 
 @kernel
 def _count_own_pages(m, process):
     """Return (data pages that no other process shares, those of them that have no frame)."""
-    base = m.guests.vm[m.guests.process[process, at.PROCESS_VM], at.BASE]
+    vm = m.guests.process[process, at.PROCESS_VM]
+    base = m.guests.vm[vm, at.BASE]
     own = unbacked = np.int64(0)
     vpn, slot, level = next_present(m, process, np.int64(0), 1)
     while slot >= 0:
@@ -160,13 +161,14 @@ def _count_own_pages(m, process):
             if m.guests.sharers[gpid] == 0:
                 own += 1
                 unbacked += m.host.pmap[gpid] & at.KIND_MASK != at.PRIVATE
-        vpn, slot, level = next_present(m, process, after(vpn, level), 1)
+        vpn, slot, level = next_present(m, process, after(m, vm, vpn, level), 1)
     return own, unbacked
 
 
 @kernel
 def _copy_tables(m, core, vcpu, parent, child):
     """Let a child share all pages of its parent, neither with W; return the cycles."""
+    vm = m.vcpu[vcpu, at.VM]
     own = exits = np.int64(0)
     vpn, slot, level = next_present(m, parent, np.int64(0), 1)
     while slot >= 0:
@@ -178,10 +180,10 @@ def _copy_tables(m, core, vcpu, parent, child):
             exits += gpt_write(m, core, vcpu, slot, entry & ~np.int64(at.WRITABLE))
             own += m.cost[at.GPT_WRITE]
         shared = (page_of(entry) << at.PPN_SHIFT) | (entry & at.LARGE_PAGE) | at.PRESENT
-        exits += gpt_write(m, core, vcpu, slot_in_table(table, vpn, level), shared)
-        share_page(m, m.vcpu[vcpu, at.VM], page_of(entry), level)
+        exits += gpt_write(m, core, vcpu, guest_slot(m, vm, table, vpn, level), shared)
+        share_page(m, vm, page_of(entry), level)
         count_large(m, vcpu, level, Sized.LARGE_MAPPED)
-        vpn, slot, level = next_present(m, parent, after(vpn, level), 1)
+        vpn, slot, level = next_present(m, parent, after(m, vm, vpn, level), 1)
     return charge_guest(m, vcpu, own) + exits
 
 
@@ -197,14 +199,14 @@ def _tear_down(m, core, vcpu, process):
         own += m.cost[at.GPT_WRITE]
         count_large(m, vcpu, size, Sized.LARGE_UNMAPPED)
         release_page(m, vm, ppn, size)
-        vpn, slot, size = next_present(m, process, after(vpn, size), 1)
+        vpn, slot, size = next_present(m, process, after(m, vm, vpn, size), 1)
     for level in range(2, m.guests.vm[vm, at.LEVELS] + 1):
         vpn, slot, _ = next_present(m, process, np.int64(0), level)
         while slot >= 0:
             clearing, leaving = clear_table(m, core, vcpu, process, vpn, level, slot)
             own += clearing
             exits += leaving
-            vpn, slot, _ = next_present(m, process, after(vpn, level), level)
+            vpn, slot, _ = next_present(m, process, after(m, vm, vpn, level), level)
     return charge_guest(m, vcpu, own) + exits
 
 

@@ -19,7 +19,8 @@ SOFTWARE_TLB = 12  # the VMM's, in memory: only what invalidates empties it
 LARGE_TLBS = 13  # L1 for 2 MiB and for 1 GiB, then L2 likewise
 STORES = 17
 LOWEST_WALK, HIGHEST_WALK = 2, 5
-TABLE_BITS = 9  # a table has 2^9 entries
+TABLE_BITS = 9  # a table has 2^9 entries of 8 bytes
+WIDE_BITS = 10  # or 2^10 of 4 bytes, in guests that walk two levels without PAE
 
 
 @kernel
@@ -28,11 +29,17 @@ def walk_key(page, level):
     return page >> (TABLE_BITS * (level - 1))
 
 
+@kernel
+def entry_key(page, level, bits):
+    """Return the same where a table has 2^bits entries."""
+    return page >> (bits * (level - 1))
+
+
 @part
-def drop_linear(stores, core, space, vpn):
+def drop_linear(stores, core, space, vpn, bits):
     """Drop the TLB entries of one page and the walk-cache entries on its path (a page fault does this)."""
     _drop_from_tlbs(stores, core, space, vpn)
-    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn)
+    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, bits)
 
 
 @part
@@ -40,7 +47,7 @@ def drop_guest_physical(stores, core, vm, ppn):
     """Drop what leads to one guest-physical page (an EPT violation does this)."""
     first = core * STORES
     drop(stores, first + NESTED_TLB, ppn, tag_of(vm, ppn))
-    _drop_path(stores, first + HOST_WALK, vm, ppn)
+    _drop_path(stores, first + HOST_WALK, vm, ppn, TABLE_BITS)
 
 
 @part
@@ -107,7 +114,7 @@ def _drop_from_tlbs(stores, core, space, vpn):
 
 
 @kernel
-def _drop_path(stores, walk_caches, space, page):
+def _drop_path(stores, walk_caches, space, page, bits):
     for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
-        key = walk_key(page, level)
+        key = entry_key(page, level, bits)
         drop(stores, walk_caches + level, key, tag_of(space, key))

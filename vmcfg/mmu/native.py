@@ -23,7 +23,7 @@ from vmcfg.mmu.walks import (
     page_of,
     probe_walk_caches,
     read_guest_entry,
-    slot_in_table,
+    slot_among,
 )
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
@@ -37,7 +37,9 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.space, vpn, is_quiet, is_lean)
+    level, table = probe_walk_caches(
+        m.stores, caches, walker.levels, walker.space, vpn, walker.bits, is_quiet, is_lean
+    )
     hits = np.int64(level <= walker.levels)
     zero = refs = cycles = np.int64(0)
     if not hits:
@@ -46,8 +48,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
             return GUEST_PAGE_FAULT, zero, zero, zero, zero, zero, zero, zero, zero, zero
     level -= 1
     while True:
-        cycles += reference_cycles(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level)
-        entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store, is_lean)
+        cycles += reference_cycles(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level, walker.bits)
+        entry = read_guest_entry(m, slot_among(table, vpn, level, walker.bits), level, is_store, is_lean)
         refs += 1
         if entry & at.PRESENT == 0:
             return GUEST_PAGE_FAULT, zero, zero, refs, zero, hits, zero, zero, cycles, zero
@@ -55,7 +57,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
             break
         table = entry >> at.CHILD_SHIFT
         if not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, table, is_lean)
+            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, walker.bits, table, is_lean)
         level -= 1
     frame = walker.first_frame + page_of(entry)  # a machine of its own: its frames lie in the order of its pages
     if not is_lean:

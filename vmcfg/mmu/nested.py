@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, walk_key
+from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, TABLE_BITS, walk_key
 from vmcfg.jit import kernel, part
 from vmcfg.mmu.nested_tlb import ABSENT, keep, probe
 from vmcfg.mmu.pml import is_log_full, log_page
@@ -36,7 +36,7 @@ from vmcfg.mmu.walks import (
     page_of,
     probe_walk_caches,
     read_guest_entry,
-    slot_in_table,
+    slot_among,
 )
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
@@ -52,7 +52,9 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(m.stores, caches, walker.levels, walker.space, vpn, is_quiet, is_lean)
+    level, table = probe_walk_caches(
+        m.stores, caches, walker.levels, walker.space, vpn, walker.bits, is_quiet, is_lean
+    )
     has_frame = level <= walker.levels  # a combined entry leads to the next table's frame
     guest_hits = np.int64(has_frame)
     zero = host_hits = nested_hits = guest_refs = host_refs = cycles = ppn = leaves = np.int64(0)
@@ -83,8 +85,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         has_frame = False
         if level == 0:
             break
-        cycles += reference_cycles(m, walker, frame_of_table(m, walker, table), vpn, level)
-        entry = read_guest_entry(m, slot_in_table(table, vpn, level), level, is_store, is_lean)
+        cycles += reference_cycles(m, walker, frame_of_table(m, walker, table), vpn, level, walker.bits)
+        entry = read_guest_entry(m, slot_among(table, vpn, level, walker.bits), level, is_store, is_lean)
         guest_refs += 1
         if entry & at.PRESENT == 0:
             end = GUEST_PAGE_FAULT
@@ -98,7 +100,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
                 leaf = level
                 level = np.int64(1)
         elif not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, table, is_lean)
+            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, walker.bits, table, is_lean)
         level -= 1
     frame = ppn
     if end == COMPLETE:
@@ -125,14 +127,16 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
         if page != ABSENT:
             return page, np.int64(0), np.int64(0), np.int64(1), np.int64(0)
     caches = walker.core * STORES + HOST_WALK
-    level, child = probe_walk_caches(m.stores, caches, walker.host_levels, walker.vm, ppn, is_quiet, is_lean)
+    level, child = probe_walk_caches(
+        m.stores, caches, walker.host_levels, walker.vm, ppn, TABLE_BITS, is_quiet, is_lean
+    )
     hits = np.int64(level <= walker.host_levels)
     table = child - 1 if hits else m.guests.vm[walker.vm, at.EPT_ROOT]  # frames: entries hold them plus one
     refs = np.int64(0)
     cycles = np.int64(0)
     for below in range(level - 1, 1, -1):
         refs += 1
-        cycles += reference_cycles(m, walker, table, ppn, below)
+        cycles += reference_cycles(m, walker, table, ppn, below, TABLE_BITS)
         place = m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)
         child = np.int64(m.host.ept[place])
         if child == 0:
@@ -143,11 +147,11 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
                 keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
             return page, refs, hits, np.int64(0), cycles
         if not is_quiet:
-            fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, child, is_lean)
+            fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, TABLE_BITS, child, is_lean)
         table = child - 1
     if walker.host_levels == 1:
         table += walk_key(ppn, 2)  # a flat table goes on from frame to frame
-    cycles += reference_cycles(m, walker, table, ppn, 1)
+    cycles += reference_cycles(m, walker, table, ppn, 1, TABLE_BITS)
     page = _read_host_leaf(m, walker, walker.base + ppn, is_write, is_lean)
     if page > ABSENT and (is_table or holds_data):
         keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)

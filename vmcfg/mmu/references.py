@@ -15,24 +15,26 @@ from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
 
 PAGE_BYTES = 4096
-ENTRY_BYTES = 8
 
 
 @kernel
-def reference_cycles(m, walker, frame, page, level):
+def reference_cycles(m, walker, frame, page, level, bits):
     """Count and return what it costs to read the entry of `level` for `page` in the table in `frame`; 0 if flat."""
     if not walker.has_data_caches:
         return np.int64(0)
-    found = refer(m.data_caches, walker.core, entry_address(frame, page, level) >> LINE_SHIFT)
+    found = refer(m.data_caches, walker.core, entry_address(frame, page, level, bits) >> LINE_SHIFT)
     m.data_caches.counts[walker.row, found] += 1
     return m.data_caches.latency[found]
 
 
 @kernel
-def entry_address(frame, page, level):
-    """Return the machine address of the entry of `level` for a page, in the table that lies in `frame`."""
-    index = (page >> (TABLE_BITS * (level - 1))) & (at.TABLE_ENTRIES - 1)
-    return frame * PAGE_BYTES + index * ENTRY_BYTES
+def entry_address(frame, page, level, bits):
+    """Return the machine address of the entry of `level` for a page, in the table that lies in `frame`.
+
+    A table fills a page: 2^bits entries, 512 of 8 bytes or 1,024 of 4.
+    """
+    index = (page >> (bits * (level - 1))) & ((1 << bits) - 1)
+    return frame * PAGE_BYTES + index * (PAGE_BYTES >> bits)
 
 
 @kernel
@@ -53,8 +55,8 @@ def prefetch_lines(m, walker, slot, ppn):
     pages = m.guests.vm[walker.vm, at.PAGES]
     if m.guests.ppns[table] >= pages or ppn >= pages:
         return
-    prefetch_line(m.data_caches, entry_address(frame_of_table(m, walker, table), slot, 1) >> LINE_SHIFT)
+    prefetch_line(m.data_caches, entry_address(frame_of_table(m, walker, table), slot, 1, TABLE_BITS) >> LINE_SHIFT)
     if walker.host_levels > 1:
         frame = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + 2] + walk_key(ppn, 2)]) - 1
         if frame >= 0:  # not a large page
-            prefetch_line(m.data_caches, entry_address(frame, ppn, 1) >> LINE_SHIFT)
+            prefetch_line(m.data_caches, entry_address(frame, ppn, 1, TABLE_BITS) >> LINE_SHIFT)

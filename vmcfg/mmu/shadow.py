@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.core import GUEST_WALK, STORES
+from vmcfg.hardware.core import GUEST_WALK, STORES, TABLE_BITS
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Exit
 from vmcfg.mmu.references import reference_cycles
@@ -69,14 +69,16 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, page = probe_walk_caches(m.stores, caches, walker.levels, walker.space, vpn, is_quiet, is_lean)
+    level, page = probe_walk_caches(
+        m.stores, caches, walker.levels, walker.space, vpn, TABLE_BITS, is_quiet, is_lean
+    )
     hits = np.int64(level <= walker.levels)
     if not hits:
         page = m.vcpu[walker.vcpu, at.SHADOW_ROOT]
     level -= 1
     zero = refs = cycles = np.int64(0)
     while True:
-        cycles += reference_cycles(m, walker, m.shadow.page[page, FRAME], vpn, level)
+        cycles += reference_cycles(m, walker, m.shadow.page[page, FRAME], vpn, level, TABLE_BITS)
         entry = _read_entry(m, slot_in_table(page, vpn, level), level, is_store)
         refs += 1
         if entry == 0:
@@ -85,7 +87,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
             break
         page = entry >> at.CHILD_SHIFT
         if not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, page, is_lean)
+            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, TABLE_BITS, page, is_lean)
         level -= 1
     return COMPLETE, frame_of(entry), is_dirty_entry(entry), zero, refs, zero, hits, zero, cycles, leaves_of(1, 1)
 

@@ -50,7 +50,7 @@ def new_table(m, ppn):
         table = np.int64(m.guests.given_back[m.guests.pool[1]])
     else:
         table = m.guests.pool[0]
-        m.guests.pool[0] += 1
+        m.guests.pool[0] += m.cost[at.TABLE_NODES]
     m.guests.ppns[table] = ppn
     return table
 

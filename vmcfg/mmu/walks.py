@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vmcfg.hardware.assoc import NARROW, SETS, fill, find, geometry, payload_of, set_of, tag_of, touch
-from vmcfg.hardware.core import TABLE_BITS, walk_key
+from vmcfg.hardware.core import TABLE_BITS, entry_key
 from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
 
@@ -38,6 +38,7 @@ class Walker(NamedTuple):
     root_table: int
     root_ppn: int
     levels: np.int64  # of the guest's table that are walked
+    bits: np.int64  # of a page number that select an entry of one of its tables
     has_pointers: bool  # PAE: what the root says is in registers, and walks begin below it
     host_levels: np.int64
     base: int  # gpid of the VM's page 0
@@ -93,6 +94,7 @@ def _walker(m, core, vcpu, space, root_table, root_ppn, is_lean, has_data_caches
         root_table,
         root_ppn,
         levels - np.int64(has_pointers),
+        np.int64(TABLE_BITS) if is_lean else m.guests.vm[vm, at.INDEX_BITS],
         has_pointers,
         np.int64(at.USUAL_LEVELS) if is_lean else m.guests.vm[vm, at.HOST_LEVELS],
         m.guests.vm[vm, at.BASE],
@@ -103,16 +105,16 @@ def _walker(m, core, vcpu, space, root_table, root_ppn, is_lean, has_data_caches
 
 
 @kernel
-def probe_walk_caches(stores, first, top, space, page, is_quiet, is_lean):
+def probe_walk_caches(stores, first, top, space, page, bits, is_quiet, is_lean):
     """Look for the entry nearest the leaf that a dimension's walk caches hold.
 
-    Probes levels 2 … top of the caches `first + level`. Returns (level, payload) of the first hit, or
-    (top + 1, 0). A quiet probe leaves recency alone.
+    Probes levels 2 … top of the caches `first + level`, of tables with 2^bits entries. Returns (level, payload) of the
+    first hit, or (top + 1, 0). A quiet probe leaves recency alone.
     """
     for level in range(2, top + 1):
         built = geometry(stores, first + level, is_lean, NARROW)
         if built[SETS]:
-            key = walk_key(page, level)
+            key = entry_key(page, level, bits)
             index = set_of(built, key)
             way = find(stores, built, index, tag_of(space, key))
             if way >= 0:
@@ -123,11 +125,11 @@ def probe_walk_caches(stores, first, top, space, page, is_quiet, is_lean):
 
 
 @kernel
-def fill_walk_cache(stores, cache, level, space, page, payload, is_lean):
+def fill_walk_cache(stores, cache, level, space, page, bits, payload, is_lean):
     """Keep a present non-leaf entry of `level` that a walk has just read."""
     built = geometry(stores, cache, is_lean, NARROW)
     if built[SETS]:
-        key = walk_key(page, level)
+        key = entry_key(page, level, bits)
         fill(stores, built, set_of(built, key), tag_of(space, key), payload, 0)
 
 
@@ -148,8 +150,20 @@ def begin(m, walker, vpn, is_lean):
 
 @kernel
 def slot_in_table(table, vpn, level):
-    """Return where in `guests.tables` the entry of `level` for a page lies."""
-    return table * at.TABLE_ENTRIES + (walk_key(vpn, level) & (at.TABLE_ENTRIES - 1))
+    """Return where the entry of `level` for a page lies, in tables of 512 entries."""
+    return slot_among(table, vpn, level, TABLE_BITS)
+
+
+@kernel
+def slot_among(table, vpn, level, bits):
+    """Return where in `guests.tables` the entry of `level` for a page lies, in tables of 2^bits entries."""
+    return table * at.TABLE_ENTRIES + (entry_key(vpn, level, bits) & ((1 << bits) - 1))
+
+
+@kernel
+def guest_slot(m, vm, table, vpn, level):
+    """Return the same in a table of a VM."""
+    return slot_among(table, vpn, level, m.guests.vm[vm, at.INDEX_BITS])
 
 
 @kernel

@@ -26,11 +26,12 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
     frames = min(host.frames, pages + host.ept_entries + overhead + passed_over)
     vcpus = len(host.vcpus)
     tables = host.max_tables if host.mode == "paravirt" else 0
+    nodes = host.max_tables * host.table_nodes
     return (
-        _array("guests.tables", "i64", (host.max_tables * TABLE_ENTRIES,), host.max_tables * TABLE_ENTRIES,
+        _array("guests.tables", "i64", (nodes * TABLE_ENTRIES,), nodes * TABLE_ENTRIES,
                "entries of the guests' page tables"),
-        _array("guests.ppns", "i32", (host.max_tables,), host.max_tables, "pages that hold these tables"),
-        _array("guests.given_back", "i32", (host.max_tables,), 0, "tables given back, a stack"),
+        _array("guests.ppns", "i32", (nodes,), nodes, "pages that hold these tables"),
+        _array("guests.given_back", "i32", (nodes,), 0, "tables given back, a stack"),
         _array("guests.sharers", "u16", (host.pages,), pages if _forks(host) else 0, "further mappings of a data page"),
         _array("guests.types", "u8", (tables,), tables, "levels as which the VMM has checked these tables"),
         _array("guests.referrers", "i32", (tables,), tables, "what refers to these tables"),

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VcpuPlan
+from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VcpuPlan, bits_of
 from vmcfg.scenario import trace_files
 from vmcfg.scenario.spec import PAGE_BYTES, Region, Trace, Vm, Workload
 
-TABLE_BITS = 9
-TABLE_ENTRIES = 1 << TABLE_BITS
 VPN_BYTES = 8  # of an entry in a trace's page list
 MOST_PAGES = {  # pages that so many bytes of a plain trace file can name
     "lackey": (2, 1),  # " L f,65536" and a line end are 11 bytes and touch 17 pages
@@ -32,9 +30,9 @@ def max_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
     levels = vm.table_levels
     if not levels:
         return 0
-    roots_and_regions = 1 + vm.kpti + sum(_tables_of(region, levels) for region in workload.regions)
+    roots_and_regions = 1 + vm.kpti + sum(_tables_of(region, levels, bits_of(vm)) for region in workload.regions)
     from_traces = sum(_trace_pages(phase.trace) * (levels - 1) for phase in workload.phases if phase.trace)
-    kernel = sum(-(-kernel_pages // TABLE_ENTRIES**level) for level in range(1, levels))
+    kernel = sum(-(-kernel_pages // 2 ** (bits_of(vm) * level)) for level in range(1, levels))
     exec_roots = 1 + vm.kpti if _executes(workload) else 0  # the old ones go later
     most = workload.max_processes * (roots_and_regions + from_traces) + kernel + exec_roots
     return min(vm.memory_pages, most)
@@ -78,12 +76,10 @@ def _whole(pages: int, block: int) -> int:
     return -(-pages // block) * block
 
 
-def _tables_of(region: Region, levels: int) -> int:
+def _tables_of(region: Region, levels: int, bits: int) -> int:
     """Count the tables of all levels but the root that a region's pages need."""
     last = region.base_vpn + region.pages - 1
-    return sum(
-        (last >> (TABLE_BITS * level)) - (region.base_vpn >> (TABLE_BITS * level)) + 1 for level in range(1, levels)
-    )
+    return sum((last >> (bits * level)) - (region.base_vpn >> (bits * level)) + 1 for level in range(1, levels))
 
 
 def _executes(workload: Workload) -> bool:

@@ -37,6 +37,11 @@ def reach_of(vm: Vm) -> int:
     return REACH_32 if vm.table_levels else vm.memory_pages
 
 
+def bits_of(vm: Vm) -> int:
+    """Return how many bits of a page number select an entry of a VM's tables: 10 where entries have 32 bits."""
+    return 10 if vm.table_levels == 2 else 9
+
+
 @frozen
 class StorePlan:
     """One translation cache of a core; `number` is its place among the core's stores."""
@@ -238,6 +243,11 @@ class HostPlan:
     @property
     def max_tables(self) -> int:
         return sum(vm.max_tables for vm in self.vms)
+
+    @property
+    def table_nodes(self) -> int:
+        """Runs of 512 entries that each of these tables takes: all two, if any of them has 1,024 entries."""
+        return max(2 ** bits_of(plan.vm) for plan in self.vms) // 512
 
 
 @frozen

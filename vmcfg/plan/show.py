@@ -157,7 +157,7 @@ def _vm(vm: VmPlan) -> tuple[str, ...]:
 
 def _tables_of(vm: Vm) -> str:
     """Say how many levels a VM's own table has, and how large its pages are where they are not as usual."""
-    levels = {0: "no paging", 3: "PAE"}.get(vm.table_levels, str(vm.table_levels))
+    levels = {0: "no paging", 2: "2 of 32 bits", 3: "PAE"}.get(vm.table_levels, str(vm.table_levels))
     return levels if vm.page_size == PAGE_BYTES else f"{levels}, {format_size(vm.page_size)}"
 
 

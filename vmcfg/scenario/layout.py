@@ -17,8 +17,8 @@ from vmcfg.units import PAGE_BYTES
 
 FIRST_VPN = 0x400000 // PAGE_BYTES
 ALIGN_PAGES = (1 << 30) // PAGE_BYTES
-TABLE_LEVELS = {"4_level": 4, "5_level": 5, "pae": 3, "flat": 1, "none": 0}
-PAGE_TABLES_OF_32_BITS = ("pae",)
+TABLE_LEVELS = {"4_level": 4, "5_level": 5, "pae": 3, "2_level": 2, "flat": 1, "none": 0}
+PAGE_TABLES_OF_32_BITS = ("pae", "2_level")
 PAGED_EVENTS = ("mmap", "munmap", "mprotect")  # those that concern pages of a region
 END_VPN = (1 << 47) // PAGE_BYTES  # the user half of a 4-level address space
 END_VPN_32 = (3 << 30) // PAGE_BYTES  # what Linux gives programs of a 32-bit one

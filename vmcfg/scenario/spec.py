@@ -220,7 +220,7 @@ class Vm:
     backing: str  # on_touch | at_start
     zero_on_fault: bool
     workload: str
-    table_levels: int = field(default=4, metadata=LATER)  # of the guest's page table; 3: PAE, 0: paging is off
+    table_levels: int = field(default=4, metadata=LATER)  # of its page table; 3: PAE, 2: wide ones, 0: none
     kpti: bool = field(default=False, metadata=LATER)  # programs run without the kernel's part of the table
     pcids: int = field(default=6, metadata=LATER)  # address spaces whose translations each vCPU keeps
     page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # of the guest's data pages: 4096, 2 MiB or 1 GiB

@@ -5,7 +5,7 @@
 * places: where entries and tables lie, and how caches are called
 * watch: who watches, in caches, walks and handlers; recorder: what these share
 * tracer: compiled up to an access, watched through it
-* show: accesses as text
+* show: accesses as text; paint: their colours
 """
 
 from vmcfg.trace.steps import Access, as_data

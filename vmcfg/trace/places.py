@@ -22,7 +22,7 @@ from vmcfg.hardware.core import (
 from vmcfg.jit import as_python
 from vmcfg.mmu.references import PAGE_BYTES, entry_address
 from vmcfg.mmu.walks import kernel_vpn
-from vmcfg.plan.model import HostPlan
+from vmcfg.plan.model import HostPlan, bits_of
 from vmcfg.trace.steps import Held
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.shadow_pages import FRAME
@@ -30,7 +30,7 @@ from vmcfg.vmm.shadow_pages import FRAME
 INDEX_MASK = at.TABLE_ENTRIES - 1
 page_of_tag, space_of = as_python(layout.page_of_tag), as_python(layout.space_of)
 first_of_kernel = as_python(kernel_vpn)  # levels → the first page of the guest kernel's memory
-address_of_entry = as_python(entry_address)  # (frame, page, level) → the machine address of the entry
+address_of_entry = as_python(entry_address)  # (frame, page, level, bits) → the entry's address
 HOST_PRESENT = "RWX"  # an EPT entry that is present allows everything
 SIZES = {1: "4KiB", 2: "2MiB", 3: "1GiB"}  # of a page by the level of the entry that maps it
 LARGE_BIT = 1 << 7  # of an entry in memory that maps a large page, in both dimensions
@@ -42,6 +42,7 @@ class Places:
     def __init__(self, host: HostPlan, machine: at.Machine, vcpu: int) -> None:
         self._vms = [vm.vm.name for vm in host.vms]
         self._spaces = dict(_address_spaces(host, machine))
+        self._space_bits = dict(_bits_of_spaces(host, machine))
         self._caches = [store.name for store in host.stores]
         self._machine = machine
         self.vm = int(machine.vcpu[vcpu, at.VM])
@@ -50,6 +51,8 @@ class Places:
         self.is_shadow = int(machine.cost[at.MODE]) == at.SHADOW
         self._base = int(machine.guests.vm[self.vm, at.BASE])
         self.levels = int(machine.guests.vm[self.vm, at.LEVELS])
+        self.bits = int(machine.guests.vm[self.vm, at.INDEX_BITS])
+        self._nodes = int(machine.cost[at.TABLE_NODES]) * at.TABLE_ENTRIES
         self.host_levels = int(machine.guests.vm[self.vm, at.HOST_LEVELS])
 
     def frame_of(self, ppn: int) -> int:
@@ -72,7 +75,7 @@ class Places:
         table, ppn = (int(process[field]) for field in root)
         path = {self.levels: (table, ppn)}
         for level in range(self.levels, 1, -1):
-            entry = int(self._machine.guests.tables[table * at.TABLE_ENTRIES + index_of(vpn, level)])
+            entry = int(self._machine.guests.tables[table * at.TABLE_ENTRIES + self.guest_index(vpn, level)])
             if not entry & at.PRESENT or entry & at.LARGE_PAGE:
                 break
             table, ppn = entry >> at.CHILD_SHIFT, (entry >> at.PPN_SHIFT) & at.PPN_MASK
@@ -88,13 +91,18 @@ class Places:
     def guest_address(self, vpn: int, level: int) -> int:
         """Return the machine address of the guest's entry of `level` for a page."""
         _, ppn = self.guest_path(vpn)[level]
-        return address_of_entry(self.frame_of(ppn), vpn, level)
+        return address_of_entry(self.frame_of(ppn), vpn, level, self.bits)
+
+    def guest_index(self, vpn: int, level: int) -> int:
+        """Return the index of a page's entry in the guest's table of `level`."""
+        return (vpn >> self.bits * (level - 1)) % 2**self.bits
 
     def written(self, slot: int) -> tuple[int, int, int]:
         """Return (level, index, machine address) of an entry of a guest table by its place in `guests.tables`."""
-        table, index = divmod(slot, at.TABLE_ENTRIES)
+        first, index = slot // self._nodes * self._nodes, slot % self._nodes
+        table = first // at.TABLE_ENTRIES
         frame = self.frame_of(int(self._machine.guests.ppns[table]))
-        return self._level_of_table(table), index, address_of_entry(frame, index, 1)
+        return self._level_of_table(table), index, address_of_entry(frame, index, 1, self.bits)
 
     def _level_of_table(self, wanted: int) -> int:
         """Search the tables of this VM's processes from their roots down, then those that an exec is leaving behind."""
@@ -110,7 +118,7 @@ class Places:
         return self.new_level
 
     def _children(self, table: int) -> list[int]:
-        entries = self._machine.guests.tables[table * at.TABLE_ENTRIES : (table + 1) * at.TABLE_ENTRIES]
+        entries = self._machine.guests.tables[table * at.TABLE_ENTRIES :][: self._nodes]
         present = entries[(entries & (at.PRESENT | at.LARGE_PAGE)) == at.PRESENT] >> at.CHILD_SHIFT
         return [int(child) for child in present]
 
@@ -120,7 +128,7 @@ class Places:
         if self.host_levels == 1:
             root += _key(ppn, 2)  # a flat table goes on from frame to frame
         frame = root if level == self.host_levels else self.ept_entry(ppn, level + 1) - 1
-        return address_of_entry(frame, ppn, level)
+        return address_of_entry(frame, ppn, level, TABLE_BITS)
 
     def ept_entry(self, ppn: int, level: int) -> int:
         """Return the frame of the table that an EPT entry of `level` leads to, + 1; 0 where it is absent."""
@@ -142,8 +150,9 @@ class Places:
             page, level = page_of_tag(tag)
             return Held(self._spaces[space_of(tag)], page, 1 << TABLE_BITS * (level - 1))
         key = (tag & ((1 << layout.SPACE_SHIFT) - 1)) >> layout.KEY_SHIFT
-        shift = TABLE_BITS * (_level_of(cache) - 1)
         space = space_of(tag)
+        bits = self._space_bits[space] if dimension_of(cache) == "guest" else TABLE_BITS
+        shift = bits * (_level_of(cache) - 1)
         owner = self._vms[space] if dimension_of(cache) == "host" else self._spaces[space]
         return Held(owner, key << shift, 1 << shift)
 
@@ -163,7 +172,7 @@ class Places:
 
     def shadow_address(self, slot: int, vpn: int, level: int) -> int:
         """Return the machine address of an entry of a shadow table by its place in `shadow.entries`."""
-        return address_of_entry(int(self._machine.shadow.page[slot // at.TABLE_ENTRIES, FRAME]), vpn, level)
+        return address_of_entry(int(self._machine.shadow.page[slot // at.TABLE_ENTRIES, FRAME]), vpn, level, TABLE_BITS)
 
 
 def _address_spaces(host: HostPlan, machine: at.Machine) -> Iterator[tuple[int, str]]:
@@ -177,6 +186,14 @@ def _address_spaces(host: HostPlan, machine: at.Machine) -> Iterator[tuple[int, 
             yield process, whose
             if plan.vm.kpti:
                 yield int(machine.guests.process[process, at.KERNEL_SPACE]), f"{whose}, kernel's view"
+
+
+def _bits_of_spaces(host: HostPlan, machine: at.Machine) -> Iterator[tuple[int, int]]:
+    """Yield the tags of address spaces that walk caches know, with the bits that select an entry of their tables."""
+    for plan in host.vms:
+        for process in range(plan.first_process, plan.first_process + plan.slots):
+            yield process, bits_of(plan.vm)
+            yield int(machine.guests.process[process, at.KERNEL_SPACE]), bits_of(plan.vm)
 
 
 def dimension_of(cache: int) -> str:

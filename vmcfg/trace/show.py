@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from vmcfg.trace import steps
+from vmcfg.trace.paint import Paint, unpainted
 from vmcfg.trace.steps import Access, Step
 
 PAGE_BITS = 12
-ENTRY_BYTES = 8
 FEW = 4  # writes to neighbouring entries that are all shown
 MEMORY = "memory"
 GAP = "  "
@@ -23,11 +23,7 @@ HEADS = ("#", "table or cache", "place", "address", "bits", "found", "leads to",
 ENDS = {"complete": "", "guest_fault": ", ends in a guest fault", "violation": ", ends in an EPT violation",
         "log_full": ", ends because the log is full", "tlb_miss": ": the processor makes none",
         "shadow_fault": ", ends in a fault on the shadow table"}
-CODES = {"title": "1", "guest": "36", "host": "33", "shadow": "33", "hit": "32", "quiet": "2", "event": "35"}
 ALL_BITS = {"guest": "PWAD", "host": "RWXAD", "shadow": "PWAD"}
-
-Paint = Callable[[str, str], str]
-"""(text, style) → text; a style is title, guest, host, shadow, hit, quiet, event or plain."""
 
 
 class Row(NamedTuple):
@@ -45,21 +41,10 @@ class Row(NamedTuple):
     style: str = "plain"
 
 
-def unpainted(text: str, style: str) -> str:
-    """Return the text as it is."""
-    return text
-
-
 def render(access: Access, paint: Paint = unpainted) -> str:
     """Return an access as text, with a line's end after each line."""
     lines = [paint(_title(access), "title"), *_before(access), "", *_table(access, paint), "", *_sum(access, paint)]
     return "\n".join(lines) + "\n"
-
-
-def in_colour(text: str, style: str) -> str:
-    """Paint for a terminal."""
-    code = CODES.get(style)
-    return f"\x1b[{code}m{text}\x1b[0m" if code and text else text
 
 
 def _title(access: Access) -> str:
@@ -123,7 +108,8 @@ def _rows_of_writes(all_steps: tuple[Step, ...]) -> Iterator[list[Step]]:
 def _follows(step: Step, before: Step) -> bool:
     if not isinstance(step, steps.WriteEntry) or not isinstance(before, steps.WriteEntry):
         return False
-    return step.address == before.address + ENTRY_BYTES and step.level == before.level
+    is_same_table = step.address >> PAGE_BITS == before.address >> PAGE_BITS
+    return is_same_table and step.index == before.index + 1
 
 
 def _probe(step: steps.Probe, depth: int) -> Iterator[Row]:

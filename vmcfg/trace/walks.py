@@ -91,7 +91,7 @@ class WalkWatch:
         bits = places.guest_bits(int(entry))
         target = places.guest_target(int(entry), level)
         address = self._told.places.guest_address(self._told.vpn, level)
-        index = places.index_of(self._told.vpn, level)
+        index = self._told.places.guest_index(self._told.vpn, level)
         self._refer("guest", level, index, address, places.guest_value(int(entry)), bits, _new(before, bits), target)
         return entry
 

@@ -86,6 +86,7 @@ HOST_FIELDS = 10
 # its entries of that level, from 2, begin in host.ept.
 # GUEST_TOP, GUEST_BLOCK_TOP: heights of the stacks of free pages and of free blocks. LARGE_AT_START: large pages that
 # it had mapped before the run.
+# INDEX_BITS: of a page number that select an entry of one of its own tables.
 # PCIDS: address spaces whose translations each vCPU keeps, 0 where they have no tags.
 # KERNEL_PAGES: of its kernel's memory, if anybody accesses that. KERNEL_ENTRY: of a root, leads to the kernel's tables.
 # SLOTS: processes that it can have at once. LEFT: the row for the address space that an exec leaves behind.
@@ -93,7 +94,8 @@ BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, LEVELS, HOST_LEVELS, EP
 HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, GUEST_PAGE, EPT = range(9, 17)
 (FIRST_PROCESS, SLOTS, LEFT, FORKED, HAS_KPTI, PCIDS) = range(EPT + 6, EPT + 12)
 (KERNEL_PAGES, KERNEL_ENTRY, GLOBAL_SPACE, TABLE_PAGES, GUEST_BLOCK_TOP, LARGE_AT_START) = range(EPT + 12, EPT + 18)
-VM_FIELDS = EPT + 18
+INDEX_BITS = EPT + 18
+VM_FIELDS = EPT + 19
 
 # guests.process[process, field]. ROOT_FRAMES, VIEW_FRAMES: taken by the violations of its roots, still to be charged.
 # With KPTI the kernel's view has a root and an address space of its own; without, its
@@ -176,7 +178,8 @@ COSTS = (
 (HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
 WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES = range(28, 35)
 NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(35, 40)
-SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, HOMES = range(40, 46)
+SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, TABLE_NODES, HOMES = range(40, 47)
+# TABLE_NODES: runs of 512 entries that each guest table of the host takes in guests.tables, 2 if any has 1,024 entries.
 COST_FIELDS = HOMES + 4  # the stores for TLB entries of 2 MiB and 1 GiB, in the first level and in the second
 
 # cost[MODE]: how addresses are translated.

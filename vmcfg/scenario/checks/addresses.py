@@ -9,7 +9,8 @@ from vmcfg.scenario.layout import END_VPN_32, PAGE_TABLES_OF_32_BITS, Instance, 
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES, format_size
 
-MOST_MEMORY = {"pae": (64 << 30) // PAGE_BYTES}  # by the page numbers that entries hold: 24 bits
+MOST_MEMORY = {"pae": (64 << 30) // PAGE_BYTES, "2_level": (4 << 30) // PAGE_BYTES}  # page numbers of 24 and 20 bits
+PAGES_OF_A_TABLE = 1024  # of 32-bit entries
 KERNEL_MEMORY = (1 << 30) // PAGE_BYTES
 
 
@@ -25,6 +26,7 @@ def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
     name = vm.settings["workload"]
     if vm.settings["page_table"] in PAGE_TABLES_OF_32_BITS:
         _memory(findings, vm)
+        _kernel_reads(findings, vm, settings["workloads"][name])
     for region in regions(name, settings["workloads"][name]):
         if vm.settings["page_table"] == "none":
             _guest_physical(findings, vm, region)
@@ -45,6 +47,18 @@ def _memory(findings: Findings, vm: Instance) -> None:
         if vm.settings[key] > limit:
             findings.add((*vm.path, key), "too-large", f"found {_size(vm.settings[key])}, expected at most "
                          f"{_size(limit)} where page_table is {vm.settings['page_table']}", why, also)
+
+
+def _kernel_reads(findings: Findings, vm: Instance, workload: Settings) -> None:
+    """What system calls read of the kernel's memory has page tables below one entry of the root."""
+    events = [event for phase in workload["phases"] for event in phase["events"]]
+    reads = any(event["kind"] == "syscall" and event["kernel_pages"] for event in events)
+    kernel = vm.settings["kernel_memory"]
+    if vm.settings["page_table"] == "2_level" and reads and kernel > PAGES_OF_A_TABLE:
+        findings.add((*vm.path, "kernel_memory"), "too-large", f"found {_size(kernel)}, expected at most "
+                     f"{_size(PAGES_OF_A_TABLE)} where page_table is 2_level and system calls read it",
+                     "one entry of the root leads to it in this version of vmcfg",
+                     [((*vm.path, "page_table"), "its page table is here")])
 
 
 def _guest_physical(findings: Findings, vm: Instance, region: Placed) -> None:

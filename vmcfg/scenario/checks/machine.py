@@ -5,37 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from attrs import frozen
-
 from vmcfg import units
 from vmcfg.scenario import schema
+from vmcfg.scenario.checks import page_tables
 from vmcfg.scenario.checks.caches import check_caches
+from vmcfg.scenario.checks.refusal import Refusal, lacks
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import PAGE_TABLES_OF_32_BITS
 from vmcfg.scenario.settings import Broken, Settings
 
 NANOSECONDS = 1_000_000_000
-
-
-@frozen
-class Refusal:
-    """A combination that is refused: what is written at `key`, because of what is or is not at `because`."""
-
-    name: str
-    section: str  # hosts | vms: where `key` is
-    key: Path
-    because: Path  # in the host; () where `why` says it all
-    applies: Callable[[Settings, Settings], bool]  # of the host, and the host or VM itself
-    expected: str
-    why: str
-
-
-def _lacks(*features: str) -> Callable[[Settings], bool]:
-    return lambda host: not set(features) & set(host["cpu"]["features"])
 
 
 def _no_tags(mode: str, tags: str, why: str) -> Refusal:
@@ -68,7 +50,7 @@ def _five_levels(section: str, key: Path) -> Refusal:
     def applies(host: Settings, given: Any) -> bool:
         for step in key:
             given = given[step]
-        return given == "5_level" and _lacks("la57")(host)
+        return given == "5_level" and lacks("la57")(host)
 
     return Refusal(
         f"{key[-1]} of five levels", section, key, ("cpu", "profile"), applies,
@@ -94,16 +76,8 @@ def _large_pages(key: str) -> Iterator[Refusal]:
     )
     yield Refusal(
         f"{key} of 1GiB", "hosts", at, ("cpu", "profile"),
-        lambda host, _: host["mmu"][key] == "1GiB" and _lacks("pdpe1gb")(host),
+        lambda host, _: host["mmu"][key] == "1GiB" and lacks("pdpe1gb")(host),
         "4KiB or 2MiB, or a processor with larger pages", "this needs the feature pdpe1gb, which {profile} lacks",
-    )
-
-
-def _without_paging(key: str, usual: Any, why: str) -> Refusal:
-    return Refusal(
-        f"{key} without paging", "vms", (key,), (),
-        lambda _, vm: vm["page_table"] == "none" and vm[key] != usual,
-        f"{str(usual).lower()} where page_table is none", why,
     )
 
 
@@ -141,17 +115,17 @@ REFUSED = (
     ),
     Refusal(
         "nested without ept", "hosts", ("mmu", "mode"), ("cpu", "profile"),
-        lambda host, _: host["mmu"]["mode"] == "nested" and _lacks("ept")(host),
+        lambda host, _: host["mmu"]["mode"] == "nested" and lacks("ept")(host),
         "native, or a processor with EPT", "nested needs the feature ept, which {profile} lacks",
     ),
     Refusal(
         "vpid without tags", "hosts", ("mmu", "vpid"), ("cpu", "profile"),
-        lambda host, _: host["mmu"]["vpid"] and _lacks("vpid", "asid")(host),
+        lambda host, _: host["mmu"]["vpid"] and lacks("vpid", "asid")(host),
         "false, or a processor with tagged TLBs", "this needs the feature vpid or asid, which {profile} lacks",
     ),
     Refusal(
         "pcid without tags", "hosts", ("mmu", "pcid"), ("cpu", "profile"),
-        lambda host, _: host["mmu"]["pcid"] and _lacks("pcid")(host) and host["mmu"]["mode"] != "software_tlb",
+        lambda host, _: host["mmu"]["pcid"] and lacks("pcid")(host) and host["mmu"]["mode"] != "software_tlb",
         "false, or a processor with PCIDs", "this needs the feature pcid, which {profile} lacks",
     ),
     Refusal(
@@ -215,31 +189,12 @@ REFUSED = (
     ),
     Refusal(
         "pml without the feature", "hosts", ("mmu", "pml"), ("cpu", "profile"),
-        lambda host, _: host["mmu"]["pml"] and host["mmu"]["mode"] == "nested" and _lacks("pml")(host),
+        lambda host, _: host["mmu"]["pml"] and host["mmu"]["mode"] == "nested" and lacks("pml")(host),
         "false, or a processor with page-modification logging", "this needs the feature pml, which {profile} lacks",
     ),
     _five_levels("hosts", ("mmu", "host_table")),
     _five_levels("vms", ("page_table",)),
-    Refusal(
-        "paging off elsewhere", "vms", ("page_table",), ("mmu", "mode"),
-        lambda host, vm: host["mmu"]["mode"] != "nested" and vm["page_table"] == "none",
-        "a page table but in mode nested", "elsewhere nothing translates what a guest does not",
-    ),
-    _without_paging("populate", "on_touch", "there is no page table to fill"),
-    _without_paging("zero_on_fault", True, "the guest has no page faults"),
-    _without_paging("page_size", "4KiB", "the guest has no pages of its own"),
-    _without_paging("kpti", False, "there is no page table to keep the kernel out of"),
-    Refusal(
-        "32 bits in other modes", "vms", ("page_table",), ("mmu", "mode"),
-        lambda host, vm: host["mmu"]["mode"] not in ("native", "nested") and vm["page_table"] in PAGE_TABLES_OF_32_BITS,
-        "4_level or 5_level, or mode native or nested",
-        "other modes know page tables of 4 and 5 levels only in this version of vmcfg",
-    ),
-    Refusal(
-        "page_size of 1GiB in 32 bits", "vms", ("page_size",), (),
-        lambda _, vm: vm["page_size"] == "1GiB" and vm["page_table"] in PAGE_TABLES_OF_32_BITS,
-        "4KiB or 2MiB where page_table is pae", "no table of a 32-bit guest has entries that map so much",
-    ),
+    *page_tables.REFUSED,
     Refusal(
         "large guest pages in other modes", "vms", ("page_size",), ("mmu", "mode"),
         lambda host, vm: host["mmu"]["mode"] not in ("native", "nested") and vm["page_size"] != "4KiB",
@@ -247,7 +202,7 @@ REFUSED = (
     ),
     Refusal(
         "guest pages of 1GiB", "vms", ("page_size",), ("cpu", "profile"),
-        lambda host, vm: vm["page_size"] == "1GiB" and _lacks("pdpe1gb")(host),
+        lambda host, vm: vm["page_size"] == "1GiB" and lacks("pdpe1gb")(host),
         "4KiB or 2MiB, or a processor with larger pages", "this needs the feature pdpe1gb, which {profile} lacks",
     ),
     *_large_pages("page_size"),

@@ -32,11 +32,11 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
                 _host(findings, settings, host, [vm for vm in vms if vm.settings["host"] == host])
 
 
-def table_pages(spans: Iterable[tuple[int, int]], levels: int) -> int:
+def table_pages(spans: Iterable[tuple[int, int]], levels: int, entries: int = ENTRIES) -> int:
     """Pages of a table, without its root, that maps disjoint spans of pages (first and last, both mapped)."""
     tables, spans = 0, sorted(spans)
     for _ in range(levels - 1):
-        spans = [(first // ENTRIES, last // ENTRIES) for first, last in spans]
+        spans = [(first // entries, last // entries) for first, last in spans]
         tables += sum(last - first + 1 for first, last in spans)
         tables -= sum(before[1] == after[0] for before, after in pairwise(spans))  # one table serves both
     return tables
@@ -76,7 +76,8 @@ def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
     if vm["populate"] == "on_touch":
         return int(vm["kernel_memory"]) + 1
     spans = [(region.base_vpn, region.end_vpn - 1) for region in placed]
-    tables = table_pages(spans, TABLE_LEVELS[vm["page_table"]])
+    entries = 2 * ENTRIES if vm["page_table"] == "2_level" else ENTRIES
+    tables = table_pages(spans, TABLE_LEVELS[vm["page_table"]], entries)
     return int(vm["kernel_memory"]) + 1 + tables + _mapped_pages(vm, spans)
 
 
