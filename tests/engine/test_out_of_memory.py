@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from machines import write_records
 from oracle import tiny
 
 from vmcfg.engine import simulate
@@ -47,3 +50,28 @@ def test_a_host_without_its_reserve_fails_by_name() -> None:
     with pytest.raises(RunFailed, match=r"vm a .* host h .*hosts\.h\.memory") as raised:
         touch_all(NEEDED, NEEDED + EPT_TABLES + RESERVE - 2)
     assert "out_of_frames" == raised.value.code
+
+
+def populate_trace(folder: Path, memory: int, frames: int) -> None:
+    """Map what a trace names before the run: 600 pages that no check of the scenario can know of."""
+    first = tiny.BASE_VPN
+    trace = write_records(folder, [(first + page, 1) for page in range(PAGES)])
+    runs = tiny.workload(tiny.phase(pattern=None, trace=trace), pages=0)
+    vm = tiny.vm(memory_pages=memory, populate="at_start")
+    simulate(compile_plan(tiny.scenario(vm, on=tiny.host(memory_pages=frames), runs=runs)), check_invariants=True)
+
+
+def test_what_a_trace_populates_may_take_the_last_page_and_the_last_frame(tmp_path: Path) -> None:
+    """At start nothing is held in reserve, and afterwards nothing is needed."""
+    populate_trace(tmp_path, NEEDED, NEEDED + EPT_TABLES)
+
+
+@pytest.mark.parametrize(
+    ("pages", "frames", "code"),
+    [(NEEDED - 1, NEEDED + EPT_TABLES, "out_of_guest_pages"), (NEEDED, NEEDED + EPT_TABLES - 1, "out_of_frames")],
+)
+def test_what_a_trace_populates_must_fit(tmp_path: Path, pages: int, frames: int, code: str) -> None:
+    """One page or frame less than it takes is said before the run begins."""
+    with pytest.raises(RunFailed) as raised:
+        populate_trace(tmp_path, pages, frames)
+    assert code == raised.value.code

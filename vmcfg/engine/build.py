@@ -10,10 +10,11 @@ import numpy as np
 from attrs import astuple
 
 from vmcfg.digest import SUBSYSTEMS
-from vmcfg.engine.boot import back_range, load_first, start_kernel, start_process
+from vmcfg.engine.boot import NO_PAGES, back_range, load_first, start_kernel, start_process
 from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.large_tlbs import NOWHERE
 from vmcfg.engine.shadow import shadow_of
+from vmcfg.engine.shortage import too_little_at_start
 from vmcfg.engine.work import work_of
 from vmcfg.hardware import sets
 from vmcfg.hardware.assoc import policy_of
@@ -68,7 +69,10 @@ def _start_vm(machine: at.Machine, host: HostPlan, number: int, vm: VmPlan, inpu
         mapped = inputs.pages(vm.regions, _traces(host, vm))
     tables = start_kernel(machine, number)
     for process in range(vm.first_process, vm.first_process + vm.processes):
-        tables += start_process(machine, process, mapped)
+        made = start_process(machine, process, mapped)
+        if made < 0:
+            raise too_little_at_start(host, machine, number, made == NO_PAGES)
+        tables += made
     if is_backed and host.table_block:  # the host had to see first where tables lie
         processes = slice(vm.first_process, vm.first_process + vm.processes)
         machine.guests.process[processes, at.ROOT_FRAMES : at.VIEW_FRAMES + 1] = 0

@@ -9,34 +9,41 @@ from vmcfg.vmm import machine as at
 
 def out_of_frames(host: HostPlan, machine: at.Machine) -> RunFailed:
     """Return the error of a host that has no frames left for an access and no policy that could free any."""
-    vcpu = _who(host, machine)
+    return _no_frames(host, machine, _asking_vm(machine))
+
+
+def out_of_guest_pages(host: HostPlan, machine: at.Machine) -> RunFailed:
+    """Return the error of a guest whose own memory is exhausted."""
+    return _no_pages(host, machine, _asking_vm(machine))
+
+
+def too_little_at_start(host: HostPlan, machine: at.Machine, vm: int, is_guests: bool) -> RunFailed:
+    """Return the error of what does not fit before the run: what a VM populates, into itself or into its host."""
+    return _no_pages(host, machine, vm) if is_guests else _no_frames(host, machine, vm)
+
+
+def _no_frames(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
     count = machine.host.counts
     kinds = ", ".join(f"{int(count[number]):,} {kind}" for number, kind in enumerate(at.FRAME_KINDS) if count[number])
     return RunFailed(
         "out_of_frames",
-        f"vm {vcpu} needs machine frames and host {host.name} has not enough: "
+        f"vm {host.vms[vm].vm.name} needs machine frames and host {host.name} has not enough: "
         f"{int(count[at.TOTAL]):,} frames ({kinds}), of which {host.reserve_frames} must be free before an access "
         f"that may take some. The host has no reclaim policy. Raise hosts.{host.name}.memory, "
         f"or lower the memory or the footprint of its VMs.",
     )
 
 
-def out_of_guest_pages(host: HostPlan, machine: at.Machine) -> RunFailed:
-    """Return the error of a guest whose own memory is exhausted."""
-    number = int(machine.vcpu[_asking(machine), at.VM])
-    plan = host.vms[number]
+def _no_pages(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
+    plan = host.vms[vm]
     return RunFailed(
         "out_of_guest_pages",
         f"the guest of vm {plan.vm.name} has no free page left: {plan.vm.memory_pages:,} pages configured, "
-        f"{int(machine.guests.vm[number, at.GUEST_FREE]):,} free. Its workload touches more than fits, and the guest "
+        f"{int(machine.guests.vm[vm, at.GUEST_FREE]):,} free. Its workload touches more than fits, and the guest "
         f"has no swap. Raise vms.{plan.vm.declared}.memory, or lower the size of workloads.{plan.vm.workload}.",
     )
 
 
-def _who(host: HostPlan, machine: at.Machine) -> str:
-    return host.vms[int(machine.vcpu[_asking(machine), at.VM])].vm.name
-
-
-def _asking(machine: at.Machine) -> int:
-    """Return the vCPU whose access could not start: the head of the core whose turn was interrupted."""
-    return int(machine.core[int(machine.sched[at.TURN]), at.HEAD])
+def _asking_vm(machine: at.Machine) -> int:
+    """Return the VM whose access could not start: that of the head of the core whose turn was interrupted."""
+    return int(machine.vcpu[int(machine.core[int(machine.sched[at.TURN]), at.HEAD]), at.VM])

@@ -88,6 +88,12 @@ def forks(workload: Settings) -> bool:
     return any(event["kind"] == "fork" for phase in workload["phases"] for event in phase["events"])
 
 
+def reads_kernel(workload: Settings) -> bool:
+    """Whether the kernel's memory is accessed: it then needs page tables."""
+    events = [event for phase in workload["phases"] for event in phase["events"]]
+    return any(event["kind"] == "syscall" and event["kernel_pages"] for event in events)
+
+
 def process_slots(workload: Settings) -> int:
     """How many processes there can be at once."""
     most: int | None = workload["max_processes"]

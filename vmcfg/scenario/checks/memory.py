@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import TABLE_LEVELS, Instance, Placed, instances, regions
+from vmcfg.scenario.layout import TABLE_LEVELS, Instance, Placed, instances, reads_kernel, regions
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES, format_size, parse_size
 
@@ -63,22 +63,28 @@ def _workload(findings: Findings, settings: Settings, vm: Instance) -> None:
     for region in too_large:
         message = f"found {_size(region.pages)}, expected at most the VM's {_size(memory)}"
         findings.add(region.path, "too-large", message, also=also)
-    need = guest_pages_at_start(vm.settings, placed)
+    need = guest_pages_at_start(vm.settings, settings["workloads"][vm.settings["workload"]], placed)
     if vm.settings["populate"] == "at_start" and need > memory and not too_large:
         findings.add((*vm.path, "memory"), "too-large", f"found {_size(memory)}, expected at least {_size(need)}",
-                     "populate: at_start puts kernel, page tables and all regions into it")
+                     "populate: at_start puts kernel, page tables and all regions of each process into it")
 
 
-def guest_pages_at_start(vm: Settings, placed: list[Placed]) -> int:
-    """Guest pages in use before time 0: kernel, root if there is paging, and what is populated at start."""
+def guest_pages_at_start(vm: Settings, workload: Settings, placed: list[Placed]) -> int:
+    """Guest pages in use before time 0: kernel with its tables, roots if there is paging, what is populated at start.
+
+    Pages that only traces name are not known yet: the run looks for room for them before it begins.
+    """
+    kernel = int(vm["kernel_memory"])
     if vm["page_table"] == "none":
-        return int(vm["kernel_memory"])
-    if vm["populate"] == "on_touch":
-        return int(vm["kernel_memory"]) + 1
-    spans = [(region.base_vpn, region.end_vpn - 1) for region in placed]
-    entries = 2 * ENTRIES if vm["page_table"] == "2_level" else ENTRIES
-    tables = table_pages(spans, TABLE_LEVELS[vm["page_table"]], entries)
-    return int(vm["kernel_memory"]) + 1 + tables + _mapped_pages(vm, spans)
+        return kernel
+    levels, entries = TABLE_LEVELS[vm["page_table"]], 2 * ENTRIES if vm["page_table"] == "2_level" else ENTRIES
+    if reads_kernel(workload):
+        kernel += table_pages([(0, kernel - 1)], levels, entries)
+    own = 1 + int(vm["kpti"])
+    if vm["populate"] == "at_start":
+        spans = [(region.base_vpn, region.end_vpn - 1) for region in placed]
+        own += table_pages(spans, levels, entries) + _mapped_pages(vm, spans)
+    return kernel + own * int(workload["processes"])
 
 
 def _mapped_pages(vm: Settings, spans: list[tuple[int, int]]) -> int:
@@ -112,7 +118,8 @@ def _frames_at_start(settings: Settings, vm: Instance, mode: str, host_levels: i
         pages = memory
     else:
         workload = vm.settings["workload"]
-        pages = guest_pages_at_start(vm.settings, regions(workload, settings["workloads"][workload]))
+        placed = regions(workload, settings["workloads"][workload])
+        pages = guest_pages_at_start(vm.settings, settings["workloads"][workload], placed)
     if mode == "shadow":
         return int(pages + vm.settings["vcpus"])  # at most: the shadows of the roots that its vCPUs begin with
     tables = table_pages([(0, memory - 1)], 2) if host_levels == 1 else table_pages([(0, pages - 1)], host_levels) + 1
