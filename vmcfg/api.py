@@ -192,4 +192,4 @@ def _part(progress: Progress, number: int, parts: int) -> Progress:
 
 def _rates(host: HostPlan, vm: VmPlan) -> checks.Rates:
     per_touch = [phase.per_touch for phase in host.phases[vm.first_phase : vm.first_phase + vm.phases]]
-    return checks.Rates(host.costs, host.walkers, vm.vm.vcpus, (per_touch[0], *per_touch), host.latencies)
+    return checks.Rates(host.costs, host.walkers, vm.vm.vcpus, host.cores, (per_touch[0], *per_touch), host.latencies)

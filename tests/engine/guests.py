@@ -18,16 +18,20 @@ KERNEL_VPN = 1 << 35  # with tables of four levels; nothing of a process may lie
 
 
 @st.composite
-def operations(draw: Any, plain: Workload, has_kernel_half: bool, may_fork: bool = True) -> Workload:
+def operations(
+    draw: Any, plain: Workload, has_kernel_half: bool, may_fork: bool = True, may_collapse: bool = True
+) -> Workload:
     """The workload with several processes, and with events in its phases; some of them make and end processes.
 
-    `has_kernel_half`: no trace reaches into it.
+    `has_kernel_half`: no trace reaches into it. `may_collapse`: the mode knows large pages.
     """
     has_kernel_half &= all(region.base_vpn < KERNEL_VPN for region in plain.regions)
-    kinds = ["syscall", "syscall", "mmap", "munmap", "mprotect"]
+    kinds = ["syscall", "mmap", "munmap", "mprotect", "mprotect"]
     processes = draw(st.integers(1, 3))
     may_fork = may_fork and draw(st.booleans())
     spare = draw(st.integers(1, 2)) if may_fork else 0
+    if may_collapse and any(_ranges(region) for region in plain.regions):
+        kinds += ["collapse"] * 3
     if processes + spare > 1:
         kinds += ["context_switch"] * 2
     if may_fork:
@@ -63,6 +67,10 @@ def _event(draw: Any, phase: Phase, kinds: list[str], regions: tuple[Region, ...
         plain = GuestEvent(kind, 0, 0, rate=Rate(draw(st.sampled_from((1_000_000, 90_000, 7_000_000))), 1))
     if kind == "syscall":
         return evolve(plain, kernel_pages=draw(st.sampled_from((1, 3, 30, 0) if has_kernel_half else (0,))))
+    if kind == "collapse":
+        region = draw(st.sampled_from([n for n, region in enumerate(regions) if _ranges(region)]))
+        ranges, absent = draw(st.integers(1, 2)), draw(st.sampled_from((511, 511, 511, 500, 0)))
+        return evolve(plain, region=region, ranges=ranges, max_absent=absent)
     if kind in ("mmap", "munmap", "mprotect"):
         region = draw(st.integers(0, len(regions) - 1))
         pages = draw(st.integers(1, min(40, regions[region].pages)))
@@ -71,6 +79,11 @@ def _event(draw: Any, phase: Phase, kinds: list[str], regions: tuple[Region, ...
         to = draw(st.sampled_from(("read", "read", "read_write"))) if kind == "mprotect" else ""
         return evolve(plain, region=region, pages=pages, to=to)
     return plain
+
+
+def _ranges(region: Region) -> int:
+    """Count the aligned ranges of 2 MiB that lie whole in a region."""
+    return max(0, (region.base_vpn + region.pages) // LARGE - -(-region.base_vpn // LARGE))
 
 
 def all_events(workload: Workload) -> Iterator[GuestEvent]:

@@ -34,6 +34,7 @@ from vmcfg.scenario.spec import (
     Part,
     Pattern,
     Phase,
+    Promotion,
     Rate,
     Region,
     Run,
@@ -53,7 +54,7 @@ LEAN_WAYS = (1, 1, 2, 3, 4, 7, 12, 16)
 LEAN_SETS = (1, 1, 2, 4, 8)
 # Where regions begin: at 0, at the usual place, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and of all.
 BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
-MOST_PAGES = 2700  # of a guest with large pages
+MOST_PAGES = 4000  # of a guest with large pages
 PAGE_SIZES = (4 << 10, 2 << 20, 1 << 30)
 EVENT_PAGES = 200  # that one event takes at most: a fork the tables of some regions and of two traces
 LONG = 1000
@@ -97,7 +98,8 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
     )
     if focus or draw(st.booleans()):
         has_kernel_half = all(vpn < KERNEL_VPN for trace in traces.values() for vpn, _ in trace.records)
-        workloads = tuple(draw(operations(workload, has_kernel_half, focus != "kernels")) for workload in workloads)
+        may = focus != "kernels", "shadow" not in modes
+        workloads = tuple(draw(operations(workload, has_kernel_half, *may)) for workload in workloads)
         run = evolve(run, epoch_ns=run.epoch_ns * LONG)  # a fork of many pages lasts a thousand slices
     hosts = tuple(
         evolve(draw(_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]
@@ -109,6 +111,7 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
         for name in ("a", "b", "c", "d")[: draw(st.integers(1, 4))]
     )
     slack = draw(st.sampled_from((0, 1, 700)))
+    slack += 1100 * any(host.mmu.promotion is not None for host in hosts)  # a block of frames, wherever it begins
     taken_at_once = EVENT_PAGES if any(list(all_events(workload)) for workload in workloads) else 0
     hosts = tuple(evolve(host, memory_pages=_frames(host, vms, taken_at_once) + slack) for host in hosts)
     plain = tiny.scenario(vms[0], run=run, seed=draw(st.integers(0, 3)))
@@ -142,7 +145,7 @@ def processors(draw: Any, hz: int) -> Cpu:
         walkers=draw(st.sampled_from((1, 2, 4))),
         costs=costs | {"access": draw(st.sampled_from((1, 4, 9)))},
         data_caches=draw(st.none() | data_caches()),
-        large_tlbs=draw(st.none() | st.none() | _large_tlbs(caches)),
+        large_tlbs=draw(st.none() | _large_tlbs(caches)),
     )
 
 
@@ -223,7 +226,7 @@ def _traces(draw: Any, folder: Path) -> _WrittenTrace:
 @st.composite
 def _regions(draw: Any) -> tuple[Region, ...]:
     bases = draw(st.lists(st.sampled_from(BASES), min_size=1, max_size=3, unique=True))
-    sizes = st.one_of(st.integers(1, 60), st.sampled_from((1, 2, 3, 9, 64, 600)))
+    sizes = st.one_of(st.integers(1, 60), st.sampled_from((1, 9, 64, 600, 600)))
     regions = [Region(f"r{n}", base, draw(sizes)) for n, base in enumerate(bases)]
     if bases[-1] in (BASES[1], BASES[-1]) and draw(st.booleans()):
         regions[-1] = Region("large", bases[-1], 3000)  # more ranks than zipf's head, more than one leaf table
@@ -355,7 +358,12 @@ def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
     is_large = levels > 1 and draw(st.booleans())
     size, table_size = (draw(st.sampled_from(PAGE_SIZES)) if is_large else PAGE_BYTES for _ in range(2))
     kind = draw(st.sampled_from(kinds))
-    return Mmu(mode, size, vpid, levels, kind, pml=pml, table_page_size=table_size, pcid=pcid)
+    plain = Mmu(mode, size, vpid, levels, kind, pml=pml, table_page_size=table_size, pcid=pcid)
+    may_promote = levels > 1 and draw(st.booleans())
+    return evolve(plain, promotion=draw(_promotions)) if may_promote else plain
+
+
+_promotions = st.builds(Promotion, st.integers(5, 60), st.integers(1, 3), st.sampled_from((0, 500, 511, 511)))
 
 
 @st.composite
@@ -383,10 +391,11 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
         pcids=draw(st.sampled_from((1, 2, 6))),
     )
     if host.cpu.large_tlbs and host.mmu.mode in ("native", "nested"):
-        large = evolve(plain, page_size=draw(st.sampled_from(PAGE_SIZES)))
+        large = evolve(plain, page_size=draw(st.sampled_from(PAGE_SIZES[1:])))
         plain = large if _guest_pages(large, workload, traces) <= MOST_PAGES else plain
     needed = _guest_pages(plain, workload, traces)
     is_large = max(host.mmu.page_size, host.mmu.table_page_size, plain.page_size) > PAGE_BYTES
+    is_large |= workload.collapses or host.mmu.promotion is not None
     spare = (1200, 600, 5) if is_large else (0, 1, 5, 600)
     return evolve(
         plain,

@@ -21,7 +21,7 @@ from vmcfg.engine import simulate
 from vmcfg.metrics.events import Event, Found, Sized
 from vmcfg.metrics.result import RunResult
 from vmcfg.plan import compile_plan
-from vmcfg.scenario.spec import DataCache, DataCaches, GuestEvent, LargeTlbs
+from vmcfg.scenario.spec import DataCache, DataCaches, GuestEvent, LargeTlbs, Promotion
 
 Figures = dict[str, int]
 
@@ -60,6 +60,20 @@ def with_large_pages() -> Case:
     return Case(tiny.scenario(vm, on=evolve(on, memory_pages=20_000), runs=runs), {})
 
 
+def with_pages_that_become_large() -> Case:
+    """The same guest on small host pages: it maps and splits large pages, and both kernels put together small ones."""
+    plain = with_large_pages().scenario
+    mmu = evolve(plain.hosts[0].mmu, page_size=4 << 10, promotion=Promotion(40, 2, 511))
+    kinds = {"munmap": (31, 600), "mmap": (32, 512), "mprotect": (12, 3)}
+    events = [GuestEvent(kind, every, 1, region=0, pages=pages, to="read") for kind, (every, pages) in kinds.items()]
+    part = GuestEvent("munmap", 13, 1, region=0, pages=3)
+    collapsing = GuestEvent("collapse", 45, 1, region=0, ranges=1, max_absent=511)
+    runs = plain.workloads[0]
+    phase = evolve(runs.phases[0], events=(*events, part, collapsing))
+    hosts = (evolve(plain.hosts[0], mmu=mmu),)
+    return Case(evolve(plain, hosts=hosts, workloads=(evolve(runs, phases=(phase,)),)), {})
+
+
 @pytest.mark.slow
 def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
     """Counters, exits, times, pages and frames are equal, and each event happens somewhere in the examples."""
@@ -72,6 +86,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
 
     compare(with_large_pages())
+    compare(with_pages_that_become_large())
     for focus, count in {"": 200, "kernels": 60, "large": 60}.items():
         examples(count)(given(cases(folder, focus=focus))(compare))()
     if "VMCFG_EXAMPLES" not in os.environ:  # fewer examples than the gate's need not show everything

@@ -77,6 +77,11 @@ class Core:
         for level, home in self._large_homes():
             home.drop_tags([of_size(tag, level) for tag in tags])
 
+    def drop_memory(self, vm: str) -> None:
+        """INVEPT: all guest-physical translations of a VM."""
+        for cache in (self.nested_tlb, *self.host_caches.values()):
+            cache.drop_tags([vm])
+
     def drop_guest_physical(self, vm: str, ppn: int) -> None:
         """After an EPT violation: the host-dimension and nested-TLB entries of the guest-physical address."""
         self.nested_tlb.drop(vm, ppn)

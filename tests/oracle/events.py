@@ -7,9 +7,10 @@ from collections.abc import Callable
 from vmcfg.scenario.spec import GuestEvent
 
 from .access import access_kernel
-from .faults import Kernel, map_anew, split, write_leaf
+from .faults import Kernel, access_past_tlbs, map_anew, split, write_leaf
 from .flushes import forget_dead, forget_narrowed, load_cr3, reload_cr3
 from .memory import Entry, key, page_count
+from .promotion import promote
 from .spaces import Process, Space
 from .vcpu import Vcpu
 
@@ -23,6 +24,11 @@ def happen(vcpu: Vcpu) -> None:
         if _is_due(vcpu, event, vcpu.occurrences[number] + 1):
             KINDS[event.kind](vcpu, event, vcpu.occurrences[number])
             vcpu.occurrences[number] += 1
+    plan = vcpu.host.mmu.promotion
+    while plan and (vcpu.promotions + 1) * plan.every_touches <= vcpu.touches_in_stretch:
+        if vcpu.number == 0:
+            promote(vcpu, plan, vcpu.promotions)
+        vcpu.promotions += 1
 
 
 def _is_due(vcpu: Vcpu, event: GuestEvent, times: int) -> bool:
@@ -200,6 +206,50 @@ def _pages(vcpu: Vcpu, event: GuestEvent, nth: int) -> list[int]:
     return [region.base_vpn + (nth * event.pages + i) % region.pages for i in range(event.pages)]
 
 
+def _collapse(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    """Not a system call: the next aligned ranges of 512 pages in the region, each if it is worth it."""
+    region = vcpu.workload.regions[event.region]
+    starts = range(-(-region.base_vpn // 512) * 512, region.base_vpn + region.pages - 511, 512)
+    for i in range(event.ranges):
+        first = starts[(nth * event.ranges + i) % len(starts)]
+        vcpu.count("ranges_scanned")
+        space = vcpu.loaded.space
+        table = space.tables.get(key(2, first))
+        if table is not None and not table.is_leaf:
+            vcpu.charge(PART, 512 * vcpu.costs["access"])
+            pages = {vpn: space.tables[key(1, vpn)] for vpn in range(first, first + 512) if key(1, vpn) in space.tables}
+            is_own = all(leaf.writable and leaf.target not in vcpu.memory.sharers for leaf in pages.values())
+            if pages and is_own and 512 - len(pages) <= event.max_absent:
+                _put_together(vcpu, space, first, pages)
+
+
+def _put_together(vcpu: Vcpu, space: Space, first: int, pages: dict[int, Entry]) -> None:
+    memory, kernel = vcpu.memory, Kernel(vcpu, PART)
+    block = memory.take_ppns(512)
+    if block is None:
+        return
+    table = space.tables.pop(key(2, first)).target
+    kernel.write(vcpu.spaces.leaf_table(space, first, 2), 2, first, None)
+    forget_narrowed(vcpu, [(vpn, 1) for vpn in range(first, first + 512)])
+    for n in range(512):
+        old = pages.get(first + n)
+        if old is None:
+            kernel.prepare(block + n, "data")
+        else:
+            access_past_tlbs(vcpu, old.target, "data")
+            access_past_tlbs(vcpu, block + n, "data")
+            vcpu.charge(PART, vcpu.costs["copy_page"])
+            del space.tables[key(1, first + n)]
+            memory.free_ppn(old.target)
+    kernel.free_table(table)
+    used = any(leaf.accessed for leaf in pages.values()), any(leaf.dirty for leaf in pages.values())
+    space.tables[key(2, first)] = Entry(block, *used, is_leaf=True)
+    write_leaf(vcpu, space, first, PART, 2)
+    vcpu.count("collapsed")
+    vcpu.count("collapse_copied", len(pages))
+    vcpu.count("collapse_added", 512 - len(pages))
+
+
 KINDS: dict[str, Occurrence] = {
     "context_switch": _context_switch,
     "syscall": _call(_syscall),
@@ -209,4 +259,5 @@ KINDS: dict[str, Occurrence] = {
     "fork": _call(_fork),
     "exec": _call(_exec),
     "exit": _exit,
+    "collapse": _collapse,
 }

@@ -18,9 +18,12 @@ EVENTS = (
 SIZED = (
     "backed_4k", "backed_2m", "backed_1g", "backed_smaller", "mapped_4k", "mapped_2m", "mapped_1g", "mapped_smaller",
     "filled_4k", "filled_2m", "filled_1g", "filled_splintered", "large_mapped", "large_unmapped", "guest_splits",
+    "ranges_scanned", "collapsed", "collapse_copied", "collapse_added",
+    "blocks_scanned", "promoted", "promote_copied", "promote_added",
 )  # fmt: skip  # counted where a host may have large pages
 FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a host has data caches
 LOG_EXITS = ("pml_full",)  # of `nested` with a log of modified pages
+PROMOTION_EXITS = ("promotion",)  # where the VMM promotes small pages
 EXITS = {
     "native": (),
     "nested": ("ept_violation_data", "ept_violation_table", "vcpu_switch"),

@@ -9,7 +9,7 @@ from vmcfg.scenario.spec import PAGE_BYTES, Host, Run, Scenario, Vm, Workload
 from .core import Core
 from .lines import lines_of_cores
 from .memory import Entry, Frames, Memory, Place
-from .result import EVENTS, EXITS, FOUND, LOG_EXITS, SIZED, Leaf, OracleResult
+from .result import EVENTS, EXITS, FOUND, LOG_EXITS, PROMOTION_EXITS, SIZED, Leaf, OracleResult
 from .schedule import Schedule
 from .shadow import ShadowMmu, ShadowTables
 from .spaces import Process, Spaces
@@ -99,6 +99,7 @@ class _Machine:
             vcpu = Vcpu(vm, number, self.host, core, spaces, workload, scenario.run, account, traces)
             vcpu.index = index
             vcpu.siblings = vcpus
+            vcpu.cores = cores
             vcpus.append(vcpu)
         if is_backed:
             _back_from_start(memory, vm.memory_pages)
@@ -112,7 +113,9 @@ class _Machine:
 def _memory_of(vm: Vm, host: Host, frames: Frames, scenario: Scenario) -> Memory:
     guest_size = SIZE_LEVELS[vm.page_size]
     others = [other for other in scenario.vms if other.host == host.name]
+    collapsing = {workload.name for workload in scenario.workloads if workload.collapses}
     is_large = max(host.mmu.page_size, host.mmu.table_page_size, *(other.page_size for other in others)) > PAGE_BYTES
+    is_large = is_large or any(other.workload in collapsing for other in others) or host.mmu.promotion is not None
     if host.mmu.mode != "nested":
         return Memory(vm, frames, 0, guest_size=guest_size, may_be_large=is_large)
     sizes = {"data": SIZE_LEVELS[host.mmu.page_size], "table": SIZE_LEVELS[host.mmu.table_page_size]}
@@ -128,10 +131,11 @@ def _more_at_once(vm: Vm) -> int:
 
 def _new_account(phases: int, host: Host, is_large: bool) -> Account:
     rows = phases + 1
+    exits = EXITS[host.mmu.mode] + LOG_EXITS * host.mmu.pml + PROMOTION_EXITS * bool(host.mmu.promotion)
     counted = EVENTS + (FOUND if host.cpu.data_caches else ()) + (SIZED if is_large else ())
     return Account(
         counters=[dict.fromkeys(counted, 0) for _ in range(rows)],
-        exits=[dict.fromkeys(EXITS[host.mmu.mode] + LOG_EXITS * host.mmu.pml, (0, 0)) for _ in range(rows)],
+        exits=[dict.fromkeys(exits, (0, 0)) for _ in range(rows)],
         spans=[[] for _ in range(rows)],
     )
 

@@ -63,6 +63,7 @@ class Vcpu:
         self.number = number  # within the VM
         self.index = 0  # within the host
         self.siblings: list[Vcpu] = []  # the VM's vCPUs, this one among them
+        self.cores: list[Core] = []  # all of the host's
         self.host = host
         self.core = core
         self.spaces = spaces
@@ -101,6 +102,7 @@ class Vcpu:
         self.pointers = spaces.pointers(self.loaded, False)
         self.kernel_touches = 0
         self.occurrences: Counter[int] = Counter()  # in this stretch, by the phase's event
+        self.promotions = 0  # in this stretch: how often the VMM has looked for small pages to promote
 
     @property
     def is_finished(self) -> bool:
@@ -189,6 +191,7 @@ class Vcpu:
         self.dropped = 0
         self.touches_in_stretch = 0
         self.occurrences.clear()
+        self.promotions = 0
         self.deadline = stretch.until_cycles
         if stretch.lasts_cycles is not None:
             self.deadline = self.began_at + stretch.lasts_cycles

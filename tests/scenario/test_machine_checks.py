@@ -16,6 +16,8 @@ SHADOW = ["mmu.mode=shadow"]
 UNPAGED = ["vms.web.page_table=none"]
 EXAMPLES = {
     "nested without ept": ["cpu.features=[]"],
+    "promotion in other modes": ["mmu.mode=native", "mmu.promote={every: 10}"],
+    "promotion in a flat table": ["mmu.host_table=flat", "mmu.promote={every: 10}"],
     "vpid without tags": ["mmu.mode=native", "mmu.vpid=true", "cpu.features=[ept]"],
     "pcid in shadow": [*SHADOW, "mmu.pcid=true"],
     "installs_on_write without cached": [*SHADOW, "mmu.shadow.variant=unsync", "mmu.shadow.installs_on_write=true"],

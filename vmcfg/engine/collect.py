@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, LOG_EXITS, MODE_EXITS, Event, Found, Sized
+from vmcfg.metrics.events import (
+    EXIT_COUNT,
+    EXIT_CYCLES_BY_REASON,
+    LOG_EXITS,
+    MODE_EXITS,
+    PROMOTION_EXITS,
+    Event,
+    Found,
+    Sized,
+)
 from vmcfg.metrics.result import Checkpoint, HostResult, PhaseResult, VmResult
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
@@ -37,7 +46,7 @@ def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> Phas
         counters |= {sized.name.lower(): int(sizes[sized]) for sized in Sized}
     exits = {
         reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
-        for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml
+        for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml + PROMOTION_EXITS * bool(host.promotion)
     }
     return PhaseResult(phase, counters, exits, _elapsed(host, machine, number, phase))
 

@@ -1,5 +1,7 @@
 """Guest events: what the guest's kernel does from time to time, right after the touch at which it is due.
 
+What the VMM does from time to time to a guest's memory, to promote its pages, is an event of the same kind.
+
 They are an entry of their own, not a part of the loop, which would else carry a whole kernel's code: most hosts have no
 events, and need not wait until it is compiled. The way over Python costs a few microseconds for each.
 """
@@ -10,6 +12,7 @@ import numpy as np
 
 from vmcfg.engine.access import DONE, NEED_FRAMES, NEED_GUEST_PAGES, kernel_access
 from vmcfg.guest import mapping, processes
+from vmcfg.guest.collapsing import collapse_ranges
 from vmcfg.guest.pages import unbacked_among_next
 from vmcfg.guest.switching import change_view
 from vmcfg.jit import by_reference, entry, kernel, part
@@ -19,6 +22,7 @@ from vmcfg.mmu.walks import kernel_vpn
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.machine import FRAME_FREE
+from vmcfg.vmm.promotion import promote_blocks
 from vmcfg.workload import fields as work
 
 MOST_SPLITS = 8  # of large pages, by one event: at both ends of two stretches of pages, from 1 GiB down to 4 KiB
@@ -59,6 +63,10 @@ def _happen(m, core, vcpu, event, times, mode, has_data_caches):
     kind = m.work.events[event, work.EVENT_KIND]
     if kind == work.CONTEXT_SWITCH:
         return processes.switch(m, core, vcpu)
+    if kind == work.COLLAPSE:
+        return collapse_ranges(m, core, vcpu, event, times)
+    if kind == work.PROMOTE:
+        return _promote(m, core, vcpu, event, times)
     if kind == work.EXIT and not processes.may_leave(m, vcpu):
         return np.int64(0)
     m.counters[m.vcpu[vcpu, at.ROW], Event.SYSTEM_CALLS] += 1
@@ -78,6 +86,16 @@ def _happen(m, core, vcpu, event, times, mode, has_data_caches):
     else:
         cycles += processes.leave(m, core, vcpu)
     return cycles + change_view(m, core, vcpu, 0)
+
+
+@kernel
+def _promote(m, core, vcpu, event, times):
+    """Let the VMM look at the memory of a VM, once for all of its vCPUs; return the cycles."""
+    if m.vcpu[vcpu, at.ORDINAL]:
+        return np.int64(0)
+    fields = m.work.events
+    blocks, max_absent = fields[event, work.EVENT_PAGES], fields[event, work.EVENT_MAX_ABSENT]
+    return promote_blocks(m, core, vcpu, blocks, max_absent, times)
 
 
 @kernel
@@ -162,6 +180,8 @@ def _shortage(m, vcpu, event, times):
             most += (span // pages_below(size) + 3) * mapping.with_tables(size)
     elif (kind == work.MUNMAP or kind == work.MPROTECT) and m.cost[at.HAS_LARGE_PAGES]:
         most = np.int64(MOST_SPLITS)
+    elif kind == work.COLLAPSE:
+        most = 2 * at.TABLE_ENTRIES * m.work.events[event, work.EVENT_PAGES]  # of the ranges, and of blocks for them
     elif kind == work.FORK:
         most = m.guests.vm[vm, at.TABLE_PAGES] + 2
     elif kind == work.EXEC:
@@ -188,7 +208,7 @@ def _exact_shortage(m, vcpu, event, times, most):
         pages, unbacked = processes.pages_to_fork(m, vcpu)
     elif kind == work.MUNMAP or kind == work.MPROTECT:
         pages = mapping.pages_to_split(m, vcpu, event, times, bits)
-    if pages > m.guests.vm[vm, at.GUEST_FREE]:
+    if kind != work.COLLAPSE and pages > m.guests.vm[vm, at.GUEST_FREE]:
         return NEED_GUEST_PAGES
     unbacked += unbacked_among_next(m, vm, pages)
     if unbacked and m.host.counts[FRAME_FREE] < _frames_for(m, vm, unbacked):

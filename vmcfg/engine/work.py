@@ -35,6 +35,8 @@ EVENT_KINDS = {
     "fork": work.FORK,
     "exec": work.EXEC,
     "exit": work.EXIT,
+    "collapse": work.COLLAPSE,
+    "promote": work.PROMOTE,  # of the VMM
 }
 
 
@@ -86,9 +88,10 @@ def _events(host: HostPlan) -> np.ndarray:
             work.EVERY_DIVISOR: divisor,
             work.EVENT_VPN: region.base_vpn if region else 0,
             work.EVENT_REGION: region.pages if region else 1,
-            work.EVENT_PAGES: event.pages,
+            work.EVENT_PAGES: event.ranges or event.pages,
             work.EVENT_KERNEL_PAGES: event.kernel_pages,
             work.EVENT_WRITABLE: event.to == "read_write",
+            work.EVENT_MAX_ABSENT: event.max_absent,
         }
         rows[row, list(fields)] = list(fields.values())
     return rows

@@ -124,6 +124,19 @@ def leaf_slot(m, process, vpn):
 
 
 @kernel
+def table_slot(m, process, vpn):
+    """Return where the entry lies that leads to the lowest table above a page, or -1 if there is no such table."""
+    vm, table = m.guests.process[process, at.PROCESS_VM], m.guests.process[process, at.ROOT_TABLE]
+    slot = np.int64(-1)
+    for level in range(m.guests.vm[vm, at.LEVELS], 1, -1):
+        slot = guest_slot(m, vm, table, vpn, level)
+        if m.guests.tables[slot] & (at.PRESENT | at.LARGE_PAGE) != at.PRESENT:
+            return np.int64(-1)
+        table = m.guests.tables[slot] >> at.CHILD_SHIFT
+    return slot
+
+
+@kernel
 def absent_levels(m, process, vpn):
     """Count the entries that are missing on the way to a page, its leaf among them."""
     table = m.guests.process[process, at.ROOT_TABLE]

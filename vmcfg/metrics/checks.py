@@ -20,11 +20,12 @@ FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 
 @frozen
 class Rates:
-    """What a VM's counters are multiplied with: cycles by name, walkers, vCPUs, accesses per touch by phase."""
+    """What a VM's counters are multiplied with: cycles by name, walkers, vCPUs, cores, accesses per touch by phase."""
 
     costs: Mapping[str, int]
     walkers: int
     vcpus: int
+    cores: int  # of the host
     per_touch: tuple[int, ...]  # by phase; 0 is the warm-up, which borrows the first phase
     latencies: Mapping[str, int] | None = None  # by the counter of what was found there; None without data caches
 
@@ -58,6 +59,7 @@ def sums(result: RunResult, vm_to_rates: Mapping[str, Rates]) -> Iterator[Sum]:
             yield from _page_sizes(subject, phase)
             yield from _hypercalls(subject, phase, rates)
             yield from _refills(subject, phase, rates)
+            yield from _promotions(subject, phase, rates)
             yield from _cycles(subject, phase, rates)
         yield from _whole_run(vm, rates)
     for host in result.hosts:
@@ -93,6 +95,14 @@ def _page_sizes(subject: str, phase: PhaseResult) -> Iterator[Sum]:
     yield Sum(subject, "filled_4k + filled_2m + filled_1g = walks", filled, n["walks"])
     small = filled - n["filled_1g"]
     yield _at_most(subject, "filled_splintered", n["filled_splintered"], "filled_4k + filled_2m", small)
+    yield from _collapses(subject, n)
+
+
+def _collapses(subject: str, n: Mapping[str, int]) -> Iterator[Sum]:
+    """What became one large page was 512 small ones, there or not."""
+    pages = n["collapse_copied"] + n["collapse_added"]
+    yield Sum(subject, "collapse_copied + collapse_added = 512 × collapsed", pages, TABLE_ENTRIES * n["collapsed"])
+    yield _at_most(subject, "collapsed", n["collapsed"], "ranges_scanned", n["ranges_scanned"])
 
 
 def _at_most(subject: str, name: str, figure: int, bound: str, most: int) -> Sum:
@@ -109,6 +119,21 @@ def _refills(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
     refilling = refills * (cost["exit"] + cost["tlb_refill"])
     yield Sum(subject, "tlb_refill × its cost = cycles of tlb_refill", refilling, phase.exits["tlb_refill"][1])
     yield Sum(subject, "no walk refers to anything", n["walk_refs"] + n["fault_refs"] + n["dirty_refs"], 0)
+
+
+def _promotions(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
+    """What the VMM did to put large pages in place of small ones, where it does."""
+    if "promotion" not in phase.exits:
+        return
+    n, cost = phase.counters, rates.costs
+    count, cycles = phase.exits["promotion"]
+    copied, added = n["promote_copied"], n["promote_added"]
+    yield Sum(subject, "exits promotion = promoted", count, n["promoted"])
+    yield Sum(subject, "promote_copied + promote_added = 512 × promoted", copied + added, TABLE_ENTRIES * count)
+    yield _at_most(subject, "promoted", n["promoted"], "blocks_scanned", n["blocks_scanned"])
+    moving = copied * cost["copy_page"] + added * cost["zero_page"]
+    taken = count * (cost["exit"] + rates.cores * cost["invept"]) + moving
+    yield Sum(subject, "promotions, their INVEPTs, copies and zeroed pages × their costs = their cycles", taken, cycles)
 
 
 def _hypercalls(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
@@ -170,9 +195,9 @@ def _large_pages(subject: str, vm: VmResult) -> Iterator[Sum]:
     if "guest_large" not in vm.pages:
         return
     n = {name: sum(phase.counters[name] for phase in vm.phases) for name in vm.phases[0].counters}
-    made = n["mapped_2m"] + n["mapped_1g"] + n["large_mapped"]
+    made = n["mapped_2m"] + n["mapped_1g"] + n["large_mapped"] + n["collapsed"]
     gone = n["large_unmapped"] + n["guest_splits"]
-    claim = "large pages at the start + mapped - unmapped - split = mapped at the end"
+    claim = "large pages at the start + mapped + collapsed - unmapped - split = mapped at the end"
     yield Sum(subject, claim, vm.pages["guest_large_at_start"] + made - gone, vm.pages["guest_large"])
 
 

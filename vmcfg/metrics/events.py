@@ -74,6 +74,7 @@ class Exit(IntEnum):
     INVLPG = 9  # the guest invalidated a page
     HIDDEN_FAULT = 10  # the guest allows the access, the shadow table did not yet: filled
     TRACE_FAULT = 11  # a write to a guest page table that is write-protected: emulated
+    PROMOTION = 12  # the VMM put a large page in place of small ones
 
 
 class Found(IntEnum):
@@ -110,6 +111,14 @@ class Sized(IntEnum):
     LARGE_MAPPED = 12  # large pages mapped by the guest's kernel otherwise than at a fault: mmap, fork, parts of 1 GiB
     LARGE_UNMAPPED = 13  # large pages that it unmapped whole
     GUEST_SPLITS = 14  # large pages that it split, into 512 of the next smaller size
+    RANGES_SCANNED = 15  # ranges of 2 MiB that it looked at, to put a large page in place of small ones
+    COLLAPSED = 16  # ranges in which it did
+    COLLAPSE_COPIED = 17  # pages that it copied for that
+    COLLAPSE_ADDED = 18  # pages that had been absent, and came along
+    BLOCKS_SCANNED = 19  # blocks of 2 MiB that the VMM looked at, to put a large host page behind them
+    PROMOTED = 20  # blocks behind which it did
+    PROMOTE_COPIED = 21  # pages that it copied for that
+    PROMOTE_ADDED = 22  # pages that had had no frame, and came along
 
 
 EVENTS = len(Event)
@@ -135,6 +144,8 @@ MODE_EXITS = {
 """Which exits a mode can raise: these rows stand in the table `exits`, also when they are zero."""
 LOG_EXITS = (Exit.PML_FULL,)
 """Likewise, where modified pages are logged."""
+PROMOTION_EXITS = (Exit.PROMOTION,)
+"""Likewise, where the VMM promotes small pages."""
 
 CHARGED = (
     Event.BASE_CYCLES,

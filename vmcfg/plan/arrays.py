@@ -19,11 +19,11 @@ OS_PAGE = 4096  # touching one item touches the page around it
 
 def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
     """Return the plan of every array whose size depends on the scenario."""
-    pages = sum(vm.touched_pages for vm in host.vms)
+    pages = sum(vm.vm.memory_pages if host.promotion else vm.touched_pages for vm in host.vms)
     groups = len(host.vms)
     overhead = sum(-(-vm.vm.memory_pages // TABLE_ENTRIES) for vm in host.vms) if host.host_levels == 1 else 0
     passed_over = pages_of_level(max(host.page_level, host.table_page_level)) - 1  # to where a block begins
-    frames = min(host.frames, pages + host.ept_entries + overhead + passed_over)
+    frames = min(host.frames, pages + host.ept_entries + overhead + passed_over) if not host.promotion else host.frames
     vcpus = len(host.vcpus)
     tables = host.max_tables if host.mode == "paravirt" else 0
     nodes = host.max_tables * host.table_nodes

@@ -41,11 +41,11 @@ def max_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
 def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:
     """Return how many guest pages of a VM can come to be used, in aligned blocks of so many for data and for tables.
 
-    What a guest maps by large pages, it uses by large pages; and where it also unmaps some, it may use all that it has,
-    for what it splits comes back in pieces. Without paging it uses memory wherever the host's blocks lie.
+    What a guest maps by large pages, it uses by large pages. One that also unmaps or collapses some may use all that it
+    has, for what it splits comes back in pieces. Without paging it uses memory wherever the host's blocks lie.
     """
     own = vm.page_size // PAGE_BYTES if vm.table_levels else block
-    has_pieces = vm.page_size > PAGE_BYTES and any(phase.events for phase in workload.phases)
+    has_pieces = workload.collapses or (vm.page_size > PAGE_BYTES and any(phase.events for phase in workload.phases))
     if vm.backing == "at_start" or has_pieces:
         return vm.memory_pages
     data = sum(_around(region, own) for region in workload.regions)

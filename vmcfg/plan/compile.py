@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import accumulate
 
 from attrs import astuple, evolve
@@ -21,7 +22,20 @@ from vmcfg.plan.model import (
     VmPlan,
     pages_of_level,
 )
-from vmcfg.scenario.spec import CacheShape, Host, Mixture, Pattern, Phase, Region, Run, Scenario, Vm, Workload
+from vmcfg.scenario.spec import (
+    CacheShape,
+    GuestEvent,
+    Host,
+    Mixture,
+    Pattern,
+    Phase,
+    Promotion,
+    Region,
+    Run,
+    Scenario,
+    Vm,
+    Workload,
+)
 
 TABLE_ENTRIES = 512
 PAGE_LEVELS = {4 << 10: 1, 2 << 20: 2, 1 << 30: 3}  # of the table entry that maps a page of so many bytes
@@ -44,7 +58,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
     workloads = {workload.name: workload for workload in scenario.workloads}
     vms = [vm for vm in scenario.vms if vm.host == host.name]
     used = [workload for workload in scenario.workloads if any(vm.workload == workload.name for vm in vms)]
-    first_phases, phases = _phases(used, host.cpu.hz)
+    first_phases, phases = _phases(used, host)
     is_nested = host.mmu.mode == "nested"
     host_levels = host.mmu.host_levels if is_nested else 0
     page_levels = PAGE_LEVELS[host.mmu.page_size], PAGE_LEVELS[host.mmu.table_page_size]
@@ -75,6 +89,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         stores=_stores(host),
         nested_tlb_holds_data=is_nested and host.mmu.nested_caches == "2d_nested_tlb_data",
         large_tlbs=host.cpu.large_tlbs,
+        promotion=host.mmu.promotion,
         data_caches=host.cpu.data_caches,
         vms=vm_plans,
         vcpus=vcpus,
@@ -106,16 +121,17 @@ def _reserve(vm: Vm, mode: str, host_levels: int) -> int:
     return (vm.table_levels + 1) * host_levels + pages - 1 + (pages - 1) // TABLE_ENTRIES
 
 
-def _phases(workloads: list[Workload], hz: int) -> tuple[dict[str, int], tuple[PhasePlan, ...]]:
+def _phases(workloads: list[Workload], host: Host) -> tuple[dict[str, int], tuple[PhasePlan, ...]]:
     first: dict[str, int] = {}
     plans: list[PhasePlan] = []
     for workload in workloads:
         first[workload.name] = len(plans)
-        plans += [_phase(workload, number, phase, hz) for number, phase in enumerate(workload.phases, 1)]
+        plans += [_phase(workload, number, phase, host) for number, phase in enumerate(workload.phases, 1)]
     return first, tuple(plans)
 
 
-def _phase(workload: Workload, number: int, phase: Phase, hz: int) -> PhasePlan:
+def _phase(workload: Workload, number: int, phase: Phase, host: Host) -> PhasePlan:
+    hz = host.cpu.hz
     step = remainder = divisor = 0
     if phase.rate is not None:
         divisor = phase.rate.touches
@@ -134,10 +150,17 @@ def _phase(workload: Workload, number: int, phase: Phase, hz: int) -> PhasePlan:
         step_remainder=remainder,
         step_divisor=divisor,
         parts=_parts(workload, phase.pattern) if isinstance(phase.pattern, Mixture) else (),
-        events=tuple(
-            EventPlan(event, None if event.region < 0 else workload.regions[event.region]) for event in phase.events
-        ),
+        events=tuple(_events(workload, phase, host.mmu.promotion)),
     )
+
+
+def _events(workload: Workload, phase: Phase, promotion: Promotion | None) -> Iterator[EventPlan]:
+    """What the guest's kernel does during a phase; then what the VMM does, which is made an event of the same kind."""
+    for event in phase.events:
+        yield EventPlan(event, None if event.region < 0 else workload.regions[event.region])
+    if promotion:
+        when = GuestEvent("promote", promotion.every_touches, 1)
+        yield EventPlan(evolve(when, ranges=promotion.blocks, max_absent=promotion.max_absent), None)
 
 
 def _region(workload: Workload, pattern: Pattern | None) -> Region | None:

@@ -13,6 +13,7 @@ from vmcfg.scenario.spec import (
     GuestEvent,
     LargeTlbs,
     Pattern,
+    Promotion,
     Region,
     Scenario,
     ShadowPaging,
@@ -168,6 +169,7 @@ class HostPlan:
     stores: tuple[StorePlan, ...]
     nested_tlb_holds_data: bool  # beside guest table pages
     large_tlbs: LargeTlbs | None
+    promotion: Promotion | None
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]
     vms: tuple[VmPlan, ...]
     vcpus: tuple[VcpuPlan, ...]
@@ -188,7 +190,9 @@ class HostPlan:
     @property
     def has_large_pages(self) -> bool:
         """Tell whether any page may be larger than 4 KiB."""
-        return max(self.page_level, self.table_page_level, *(plan.page_level for plan in self.vms)) > 1
+        collapses = any(plan.event.kind == "collapse" for phase in self.phases for plan in phase.events)
+        is_making = collapses or self.promotion is not None
+        return is_making or max(self.page_level, self.table_page_level, *(plan.page_level for plan in self.vms)) > 1
 
     @property
     def table_block(self) -> int:

@@ -84,6 +84,9 @@ def _of_the_mode(host: HostPlan, mmu: Mmu) -> Iterator[str]:
         yield f"caches of walks: {mmu.nested_caches}"
     if host.has_pml:
         yield "modified guest pages are logged"
+    if host.promotion:
+        blocks = _some(host.promotion.blocks, "block")
+        yield f"after each {host.promotion.every_touches} touches, {blocks} of 2MiB looked at for promotion"
 
 
 def _page_sizes(mmu: Mmu) -> str:

@@ -15,6 +15,7 @@ from vmcfg.scenario.layout import (
     Instance,
     drawing,
     event_region,
+    has_large_pages,
     instances,
     process_slots,
     regions,
@@ -82,9 +83,11 @@ def _has_large_pages(settings: Settings, host: str) -> bool:
 
     Without paging its pages are as large as the host's.
     """
-    has_large_host_pages = settings["hosts"][host]["mmu"]["page_size"] != "4KiB"
+    mmu = settings["hosts"][host]["mmu"]
+    has_large_host_pages = mmu["page_size"] != "4KiB" or mmu["promote"] is not None
     own = [vm for vm in settings["vms"].values() if vm["host"] == host]
-    return any(vm["page_size"] != "4KiB" or (vm["page_table"] == "none" and has_large_host_pages) for vm in own)
+    is_without_paging = any(vm["page_table"] == "none" for vm in own)
+    return any(has_large_pages(settings, vm) for vm in own) or (is_without_paging and has_large_host_pages)
 
 
 def _large_tlbs(given: Settings) -> spec.LargeTlbs:
@@ -109,7 +112,12 @@ def _mmu(given: Settings) -> spec.Mmu:
         batch_updates=asking["batch"],
         pins_roots=asking["pin"],
         software_tlb=_cache(given["software_tlb"]),
+        promotion=_promotion(given["promote"]),
     )
+
+
+def _promotion(given: Settings | None) -> spec.Promotion | None:
+    return spec.Promotion(given["every"], given["blocks"], given["max_absent"]) if given else None
 
 
 def _shadow(given: Settings) -> spec.ShadowPaging:
@@ -223,6 +231,8 @@ def _event(index: int, given: Settings, phase: Settings, names: list[str]) -> sp
         every_divisor=0 if given["rate"] else given["count"] or 1,
         region=-1 if region is None else names.index(region),
         pages=given.get("pages", 0),
+        ranges=given.get("ranges", 0),
+        max_absent=given.get("max_absent", 0),
         kernel_pages=given.get("kernel_pages", 0),
         to=given.get("to", ""),
         rate=spec.Rate(*given["rate"]) if given["rate"] else None,

@@ -20,6 +20,7 @@ ALIGN_PAGES = (1 << 30) // PAGE_BYTES
 TABLE_LEVELS = {"4_level": 4, "5_level": 5, "pae": 3, "2_level": 2, "flat": 1, "none": 0}
 PAGE_TABLES_OF_32_BITS = ("pae", "2_level")
 PAGED_EVENTS = ("mmap", "munmap", "mprotect")  # those that concern pages of a region
+REGION_EVENTS = (*PAGED_EVENTS, "collapse")
 END_VPN = (1 << 47) // PAGE_BYTES  # the user half of a 4-level address space
 END_VPN_32 = (3 << 30) // PAGE_BYTES  # what Linux gives programs of a 32-bit one
 
@@ -73,7 +74,7 @@ def drawing(index: int, pattern: Settings) -> Iterator[tuple[tuple[Step, ...], s
 
 def event_region(index: int, event: Settings, phase: Settings) -> str | None:
     """The region that an event of the phase at `index` concerns: its own, else its pattern's; None if it has none."""
-    if event["kind"] not in PAGED_EVENTS:
+    if event["kind"] not in REGION_EVENTS:
         return None
     if event["region"] is not None:
         return str(event["region"])
@@ -81,6 +82,16 @@ def event_region(index: int, event: Settings, phase: Settings) -> str | None:
     if pattern is None or pattern["kind"] == "mixture":
         return None
     return str(pattern["region"] or f"phase-{index + 1}")
+
+
+def collapses(workload: Settings) -> bool:
+    """Whether a phase puts large pages in place of small ones."""
+    return any(event["kind"] == "collapse" for phase in workload["phases"] for event in phase["events"])
+
+
+def has_large_pages(settings: Settings, vm: Settings) -> bool:
+    """Whether a guest comes to map pages larger than 4 KiB."""
+    return bool(vm["page_size"] != "4KiB" or collapses(settings["workloads"][vm["workload"]]))
 
 
 def forks(workload: Settings) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from vmcfg.scenario.spec_mmu import Promotion, ShadowPaging
 from vmcfg.scenario.spec_workload import (
     LATER,
     LINE_BYTES,
@@ -52,6 +53,7 @@ __all__ = [  # with what stands beside it
     "Part",
     "Pattern",
     "Phase",
+    "Promotion",
     "Rate",
     "Region",
     "Run",
@@ -169,17 +171,6 @@ class Cpu:
 
 
 @frozen
-class ShadowPaging:
-    """How a VMM keeps shadow tables: see `mmu.shadow`."""
-
-    variant: str  # virtual_tlb | cached | unsync
-    installs_on_write: bool
-    bypasses_not_present: bool
-    cr3_targets: int
-    unsync_slots: int
-
-
-@frozen
 class Mmu:
     mode: str  # native | nested
     page_size: int  # bytes of the host's pages behind guest data: 4096, 2 MiB or 1 GiB
@@ -193,6 +184,7 @@ class Mmu:
     batch_updates: int = field(default=32, metadata=LATER)  # in one hypercall of `paravirt`, at most
     pins_roots: bool = field(default=True, metadata=LATER)  # in `paravirt`: a load of CR3 has nothing to check
     software_tlb: CacheShape | None = field(default=None, metadata=LATER)  # the VMM's own, in that mode
+    promotion: Promotion | None = field(default=None, metadata=LATER)  # small host pages become large ones
 
 
 @frozen
@@ -287,5 +279,9 @@ class Scenario:
     @property
     def has_large_pages(self) -> bool:
         """Tell whether any page of any host or VM may be larger than 4 KiB."""
-        has_large_host_pages = (max(host.mmu.page_size, host.mmu.table_page_size) > PAGE_BYTES for host in self.hosts)
-        return any(has_large_host_pages) or any(vm.page_size > PAGE_BYTES for vm in self.vms)
+        sizes = (max(host.mmu.page_size, host.mmu.table_page_size) for host in self.hosts)
+        is_promoting = any(host.mmu.promotion for host in self.hosts)
+        has_large_host_pages = is_promoting or any(size > PAGE_BYTES for size in sizes)
+        collapsing = {workload.name for workload in self.workloads if workload.collapses}
+        has_large_guest_pages = (vm.page_size > PAGE_BYTES or vm.workload in collapsing for vm in self.vms)
+        return has_large_host_pages or any(has_large_guest_pages)

@@ -101,7 +101,7 @@ class Phase:
 class GuestEvent:
     """What the guest's kernel does from time to time. Fields that a kind does not use keep their neutral value."""
 
-    kind: str  # context_switch | syscall | mmap | munmap | mprotect | fork | exec | exit
+    kind: str  # context_switch | syscall | mmap | munmap | mprotect | fork | exec | exit | collapse
     every_touches: int  # the i-th time is after the vCPU's touch floor(i × every_touches ÷ every_divisor) of the phase
     every_divisor: int  # 0 of those with a rate
     region: int = -1  # index into Workload.regions
@@ -109,6 +109,8 @@ class GuestEvent:
     kernel_pages: int = 0
     to: str = ""  # of mprotect: read | read_write
     rate: Rate | None = field(default=None, metadata=LATER)  # after the first touch that ends at i ÷ rate or later
+    ranges: int = field(default=0, metadata=LATER)  # of collapse: of 2 MiB
+    max_absent: int = field(default=0, metadata=LATER)  # of its pages, likewise
 
 
 @frozen
@@ -123,3 +125,8 @@ class Workload:
     def kernel_accesses(self) -> bool:
         """Whether the kernel's memory is accessed: it then needs page tables."""
         return any(event.kernel_pages for phase in self.phases for event in phase.events)
+
+    @property
+    def collapses(self) -> bool:
+        """Whether large pages come to stand in place of small ones."""
+        return any(event.kind == "collapse" for phase in self.phases for event in phase.events)

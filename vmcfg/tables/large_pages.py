@@ -20,7 +20,7 @@ def _mapped(row: VmPhase) -> int:
 
 LARGE_PAGES = TableKind(
     "large_pages",
-    "What became of the guests' large pages.",
+    "What became of large pages, the guests' and the host's.",
     (
         VM,
         MODE,
@@ -29,6 +29,14 @@ LARGE_PAGES = TableKind(
               _mapped),
         _named("unmapped", "pages", Sized.LARGE_UNMAPPED, "Large pages that the guest unmapped whole."),
         _named("split", "pages", Sized.GUEST_SPLITS, "Large pages that the guest split into 512 parts."),
+        _named("scanned", "ranges", Sized.RANGES_SCANNED, "Ranges of 2MiB that the guest looked at, to collapse them."),
+        _named("collapsed", "ranges", Sized.COLLAPSED, "Of these: put together from small pages to one large page."),
+        _named("copied_pages", "pages", Sized.COLLAPSE_COPIED, "Pages of 4KiB that were copied for that."),
+        _named("added_pages", "pages", Sized.COLLAPSE_ADDED, "Pages that were absent before, and came along."),
+        _named("host_scanned", "blocks", Sized.BLOCKS_SCANNED, "Blocks of 2MiB that the VMM looked at."),
+        _named("promoted", "blocks", Sized.PROMOTED, "Of these: put together from small host pages to one large page."),
+        _named("host_copied_pages", "pages", Sized.PROMOTE_COPIED, "Pages of 4KiB that the VMM copied for that."),
+        _named("host_added_pages", "pages", Sized.PROMOTE_ADDED, "Pages that had no frame before, and came along."),
     ),
     with_large_pages,
 )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
+from vmcfg.hardware.core import TABLE_BITS
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
@@ -31,6 +32,7 @@ class HandlerWatch:
             "vmcfg.guest.pages.table_page_take": self._page_take,
             "vmcfg.guest.pages.block_take": self._guest_block_take,
             "vmcfg.guest.splitting.split": self._split,
+            "vmcfg.guest.collapsing.collapse": self._collapse,
             "vmcfg.mmu.tables.gpt_write": self._gpt_write,
             "vmcfg.guest.switching._charge_load": self._load_cr3,
             "vmcfg.guest.switching._read_root": self._read_root,
@@ -38,6 +40,7 @@ class HandlerWatch:
             "vmcfg.vmm.verbs.violation": self._violation,
             "vmcfg.vmm.verbs.vm_exit": self._vm_exit,
             "vmcfg.mmu.pml.drain_log": self._drain_log,
+            "vmcfg.vmm.promotion.promote": self._promote,
             "vmcfg.mmu.paravirt.bounce": self._violation,
             "vmcfg.mmu.paravirt.hypercall": self._violation,
             "vmcfg.mmu.software_tlb.trap": self._violation,
@@ -85,8 +88,16 @@ class HandlerWatch:
             result = run()
         self._told.vpn, self._told.places.new_level = outer_vpn, 0
         first = places.first_of(int(given["vpn"]), level)
-        self._told.say(steps.SplitPage(first, places.SIZES[level], tuple(inner)))
+        self._told.say(steps.Resize("split", first, places.SIZES[level], tuple(inner)))
         return result
+
+    def _collapse(self, run: Run, given: Arguments) -> Any:
+        outer_vpn, self._told.vpn = self._told.vpn, int(given["vpn"])
+        with self._told.inside() as inner:
+            cycles = run()
+        self._told.vpn = outer_vpn
+        self._told.say(steps.Resize("collapse", int(given["vpn"]), places.SIZES[at.BLOCK_LEVEL], tuple(inner)))
+        return cycles
 
     def _gpa_access(self, run: Run, given: Arguments) -> Any:
         with self._told.inside() as inner:
@@ -138,6 +149,10 @@ class HandlerWatch:
     def _drain_log(self, run: Run, given: Arguments) -> Any:
         return self._violation(run, given)  # an exit like that one
 
+    def _promote(self, run: Run, given: Arguments) -> Any:
+        self._backing = int(given["ppn"])
+        return self._violation(run, given)
+
     def _vm_exit(self, run: Run, given: Arguments) -> Any:
         cycles = run()
         self._exit = int(given["reason"]), int(cycles) - int(given["handler_cycles"])
@@ -180,7 +195,8 @@ class HandlerWatch:
     def _block_take(self, run: Run, given: Arguments) -> Any:
         mpn, level = run(), int(given["level"])
         first = places.first_of(self._backing, level)
-        self._told.say(steps.TakeFrame(int(mpn), f"ppn {first:#x} and all of its {places.SIZES[level]}"))
+        purpose = f"ppn {first:#x} and all of its {places.SIZES[level]}"
+        self._told.say(steps.TakeFrame(int(mpn), purpose, 1 << TABLE_BITS * (level - 1)))
         return mpn
 
 

@@ -14,7 +14,7 @@ from vmcfg.trace.paint import Paint, unpainted
 from vmcfg.trace.steps import Access, Step
 
 PAGE_BITS = 12
-FEW = 4  # writes to neighbouring entries that are all shown
+FEW = 4  # steps that are alike and all shown
 MEMORY = "memory"
 GAP = "  "
 INDENT = "  "
@@ -84,17 +84,17 @@ def _table(access: Access, paint: Paint) -> Iterator[str]:
 
 
 def _rows(all_steps: tuple[Step, ...], depth: int) -> Iterator[Row]:
-    for alike in _rows_of_writes(all_steps):
+    for alike in _groups(all_steps):
         yield from _SHOWN[type(alike[0])](alike[0], depth)
         if len(alike) > FEW:
-            yield Row(what=_indented(f"… and {len(alike) - 2:,} entries likewise", depth), style="quiet")
+            yield Row(what=_indented(f"… and {len(alike) - 2:,} likewise", depth), style="quiet")
             yield from _SHOWN[type(alike[-1])](alike[-1], depth)
         else:
             yield from (row for step in alike[1:] for row in _SHOWN[type(step)](step, depth))
 
 
-def _rows_of_writes(all_steps: tuple[Step, ...]) -> Iterator[list[Step]]:
-    """Group writes to neighbouring entries of one table, many where a large page is split; others stay alone."""
+def _groups(all_steps: tuple[Step, ...]) -> Iterator[list[Step]]:
+    """Group steps that large pages take by the hundred, one entry or page after the other; others stay alone."""
     group: list[Step] = []
     for step in all_steps:
         if group and not _follows(step, group[-1]):
@@ -106,10 +106,12 @@ def _rows_of_writes(all_steps: tuple[Step, ...]) -> Iterator[list[Step]]:
 
 
 def _follows(step: Step, before: Step) -> bool:
-    if not isinstance(step, steps.WriteEntry) or not isinstance(before, steps.WriteEntry):
-        return False
-    is_same_table = step.address >> PAGE_BITS == before.address >> PAGE_BITS
-    return is_same_table and step.index == before.index + 1
+    if isinstance(step, steps.WriteEntry) and isinstance(before, steps.WriteEntry):
+        is_same_table = step.address >> PAGE_BITS == before.address >> PAGE_BITS
+        return is_same_table and step.index == before.index + 1
+    if isinstance(step, steps.GiveFrame):
+        return isinstance(before, steps.GiveFrame)
+    return isinstance(step, steps.Zero) and isinstance(before, steps.Zero) and step.steps == before.steps == ()
 
 
 def _probe(step: steps.Probe, depth: int) -> Iterator[Row]:
@@ -219,8 +221,9 @@ def _write_entry(step: steps.WriteEntry, depth: int) -> Iterator[Row]:
     )
 
 
-def _split_page(step: steps.SplitPage, depth: int) -> Iterator[Row]:
-    yield Row(what=_indented(f"split the page of {step.size} at page {step.vpn:#x}", depth), style="event")
+def _resize(step: steps.Resize, depth: int) -> Iterator[Row]:
+    what = {"split": f"split the page of {step.size}", "collapse": f"collapse 512 pages to {step.size}"}[step.how]
+    yield Row(what=_indented(f"{what} at page {step.vpn:#x}", depth), style="event")
     yield from _rows(step.steps, depth + 1)
 
 
@@ -259,7 +262,7 @@ _SHOWN: dict[type, Callable[[Any, int], Iterator[Row]]] = {
     steps.TakePage: _take_page,
     steps.Zero: _zero,
     steps.WriteEntry: _write_entry,
-    steps.SplitPage: _split_page,
+    steps.Resize: _resize,
     steps.Exit: _exit,
     steps.TakeFrame: _take_frame,
     steps.GiveFrame: _give_frame,

@@ -176,12 +176,13 @@ class WriteEntry:
 
 
 @frozen
-class SplitPage:
-    """The guest put a table in place of the entry of a large page, which begins at page `vpn`."""
+class Resize:
+    """The guest put a table in place of a large page's entry, from page `vpn` on (split), or the reverse (collapse)."""
 
-    step: ClassVar = "split_page"
+    step: ClassVar = "resize"
+    how: str
     vpn: int
-    size: str
+    size: str  # of the large page
     steps: tuple[Step, ...]
 
 
@@ -208,11 +209,12 @@ class GuestFault:
 
 @frozen
 class TakeFrame:
-    """The VMM took a free frame."""
+    """The VMM took a free frame, or a block of so many that begins there."""
 
     step: ClassVar = "take_frame"
     mpn: int
     purpose: str
+    frames: int = 1
 
 
 @frozen
@@ -240,7 +242,7 @@ class Exit:
 
 Step = (
     Probe | Fill | Drop | Flush | SetDirty | Reference | LogPage | HostWalk | Walk
-    | TakePage | Zero | WriteEntry | SplitPage | LoadCr3 | GuestFault | TakeFrame | GiveFrame | Exit
+    | TakePage | Zero | WriteEntry | Resize | LoadCr3 | GuestFault | TakeFrame | GiveFrame | Exit
 )  # fmt: skip
 
 

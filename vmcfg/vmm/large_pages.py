@@ -41,7 +41,7 @@ def fitting_level(m, vm, ppn):
 def level_behind(m, vm, ppn):
     """Return the level of the host page behind a backed guest page."""
     for level in range(min(LARGEST, m.guests.vm[vm, at.HOST_LEVELS]), 1, -1):
-        if m.host.ept[_entry(m, vm, ppn, level)] < 0:
+        if m.host.ept[entry_place(m, vm, ppn, level)] < 0:
             return level
     return 1
 
@@ -55,7 +55,7 @@ def back_large(m, vm, ppn, level):
     for number in range(pages):
         kept = m.host.pmap[first + number] & at.IS_TABLE
         m.host.pmap[first + number] = ((mpn + number) << at.MPN_SHIFT) | kept | at.PRIVATE
-    m.host.ept[_entry(m, vm, ppn, level)] = at.LARGE
+    m.host.ept[entry_place(m, vm, ppn, level)] = at.LARGE
     return pages
 
 
@@ -63,7 +63,7 @@ def back_large(m, vm, ppn, level):
 def split_large(m, vm, ppn):
     """Split the large page around a guest page, if there is one, so that this page has an entry of its own."""
     for level in range(min(LARGEST, m.guests.vm[vm, at.HOST_LEVELS]), 1, -1):
-        place = _entry(m, vm, ppn, level)
+        place = entry_place(m, vm, ppn, level)
         marks = m.host.ept[place] & MARKS
         if m.host.ept[place] < 0:
             m.host.ept[place] = frame_take(m, at.FRAME_OVERHEAD, vm) + 1
@@ -88,11 +88,11 @@ def _fits(m, vm, ppn, level):
     pages = pages_below(level)
     is_guest_memory = (ppn // pages + 1) * pages <= m.guests.vm[vm, at.PAGES]
     is_enough = m.host.counts[at.FRAME_FREE] >= m.host.counts[at.RESERVE] + pages
-    return is_guest_memory and is_enough and m.host.ept[_entry(m, vm, ppn, level)] == 0 and has_block(m, level)
+    return is_guest_memory and is_enough and m.host.ept[entry_place(m, vm, ppn, level)] == 0 and has_block(m, level)
 
 
 @kernel
-def _entry(m, vm, ppn, level):
+def entry_place(m, vm, ppn, level):
     """Return where the EPT's entry of `level` for a guest page lies in `host.ept`."""
     return m.guests.vm[vm, at.EPT + level] + walk_key(ppn, level)
 
@@ -108,6 +108,6 @@ def _mark_pages(m, vm, ppn, marks):
 @kernel
 def _mark_entries(m, vm, ppn, level, marks):
     """Give the A and D of a split page to the 512 large pages of `level` that it becomes."""
-    first = _entry(m, vm, ppn // pages_below(level + 1) * pages_below(level + 1), level)
+    first = entry_place(m, vm, ppn // pages_below(level + 1) * pages_below(level + 1), level)
     for place in range(first, first + at.TABLE_ENTRIES):
         m.host.ept[place] = at.LARGE | marks

@@ -36,7 +36,7 @@ UNIFORM, SEQUENTIAL, ZIPF, HOT_COLD, TRACE, STRIDE, POINTER_CHASE, MIXTURE = ran
 PHASE_FIELDS = 25
 
 # Values of EVENT_KIND.
-CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT = range(8)
+CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT, COLLAPSE, PROMOTE = range(10)
 
 # Fields of work.events[row, field]: due for the i-th time floor(i × EVERY ÷ EVERY_DIVISOR) touches, or cycles, after
 # the phase's beginning.
@@ -47,11 +47,12 @@ CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT = range(8)
     EVERY_DIVISOR,
     EVENT_VPN,  # the region's first page, and how many there are
     EVENT_REGION,
-    EVENT_PAGES,  # concerned each time
+    EVENT_PAGES,  # concerned each time; of collapse: ranges, of promote: blocks
     EVENT_KERNEL_PAGES,
     EVENT_WRITABLE,  # mprotect: whether W is set
-) = range(9)
-EVENT_FIELDS = 9
+    EVENT_MAX_ABSENT,  # collapse, promote: of their pages
+) = range(10)
+EVENT_FIELDS = 10
 
 # Fields of work.due[vcpu, event × DUE_FIELDS + field].
 (

@@ -7,11 +7,22 @@ from contextlib import suppress
 
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import PAGED_EVENTS, Instance, event_region, forks, instances, process_slots, regions
+from vmcfg.scenario.layout import (
+    PAGED_EVENTS,
+    REGION_EVENTS,
+    Instance,
+    Placed,
+    event_region,
+    forks,
+    instances,
+    process_slots,
+    regions,
+)
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES, format_size
 
 OF_ONE_VCPU = ("fork", "exec", "exit")
+RANGE_PAGES = 512  # that become one large page
 
 
 def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
@@ -65,7 +76,7 @@ def _pages(
     findings: Findings, path: Path, name: str, workload: Settings, phase: Settings, event: Settings
 ) -> None:
     """An event that concerns pages must find them in a region."""
-    if event["kind"] not in PAGED_EVENTS:
+    if event["kind"] not in REGION_EVENTS:
         return
     placed = {region.name: region for region in regions(name, workload)}
     region = event_region(int(str(path[3])), event, phase)
@@ -74,11 +85,18 @@ def _pages(
                      "the phase has no region of its own", at_key=True)
     elif region not in placed:
         unknown_name(findings, (*path, "region"), "region of this workload", region, placed)
-    elif event["pages"] > placed[region].pages:
+    elif event["kind"] == "collapse" and not _has_range(placed[region]):
+        findings.add((*path, "kind"), "too-small", "found collapse, expected a region that holds an aligned 2MiB",
+                     also=[(placed[region].path, f"'{region}' has none")])
+    elif event["kind"] in PAGED_EVENTS and event["pages"] > placed[region].pages:
         size = format_size(placed[region].pages * PAGE_BYTES)
         findings.add((*path, "pages"), "too-large",
                      f"found {event['pages']}, expected at most the region's {placed[region].pages}",
                      also=[(placed[region].path, f"'{region}' has {size}")])
+
+
+def _has_range(region: Placed) -> bool:
+    return region.end_vpn // RANGE_PAGES > -(-region.base_vpn // RANGE_PAGES)
 
 
 def _others(findings: Findings, path: Path, workload: Settings, event: Settings) -> None:
@@ -103,11 +121,29 @@ def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
                              f"found {vm.settings['vcpus']}, expected 1 for a workload with {event['kind']}",
                              "processes come and go on one vCPU only", [((*path, "kind"), "it is here")])
                 return
+            if event["kind"] == "collapse" and _cannot_collapse(findings, settings, vm, path):
+                return
             if event["kind"] == "syscall" and event["kernel_pages"] and not vm.settings["kernel_memory"]:
                 findings.add((*path, "kernel_pages"), "contradiction",
                              "found kernel pages, expected a VM with kernel memory",
                              also=[(vm.path, f"VM '{vm.declared}' has no kernel_memory")])
                 return
+
+
+def _cannot_collapse(findings: Findings, settings: Settings, vm: Instance, path: Path) -> bool:
+    """Large pages of 2 MiB need a page table that can map them, and a mode that knows them."""
+    mode = settings["hosts"][vm.settings["host"]]["mmu"]["mode"]
+    if vm.settings["page_table"] == "2_level":
+        findings.add((*path, "kind"), "refused", "found collapse, expected a page table of more levels",
+                     "large pages of 4MiB are not built yet in this version of vmcfg",
+                     [((*vm.path, "page_table"), "it has two here")])
+        return True
+    if mode not in ("native", "nested"):
+        findings.add((*path, "kind"), "refused", f"found collapse, expected mode native or nested, not {mode}",
+                     "guest pages larger than 4KiB are not built yet in the other modes",
+                     [(("hosts", vm.settings["host"], "mmu", "mode"), "the mode is here")])
+        return True
+    return False
 
 
 def _one_quiet_process(findings: Findings, settings: Settings, vm: Instance) -> None:

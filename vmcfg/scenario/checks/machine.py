@@ -205,6 +205,16 @@ REFUSED = (
         lambda host, vm: vm["page_size"] == "1GiB" and lacks("pdpe1gb")(host),
         "4KiB or 2MiB, or a processor with larger pages", "this needs the feature pdpe1gb, which {profile} lacks",
     ),
+    Refusal(
+        "promotion in other modes", "hosts", ("mmu", "promote"), ("mmu", "mode"),
+        lambda host, _: host["mmu"]["promote"] is not None and host["mmu"]["mode"] != "nested",
+        "none but in mode nested", "no other mode has a table of the host's own that is walked",
+    ),
+    Refusal(
+        "promotion in a flat table", "hosts", ("mmu", "promote"), ("mmu", "host_table"),
+        lambda host, _: host["mmu"]["promote"] is not None and host["mmu"]["host_table"] == "flat",
+        "none in a flat host table", "it has an entry for each page of 4KiB, and no others",
+    ),
     *_large_pages("page_size"),
     *_large_pages("table_page_size"),
     _feature_needs("ept_ad", "ept"),

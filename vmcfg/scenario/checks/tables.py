@@ -9,6 +9,7 @@ from attrs import frozen
 
 from vmcfg.scenario.checks.memory import pages_at_once
 from vmcfg.scenario.findings import Findings, Path
+from vmcfg.scenario.layout import has_large_pages
 from vmcfg.scenario.settings import Broken, Settings
 
 
@@ -22,7 +23,7 @@ class Need:
 
 
 _LARGE_PAGES = Need(
-    lambda host: pages_at_once(host["mmu"]) > 1,
+    lambda host: pages_at_once(host["mmu"]) > 1 or host["mmu"]["promote"] is not None,
     "a host or VM with large pages", "for instance mmu: {mode: nested, page_size: 2MiB}",
 )
 
@@ -46,7 +47,7 @@ def check(findings: Findings, settings: Settings) -> None:
     """Refuses each table that would have no rows."""
     for name, need in NEEDS.items():
         with suppress(Broken):
-            has_large_guest_pages = any(vm["page_size"] != "4KiB" for vm in settings["vms"].values())
+            has_large_guest_pages = any(has_large_pages(settings, vm) for vm in settings["vms"].values())
             if need is _LARGE_PAGES and has_large_guest_pages:
                 continue
             if name in settings["tables"] and not any(need.is_met(host) for host in settings["hosts"].values()):
