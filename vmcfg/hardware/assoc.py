@@ -35,7 +35,7 @@ from vmcfg.hardware.sets import (
     space_of,
     tag_of,
 )
-from vmcfg.jit import kernel
+from vmcfg.jit import kernel, part
 
 __all__ = [  # with what users of a store need of `hardware.sets`
     "MIDDLE",
@@ -107,7 +107,7 @@ def drop(stores, cache, key, tag):
         _empty(stores, built, index, way)
 
 
-@kernel
+@part
 def flush(stores, cache):
     """Empty the whole store."""
     built = geometry(stores, cache, False, NARROW)
@@ -118,7 +118,7 @@ def flush(stores, cache):
         _clear(stores, built, index)
 
 
-@kernel
+@part
 def flush_spaces(stores, cache, first_space, end_space):
     """Empty every way that holds a tag of one of the address spaces first_space … end_space - 1."""
     built = geometry(stores, cache, False, NARROW)
@@ -130,7 +130,7 @@ def flush_spaces(stores, cache, first_space, end_space):
                 _empty(stores, built, index, way)
 
 
-@kernel
+@part
 def drop_pages(stores, cache, space, first, end):
     """Empty every way of a TLB that holds a page, of any size, of `space` that begins in first … end - 1."""
     built = geometry(stores, cache, False, NARROW)
