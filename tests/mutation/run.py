@@ -36,11 +36,14 @@ PARTS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_same_memory.py", "tests/engine/test_dirty_walks.py",
     ),
     "guests": (
+        "tests/engine/test_many_tables_and_processes.py::test_a_process_whose_pcid_another_takes_leaves_nothing_behind",
         "tests/engine/test_no_stale_entries.py",
         "tests/engine/test_engine_equals_oracle.py::test_the_engine_counts_what_the_oracle_counts",
         "tests/engine/test_same_memory.py",
     ),
     "shadow": (
+        "tests/engine/test_many_tables_and_processes.py::"
+        "test_slots_for_tables_out_of_sync_are_given_as_the_oracle_gives_them",
         "tests/engine/test_engine_equals_oracle.py::test_shadow_tables_are_kept_as_the_oracle_keeps_them",
         "tests/engine/test_taking_pages_away_under_shadow.py",
     ),
