@@ -55,7 +55,9 @@ def with_large_pages() -> Case:
     on = tiny.host(cpu=tiny.processor(large_tlbs=homes))
     on = evolve(on, mmu=evolve(on.mmu, page_size=2 << 20))
     unmapping = GuestEvent("munmap", 30, 1, region=0, pages=512)
-    runs = tiny.workload(tiny.phase("uniform", accesses=200, write_ppm=300_000, events=(unmapping,)), pages=600)
+    narrowing = GuestEvent("mprotect", 20, 1, region=0, pages=512, to="read")
+    events = (unmapping, narrowing)
+    runs = tiny.workload(tiny.phase("uniform", accesses=200, write_ppm=300_000, events=events), pages=600)
     vm = tiny.vm(memory_pages=8192, page_size=2 << 20)
     return Case(tiny.scenario(vm, on=evolve(on, memory_pages=20_000), runs=runs), {})
 
