@@ -93,7 +93,7 @@ def test_exactly_the_touched_pages_fault_again(scenario: Scenario, plan: list[Ro
 def take_some_away(host: HostPlan, machine: at.Machine, vm: int, step: Round) -> set[int]:
     """Take away a share of what is backed; afterwards no cache of any core holds anything of that VM.
 
-    Large pages are split for it: they become tables, which take frames, and the rest of them stays where it was.
+    Large pages are split for it: they become tables, which take frames, and the rest of them stays as it was.
     """
     first, pages = host.vms[vm].base, host.vms[vm].vm.memory_pages
     backed = np.flatnonzero(machine.host.pmap[first : first + pages] & at.KIND_MASK == at.PRIVATE)
@@ -101,17 +101,22 @@ def take_some_away(host: HostPlan, machine: at.Machine, vm: int, step: Round) ->
     others = held(machine) - held_of(machine, vm)
     free, tables = (int(machine.host.counts[kind]) for kind in (at.FRAME_FREE, at.FRAME_OVERHEAD))
     rest = set(backed.tolist()) - set(taken)
-    before = {ppn: frame_of(host, machine, vm, ppn) for ppn in rest}
+    before = {ppn: mapping_of(host, machine, vm, ppn) for ppn in rest}
     cycles = take_away(machine, vm, np.array(taken, np.int64))
     assert cycles == host.costs["invept"] * host.cores
     assert free + len(taken) + tables == machine.host.counts[at.FRAME_FREE] + machine.host.counts[at.FRAME_OVERHEAD]
-    assert before == {ppn: frame_of(host, machine, vm, ppn) for ppn in rest}
+    assert before == {ppn: mapping_of(host, machine, vm, ppn) for ppn in rest}
     assert held(machine) == others
     return set(taken)
 
 
-def frame_of(host: HostPlan, machine: at.Machine, vm: int, ppn: int) -> int:
-    return int(machine.host.pmap[host.vms[vm].base + ppn]) >> at.MPN_SHIFT
+def mapping_of(host: HostPlan, machine: at.Machine, vm: int, ppn: int) -> tuple[int, int]:
+    """Return the frame of a page, and the A and D of the leaf that maps it."""
+    page = int(machine.host.pmap[host.vms[vm].base + ppn])
+    offsets = host.vms[vm].ept_offsets
+    above = [int(machine.host.ept[offsets[level] + (ppn >> 9 * (level - 1))]) for level in (2, 3) if level in offsets]
+    leaf = next((entry for entry in above if entry < 0), page)
+    return page >> at.MPN_SHIFT, leaf & (at.HOST_ACCESSED | at.HOST_DIRTY)
 
 
 def until(machine: at.Machine, host: HostPlan, step: Round) -> int:
