@@ -52,18 +52,20 @@ def test_a_host_without_its_reserve_fails_by_name() -> None:
     assert "out_of_frames" == raised.value.code
 
 
-def populate_trace(folder: Path, memory: int, frames: int) -> None:
+def populate_trace(folder: Path, memory: int, frames: int) -> RunResult:
     """Map what a trace names before the run: 600 pages that no check of the scenario can know of."""
     first = tiny.BASE_VPN
     trace = write_records(folder, [(first + page, 1) for page in range(PAGES)])
     runs = tiny.workload(tiny.phase(pattern=None, trace=trace), pages=0)
     vm = tiny.vm(memory_pages=memory, populate="at_start")
-    simulate(compile_plan(tiny.scenario(vm, on=tiny.host(memory_pages=frames), runs=runs)), check_invariants=True)
+    scenario = tiny.scenario(vm, on=tiny.host(memory_pages=frames), runs=runs)
+    return simulate(compile_plan(scenario), check_invariants=True)
 
 
 def test_what_a_trace_populates_may_take_the_last_page_and_the_last_frame(tmp_path: Path) -> None:
     """At start nothing is held in reserve, and afterwards nothing is needed."""
-    populate_trace(tmp_path, NEEDED, NEEDED + EPT_TABLES)
+    result = populate_trace(tmp_path, NEEDED, NEEDED + EPT_TABLES)
+    assert (0, 0) == (result.vms[0].pages["guest_free"], result.hosts[0].frames["free"])
 
 
 @pytest.mark.parametrize(
