@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mmu": MACHINE_STATE,
     "guest": (*MACHINE_STATE, "mmu", "workload.fields"),
     "workload": ("errors", "jit", "rng", "scenario.spec", "scenario.trace_files", "vmm.machine"),
+    "reclaim": ("jit", "rng"),
     "plan": ("errors", "units", "scenario.spec", "scenario.trace_files", "metrics.events"),
     "engine": (
         "errors", "metrics", *MACHINE_STATE, "mmu", "guest", "workload", "rng", "scenario.spec", "plan",
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 FRONT = ("errors", "terms", "files", "resources", "unit_hints", "units", "scenario")
-MACHINE = ("jit", "rng", "digest", "hardware", "vmm", "mmu", "guest", "workload", "engine", "trace")
+MACHINE = ("jit", "rng", "digest", "hardware", "vmm", "mmu", "guest", "workload", "reclaim", "engine", "trace")
 
 # Where each third-party package enters: one file, or one room.
 ENTERS_BY = {
@@ -62,7 +63,9 @@ ENTERS_BY = {
     "zstandard": ("workload/traces/compression.py",),
 }
 EVERYWHERE = {"attrs", "numpy"}  # values are attrs; NumPy everywhere but in the front wing: see below
-NUMPY_ROOMS = {"rng", "digest", "hardware", "vmm", "mmu", "guest", "workload", "engine", "trace", "jit", "bench"}
+NUMPY_ROOMS = {
+    "rng", "digest", "hardware", "vmm", "mmu", "guest", "workload", "reclaim", "engine", "trace", "jit", "bench",
+}  # fmt: skip
 
 # For the progress line and for speed, never for a result.
 CLOCK_FILES = {"engine/simulate.py", "bench/measure.py", "bench/peers.py"}

@@ -22,7 +22,7 @@ from typing import Any
 from vmcfg import jit
 from vmcfg.jit import plain
 
-COPIED = ("digest", "rng", "hardware", "vmm", "mmu", "guest", "workload", "engine")
+COPIED = ("digest", "rng", "hardware", "vmm", "mmu", "guest", "workload", "reclaim", "engine")
 
 Run = Callable[[], Any]
 Arguments = Mapping[str, Any]
