@@ -8,10 +8,14 @@ import re
 import pytest
 from oracle import replacement as oracle
 from sources import PACKAGE, functions
+from streams import real_mix
+from test_a_real_kernel import BATCH, MEASURED
+from test_published_counts import MISSES
 
 from vmcfg import resources
 from vmcfg.reclaim import layer
 from vmcfg.reclaim.replacement import POLICIES
+from vmcfg.reclaim.replay import replay
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -20,6 +24,17 @@ def test_a_policy_has_a_number_an_oracle_and_a_row_in_the_docs(policy: str) -> N
     assert POLICIES[policy] == getattr(layer, policy.upper())
     assert policy in oracle.POLICIES or policy == "random"
     assert f"| `{policy}` |" in resources.pages()["replacement"]
+
+
+def test_the_tables_in_the_docs_are_those_that_the_tests_hold_to() -> None:
+    """Counts on three strings, row by row; and those of a real kernel, with ours of two lists."""
+    text = resources.pages()["replacement"].replace(",", "")
+    for policy, counts in MISSES.items():
+        assert f"| `{policy}` | {' | '.join(map(str, counts))} |" in text
+    for mix, (capacity, fewest, most, others) in MEASURED.items():
+        measured = f"{fewest}–{most}" if fewest < most else f"{fewest}"
+        ours = replay(real_mix(mix), capacity, "two_list", batch=BATCH)
+        assert f"| {mix} | {measured} | {ours} | {' | '.join(map(str, others))} |" in text
 
 
 def test_numbers_are_all_used_and_each_once() -> None:
