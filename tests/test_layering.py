@@ -38,7 +38,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "tables": ("metrics", "scenario.spec"),
     "api": ("errors", "scenario", "plan", "engine", "metrics", "tables"),
     "golden": ("errors", "files", "api", "metrics", "tables"),
-    "bench": ("scenario", "plan", "engine", "hardware", "jit", "metrics.events", "rng", "vmm.machine", "workload"),
+    "bench": (
+        "scenario", "plan", "engine", "hardware", "jit", "metrics.events", "reclaim", "rng", "vmm.machine", "workload",
+    ),
     "cli": (
         *GROUND, "api", "bench", "engine", "golden", "plan", "scenario", "tables", "trace", "workload.traces",
     ),
@@ -51,8 +53,9 @@ MACHINE = ("jit", "rng", "digest", "hardware", "vmm", "mmu", "guest", "workload"
 
 # Where each third-party package enters: one file, or one room.
 ENTERS_BY = {
-    "cachesim": ("bench/peers.py",),
+    "cachesim": ("bench/tlb_peer.py",),
     "jsonschema": ("scenario/schema.py",),
+    "libcachesim": ("bench/replacement_peer.py",),
     "llvmlite": ("jit/intrinsics.py", "jit/reference.py"),
     "numba": ("jit/compiled.py", "jit/intrinsics.py", "jit/pieces.py", "jit/reference.py"),
     "referencing": ("scenario/schema.py",),
@@ -68,7 +71,7 @@ NUMPY_ROOMS = {
 }  # fmt: skip
 
 # For the progress line and for speed, never for a result.
-CLOCK_FILES = {"engine/simulate.py", "bench/measure.py", "bench/peers.py"}
+CLOCK_FILES = {"engine/simulate.py", "bench/measure.py", "bench/tlb_peer.py", "bench/replacement_peer.py"}
 YARDSTICK = "bench/yardsticks.py"  # draws the places of a gather that is only timed
 ROUNDING_FILES = {"workload/zipf.py"}  # says why a wrong last bit cannot show
 INEXACT = {"exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "pow", "power", "float_power", "sin", "cos", "tanh"}

@@ -6,12 +6,13 @@ Nothing here is timed. Rows are cut to some thousand touches, so that figures me
 from __future__ import annotations
 
 import re
+from types import ModuleType
 
 import numpy as np
 import pytest
 from attrs import evolve
 
-from vmcfg.bench import measure, peers, yardsticks
+from vmcfg.bench import measure, peers, replacement_peer, tlb_peer, yardsticks
 from vmcfg.bench.rows import ROWS
 from vmcfg.cli.main import main
 
@@ -22,7 +23,9 @@ FIGURE = re.compile(r"-?\d+(\.\d+)?")
 def _is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "ROWS", tuple(evolve(row, touches=3000) for row in ROWS))
     monkeypatch.setattr(measure, "YARDSTICK_ITEMS", 1000)
-    monkeypatch.setattr(peers, "ACCESSES", 20_000)
+    monkeypatch.setattr(tlb_peer, "ACCESSES", 20_000)
+    for name, value in {"ACCESSES": 20_000, "PAGES": 5_000, "CAPACITY": 500}.items():
+        monkeypatch.setattr(replacement_peer, name, value)
 
 
 def test_every_row_stands_beside_its_yardsticks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,10 +38,11 @@ def test_every_row_stands_beside_its_yardsticks(capsys: pytest.CaptureFixture[st
         assert f"{row.to_reach:.0f}" == name_to_cells[row.name][1]
 
 
-def test_peers_count_the_same() -> None:
-    """On hot and cold pages, in three geometries: a ratio of times means something only then."""
-    pytest.importorskip("cachesim")
-    found = list(peers.races())
+@pytest.mark.parametrize("peer", peers.PEERS, ids=lambda peer: peer.MODULE)
+def test_peers_count_the_same(peer: ModuleType) -> None:
+    """On hot and cold pages in three geometries, or in three policies: a ratio of times means something only then."""
+    pytest.importorskip(peer.MODULE)
+    found = list(peer.races())
     assert found
     assert [race.peer_misses for race in found] == [race.misses for race in found]
     assert all(race.misses > 1000 for race in found)

@@ -1,85 +1,18 @@
-"""Peers on the same input: equal counts first, then the ratio of their times. Both are optional (extra `bench`).
-
-pycachesim simulates set-associative caches; with lines of one page it is a TLB. It gets the pages as a list, in one
-call; vmcfg replays them in one of its set-associative stores. Making an array of the list is reported apart.
-"""
+"""Peers on the same input: equal counts first, then the ratio of their times. All are optional (extra `bench`)."""
 
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Iterator
 
-import numpy as np
-from attrs import frozen
+from vmcfg.bench import replacement_peer, tlb_peer
+from vmcfg.bench.race import Race
 
-from vmcfg.bench.yardsticks import places
-from vmcfg.hardware.replay import REPLAYS
-from vmcfg.hardware.sets import room_for
-from vmcfg.hardware.stores import Built, new_stores
-
-PAGE_BYTES = 4096
-ACCESSES = 4_000_000
-
-ROUNDS = 3
-
-
-@frozen
-class Race:
-    """One input for one geometry: misses and seconds of vmcfg and of the peer."""
-
-    name: str
-    peer: str
-    misses: int
-    peer_misses: int
-    seconds: float
-    load_seconds: float
-    peer_seconds: float
+PEERS = (tlb_peer, replacement_peer)
 
 
 def races() -> Iterator[Race]:
     """Race against every peer that is installed; yields nothing where none is."""
-    if importlib.util.find_spec("cachesim") is None:
-        return
-    hot, cold, hundredths = places(400, ACCESSES, 1), places(60_000, ACCESSES, 2), places(100, ACCESSES, 3)
-    pages = np.where(hundredths < 95, hot, cold)
-    for sets, ways in ((64, 8), (16, 4), (1024, 16)):
-        yield _race(pages.tolist(), sets, ways)
-
-
-def _race(pages: list[int], sets: int, ways: int) -> Race:
-    misses, seconds, load_seconds = _ours(pages, sets, ways)
-    peer_misses, peer_seconds = _theirs(pages, sets, ways)
-    name = f"{sets} sets × {ways} ways, LRU"
-    return Race(name, "pycachesim", misses, peer_misses, seconds, load_seconds, peer_seconds)
-
-
-def _ours(pages: list[int], sets: int, ways: int) -> tuple[int, float, float]:
-    """Return (misses, seconds replaying, seconds loading), each the best of some rounds after one that compiles."""
-    replaying, loading, misses = [], [], 0
-    for _ in range(1 + ROUNDS):
-        stores = new_stores([Built(sets, ways, "lru")])
-        started = time.perf_counter()
-        keys = np.array(pages, np.int64)
-        loaded = time.perf_counter()
-        misses = REPLAYS[room_for(ways)](stores, keys)
-        replaying.append(time.perf_counter() - loaded)
-        loading.append(loaded - started)
-    return misses, min(replaying[1:]), min(loading[1:])
-
-
-def _theirs(pages: list[int], sets: int, ways: int) -> tuple[int, float]:
-    import cachesim
-
-    best = float("inf")
-    for _ in range(ROUNDS):
-        memory = cachesim.MainMemory()
-        cache = cachesim.Cache("TLB", sets, ways, PAGE_BYTES, "LRU")
-        memory.load_to(cache)
-        memory.store_from(cache)
-        simulator = cachesim.CacheSimulator(cache, memory)
-        addresses = [page * PAGE_BYTES for page in pages]
-        started = time.perf_counter()
-        simulator.load(addresses, length=1)
-        best = min(best, time.perf_counter() - started)
-    return int(cache.stats()["MISS_count"]), best
+    for peer in PEERS:
+        if importlib.util.find_spec(peer.MODULE):
+            yield from peer.races()
