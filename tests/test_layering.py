@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "scenario", "plan", "engine", "hardware", "jit", "metrics.events", "reclaim", "rng", "vmm.machine", "workload",
     ),
     "cli": (
-        *GROUND, "api", "bench", "engine", "golden", "plan", "scenario", "tables", "trace", "workload.traces",
+        *GROUND, "api", "bench", "engine", "golden", "plan", "reclaim", "scenario", "tables", "trace",
+        "workload.traces",
     ),
     "__init__": ("api",),
     "__main__": ("cli",),

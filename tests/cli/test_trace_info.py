@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vmcfg.cli import trace_info
+from vmcfg.cli import traces
 from vmcfg.engine.work import KINDS
 from vmcfg.hardware.assoc import POLICIES
 from vmcfg.plan.bounds import MOST_PAGES
@@ -96,7 +96,7 @@ def test_a_trace_that_cannot_be_used_is_a_failed_run(
 def test_registries_and_schemas_know_the_same_names() -> None:
     """What a scenario may say is what there is code for: trace formats, patterns, replacement policies."""
     formats = schema.load("trace")["properties"]["format"]["enum"]
-    assert formats == list(FORMATS) == list(trace_info.FORMATS) == list(MOST_PAGES)
+    assert formats == list(FORMATS) == list(traces.FORMATS) == list(MOST_PAGES)
     kinds = schema.load("pattern")["properties"]["kind"]["enum"]
     assert kinds == [*KINDS, "mixture"]
     assert schema.load("cpu")["$defs"]["cache"]["properties"]["policy"]["enum"] == list(POLICIES)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vmcfg import resources
 from vmcfg.errors import UsageError
-from vmcfg.units import QuantityError, parse_count, parse_size
+from vmcfg.units import QuantityError, parse_count, parse_pages, parse_share, parse_size
 
 if TYPE_CHECKING:
     from vmcfg.api import Experiment
@@ -64,6 +64,16 @@ def size(text: str) -> int:
 def count(text: str) -> int:
     """Read an option's count, such as 10M, for the argument parser."""
     return _quantity(parse_count, text)
+
+
+def pages(text: str) -> int:
+    """Read an option's size as pages of 4 KiB, for the argument parser."""
+    return _quantity(parse_pages, text)
+
+
+def share(text: str) -> int:
+    """Read an option's share, such as 1%, as parts per million, for the argument parser."""
+    return _quantity(parse_share, text)
 
 
 def _shipped(name: str) -> Path | None:

@@ -15,6 +15,7 @@ from vmcfg.cli import (
     bench,
     check,
     completion,
+    curve,
     docs,
     explain,
     new,
@@ -29,7 +30,8 @@ from vmcfg.cli import (
 from vmcfg.errors import RunFailed, UsageError, VmcfgError
 
 COMMANDS: tuple[ModuleType, ...] = (
-    new, validate, plan, run, check, accept, scenarios, explain, trace, trace_info, schema, docs, completion, bench,
+    new, validate, plan, run, check, accept, scenarios, explain, trace, trace_info, curve, schema, docs, completion,
+    bench,
 )  # fmt: skip
 
 INTERRUPTED = 130  # as a shell reports SIGINT
