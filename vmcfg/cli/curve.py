@@ -14,7 +14,7 @@ from vmcfg.errors import UsageError
 from vmcfg.units import MILLION, PAGE_BYTES, QuantityError, format_share, format_size, parse_count
 
 if TYPE_CHECKING:
-    import numpy as np
+    from vmcfg.workload.traces import TraceData
 
 NAME = "curve"
 HELP = "show a recorded trace's misses by size of memory"
@@ -48,7 +48,7 @@ def execute(arguments: argparse.Namespace) -> int:
     least = _least_capacity(arguments)
     data, _, _ = traces.read(arguments)
     capacities = arguments.at or _powers_of_two(least, len(data.vpns))
-    misses = _misses(data.records >> 2, arguments, capacities)
+    misses = _misses(data, arguments, capacities)
     _print(capacities, misses, len(data.records), arguments.csv)
     return 0
 
@@ -68,10 +68,11 @@ def _least_capacity(arguments: argparse.Namespace) -> int:
     return least
 
 
-def _misses(pages: np.ndarray, arguments: argparse.Namespace, capacities: list[int]) -> list[int]:
+def _misses(data: TraceData, arguments: argparse.Namespace, capacities: list[int]) -> list[int]:
     from vmcfg.reclaim.curves import lru_curve, sampled_lru_curve
     from vmcfg.reclaim.replay import replay
 
+    pages = data.records >> 2
     if arguments.policy != "lru":
         return [replay(pages, capacity, arguments.policy, arguments.seed) for capacity in capacities]
     if arguments.sample is None:
