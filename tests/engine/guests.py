@@ -19,18 +19,18 @@ KERNEL_VPN = 1 << 35  # with tables of four levels; nothing of a process may lie
 
 @st.composite
 def operations(
-    draw: Any, plain: Workload, has_kernel_half: bool, may_fork: bool = True, may_collapse: bool = True
+    draw: Any, plain: Workload, has_kernel_half: bool, may_fork: bool = True
 ) -> Workload:
     """The workload with several processes, and with events in its phases; some of them make and end processes.
 
-    `has_kernel_half`: no trace reaches into it. `may_collapse`: the mode knows large pages.
+    `has_kernel_half`: no trace reaches into it.
     """
     has_kernel_half &= all(region.base_vpn < KERNEL_VPN for region in plain.regions)
     kinds = ["syscall", "mmap", "munmap", "mprotect", "mprotect"]
     processes = draw(st.integers(1, 3))
     may_fork = may_fork and draw(st.booleans())
     spare = draw(st.integers(1, 2)) if may_fork else 0
-    if may_collapse and any(_ranges(region) for region in plain.regions):
+    if any(_ranges(region) for region in plain.regions):
         kinds += ["collapse"] * 3
     if processes + spare > 1:
         kinds += ["context_switch"] * 2

@@ -98,8 +98,8 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
     )
     if focus or draw(st.booleans()):
         has_kernel_half = all(vpn < KERNEL_VPN for trace in traces.values() for vpn, _ in trace.records)
-        may = focus != "kernels", "shadow" not in modes
-        workloads = tuple(draw(operations(workload, has_kernel_half, *may)) for workload in workloads)
+        may_fork = focus != "kernels"
+        workloads = tuple(draw(operations(workload, has_kernel_half, may_fork)) for workload in workloads)
         run = evolve(run, epoch_ns=run.epoch_ns * LONG)  # a fork of many pages lasts a thousand slices
     hosts = tuple(
         evolve(draw(_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]
@@ -158,7 +158,8 @@ def _large_tlbs(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[Larg
 def _with_large_pages(draw: Any, host: Host) -> Host:
     """The host with large pages if it is nested, and a processor that holds those of 2 MiB."""
     homes = evolve(draw(_large_tlbs(shapes())), l1_2m=draw(st.just(SHARED) | shapes()))
-    size = 2 << 20 if host.mmu.mode == "nested" and host.mmu.host_levels > 1 and draw(st.booleans()) else PAGE_BYTES
+    may_be_large = host.mmu.mode == "shadow" or (host.mmu.mode == "nested" and host.mmu.host_levels > 1)
+    size = 2 << 20 if may_be_large and draw(st.booleans()) else PAGE_BYTES
     return evolve(host, cpu=evolve(host.cpu, large_tlbs=homes), mmu=evolve(host.mmu, page_size=size))
 
 
@@ -351,7 +352,10 @@ def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
     if mode == "native":
         return Mmu(mode, PAGE_BYTES, vpid, pcid=pcid)
     if mode == "shadow":
-        return Mmu(mode, PAGE_BYTES, vpid, shadow=draw(shadow_paging()))
+        is_large = draw(st.integers(0, 2)) == 0
+        size, table_size = (draw(st.sampled_from(PAGE_SIZES)) if is_large else PAGE_BYTES for _ in range(2))
+        promotion = draw(_promotions) if draw(st.integers(0, 2)) == 0 else None
+        return Mmu(mode, size, vpid, shadow=draw(shadow_paging()), table_page_size=table_size, promotion=promotion)
     levels = draw(st.sampled_from((4, 4, 5, 1)))
     kinds = ("all", "all", "1d", "2d", "2d_nested_tlb", "2d_nested_tlb_data", "2d_nested_tlb_data")
     pml = has_ept_ad and draw(st.booleans())
@@ -390,7 +394,7 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
         kpti=draw(st.booleans()),
         pcids=draw(st.sampled_from((1, 2, 6))),
     )
-    if host.cpu.large_tlbs and host.mmu.mode in ("native", "nested"):
+    if host.cpu.large_tlbs:
         large = evolve(plain, page_size=draw(st.sampled_from(PAGE_SIZES[1:])))
         plain = large if _guest_pages(large, workload, traces) <= MOST_PAGES else plain
     needed = _guest_pages(plain, workload, traces)
@@ -442,7 +446,8 @@ def _frames(host: Host, vms: tuple[Vm, ...], taken_at_once: int) -> int:
     if host.mmu.mode == "native":
         return max(1, frames)
     if host.mmu.mode == "shadow":  # no more shadows than there can be guest tables, for each vCPU
-        return frames + sum(vm.vcpus * min(vm.memory_pages, EVENT_PAGES) for vm in own) + EVENT_PAGES + 2 * 5 + 1
+        shadows = sum(vm.vcpus * min(vm.memory_pages, EVENT_PAGES) for vm in own) + EVENT_PAGES + 2 * 5 + 1
+        return frames + shadows + 3 * TABLE_ENTRIES * any(vm.page_size > PAGE_BYTES for vm in own)
     levels = host.mmu.host_levels
     more = {PAGE_BYTES: 0}  # of 2 MiB all other pages too
     needs = (max(vm.table_levels + 1, taken_at_once) * levels + more.get(vm.page_size, 511) for vm in own)

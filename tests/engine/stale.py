@@ -186,11 +186,16 @@ def _frame(host: HostPlan, machine: at.Machine, vm: int, ppn: int) -> int:
 
 
 def _free_pages(machine: at.Machine, vm: int, base: int) -> list[int]:
-    """Return what was freed, what nobody has had, and what is left of the range that tables have for themselves."""
+    """Return what was freed, what nobody has had, and what is left of the range that tables have for themselves.
+
+    A large page that was freed whole stays so, until it is taken as one or broken up.
+    """
     guest = machine.guests.vm[vm]
+    blocks = machine.guests.blocks[base // 512 :][: int(guest[at.GUEST_BLOCK_TOP])].tolist()
+    whole = [ppn for block in blocks for ppn in range(block, block + 512)]
     stack = machine.guests.free_list[base : base + int(guest[at.GUEST_TOP])].tolist()
     fresh, ceiling, first, end = (int(guest[f]) for f in (at.GUEST_FRESH, at.CEILING, at.TABLE_NEXT, at.TABLE_END))
-    return [*stack, *range(fresh, ceiling), *range(first, end)]
+    return [*stack, *whole, *range(fresh, ceiling), *range(first, end)]
 
 
 def _pages_of_tables(machine: at.Machine, vm: int) -> Iterator[tuple[int, int]]:

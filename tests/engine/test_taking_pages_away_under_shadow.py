@@ -20,7 +20,7 @@ from vmcfg.hardware.core import L1, L2
 from vmcfg.hardware.stores import held
 from vmcfg.metrics.events import EXIT_COUNT, Exit
 from vmcfg.plan.model import HostPlan
-from vmcfg.scenario.spec import DataCache, DataCaches, GuestEvent, Mmu, Scenario
+from vmcfg.scenario.spec import SHARED, DataCache, DataCaches, GuestEvent, LargeTlbs, Mmu, Scenario
 from vmcfg.vmm import machine as at
 
 EVENTS = (
@@ -34,13 +34,18 @@ EVENTS = (
 
 @st.composite
 def machines(draw: Any, events: tuple[GuestEvent, ...] = ()) -> Scenario:
-    """Two VMs of some pages, all of them mapped and backed; what they access they write."""
+    """Two VMs of some pages, all of them mapped and backed; what they access they write.
+
+    With events either side may have pages of 2 MiB, which the taking of any part splits.
+    """
     caches = DataCaches(DataCache(64, 1, 2), None, None, 30)
     cpu = tiny.processor(l1_tlb=tiny.cache(8), l1_itlb=tiny.cache(1), data_caches=caches)  # the loop of other tests
-    mmu = Mmu("shadow", 4096, draw(st.booleans()), shadow=draw(shadow_paging()))
+    size, guest_size = (draw(st.sampled_from((4 << 10, 2 << 20))) if events else 4 << 10 for _ in range(2))
+    mmu = Mmu("shadow", size, draw(st.booleans()), shadow=draw(shadow_paging()), table_page_size=size)
+    cpu = evolve(cpu, large_tlbs=LargeTlbs(l1_2m=SHARED, l1_1g=None, l2_2m=None, l2_1g=None))
     phase = tiny.phase("sequential", accesses=400, write_ppm=1_000_000, events=events)
     runs = evolve(tiny.workload(phase, pages=draw(st.integers(2, 40))), max_processes=3 if events else 1)
-    vms = (tiny.vm_at_start("a"), tiny.vm_at_start("b"))
+    vms = tuple(tiny.vm_at_start(name, memory_pages=2048, page_size=guest_size) for name in "ab")
     return tiny.scenario(*vms, on=tiny.host(cpu=cpu, mmu=mmu), runs=runs, run=tiny.timing(slice_ns=9000))
 
 

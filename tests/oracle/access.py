@@ -173,7 +173,7 @@ def _leave_to_the_vmm(vcpu: Vcpu, view: View, vpn: int, is_store: bool) -> None:
         return
     vcpu.shadow.handle_true_fault(view, vpn)
     vcpu.shadow.is_storing = is_store
-    handle_guest_fault(vcpu, view, vpn, is_present=vcpu.spaces.entry(view, 1, vpn) is not None)
+    handle_guest_fault(vcpu, view, vpn, is_present=vcpu.shadow.leaf(view, vpn) is not None)
     vcpu.shadow.is_storing = False
 
 

@@ -116,7 +116,7 @@ class Kernel:
 def access_past_tlbs(vcpu: Vcpu, ppn: int, kind: str) -> None:
     """A guest access by physical address: a page without a frame meets the VMM."""
     if vcpu.shadow:
-        vcpu.shadow.page_accessed(ppn)
+        vcpu.shadow.page_accessed(ppn, kind)
     elif ppn not in vcpu.memory.pmap:
         handle_ept_violation(vcpu, ppn, kind)
 

@@ -124,6 +124,7 @@ class Memory:
     vm: Vm
     frames: Frames
     host_levels: int  # 0: one dimension only
+    is_shadowed: bool = False  # then, too, the host's pages have sizes of their own, and stand in `ept`, the large ones
     host_sizes: dict[str, int] = field(default_factory=lambda: {"data": 1, "table": 1})
     reserve: int = 0  # frames that large pages leave free
     guest_size: int = 1  # the level of the guest's entries that map its data, likewise
@@ -255,11 +256,11 @@ class Memory:
             del self.sharers[ppn]
 
     def host_size(self, ppn: int) -> int:
-        """The level of the EPT's entry that maps a backed page; in one dimension nothing is smaller than it need be."""
-        if not self.is_nested:
+        """The level of the host's page behind a backed page; in one dimension nothing is smaller than it need be."""
+        if not self.is_nested and not self.is_shadowed:
             return 3
         entries = {level: self.ept.get(key(level, ppn)) for level in (1, 2, 3)}
-        return next(level for level, entry in entries.items() if entry and entry.is_leaf)
+        return next((level for level, entry in entries.items() if entry and entry.is_leaf), 1)
 
     def pages(self, guest_tables: int) -> dict[str, int]:
         """The VM's pages by state, and by use in the guest."""

@@ -19,7 +19,8 @@ def promote(vcpu: Vcpu, plan: Promotion, nth: int) -> None:
         table = memory.ept.get(key(2, first))
         pages = [ppn for ppn in range(first, first + 512) if ppn in memory.pmap]
         is_room = memory.frames.free >= memory.reserve + 512
-        if table is not None and not table.is_leaf and pages and 512 - len(pages) <= plan.max_absent and is_room:
+        is_in_pieces = not table.is_leaf if table else memory.is_shadowed
+        if is_in_pieces and pages and 512 - len(pages) <= plan.max_absent and is_room:
             _put_together(vcpu, first, pages)
 
 
@@ -28,10 +29,13 @@ def _put_together(vcpu: Vcpu, first: int, pages: list[int]) -> None:
     block = memory.frames.take_block(512)
     if block is None:
         return
-    old = [memory.ept.pop(key(1, ppn)) for ppn in pages]
-    for entry in old:
-        memory.frames.give_back(entry.target)
-    memory.frames.give_back(memory.ept[key(2, first)].target)
+    old = [memory.ept.pop(key(1, ppn)) for ppn in pages if memory.is_nested]
+    if vcpu.shadow:
+        vcpu.shadow.forget_frames({memory.pmap[ppn] for ppn in pages})
+    for ppn in pages:
+        memory.frames.give_back(memory.pmap[ppn])
+    if memory.is_nested:
+        memory.frames.give_back(memory.ept[key(2, first)].target)
     used = any(entry.accessed for entry in old), any(entry.dirty for entry in old)
     memory.ept[key(2, first)] = Entry(block, *used, is_leaf=True)
     memory.pmap |= {first + n: block + n for n in range(512)}

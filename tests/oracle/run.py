@@ -11,7 +11,8 @@ from .lines import lines_of_cores
 from .memory import Entry, Frames, Memory, Place
 from .result import EVENTS, EXITS, FOUND, LOG_EXITS, PROMOTION_EXITS, SIZED, Leaf, OracleResult
 from .schedule import Schedule
-from .shadow import ShadowMmu, ShadowTables
+from .shadow import ShadowMmu
+from .shadow_tables import ShadowTables
 from .spaces import Process, Spaces
 from .streams import Scatter, Zipf
 from .vcpu import Account, Records, Span, Vcpu, has_warmup, to_cycles
@@ -116,17 +117,23 @@ def _memory_of(vm: Vm, host: Host, frames: Frames, scenario: Scenario) -> Memory
     collapsing = {workload.name for workload in scenario.workloads if workload.collapses}
     is_large = max(host.mmu.page_size, host.mmu.table_page_size, *(other.page_size for other in others)) > PAGE_BYTES
     is_large = is_large or any(other.workload in collapsing for other in others) or host.mmu.promotion is not None
-    if host.mmu.mode != "nested":
+    if host.mmu.mode not in ("nested", "shadow"):
         return Memory(vm, frames, 0, guest_size=guest_size, may_be_large=is_large)
     sizes = {"data": SIZE_LEVELS[host.mmu.page_size], "table": SIZE_LEVELS[host.mmu.table_page_size]}
+    if host.mmu.mode == "shadow":
+        reserve = max(2 * other.table_levels + 1 + _pages_at_once(other) - 1 for other in others)
+        return Memory(vm, frames, 0, True, sizes, reserve, guest_size, is_large)
     reserve = max((other.table_levels + 1) * host.mmu.host_levels + _more_at_once(other) for other in others)
-    return Memory(vm, frames, host.mmu.host_levels, sizes, reserve, guest_size, is_large)
+    return Memory(vm, frames, host.mmu.host_levels, False, sizes, reserve, guest_size, is_large)
 
 
 def _more_at_once(vm: Vm) -> int:
     """Frames that zeroing a large page of the guest takes beyond those for one page: its others, and tables above."""
-    pages = next(pages for pages in (512 * 512, 512, 1) if pages <= min(vm.page_size // PAGE_BYTES, vm.memory_pages))
-    return pages - 1 + (pages - 1) // 512
+    return _pages_at_once(vm) - 1 + (_pages_at_once(vm) - 1) // 512
+
+
+def _pages_at_once(vm: Vm) -> int:
+    return next(pages for pages in (512 * 512, 512, 1) if pages <= min(vm.page_size // PAGE_BYTES, vm.memory_pages))
 
 
 def _new_account(phases: int, host: Host, is_large: bool) -> Account:

@@ -5,49 +5,15 @@ A vCPU has a `ShadowMmu`; the vCPUs of a VM have their `ShadowTables` in common,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from vmcfg.scenario.spec import ShadowPaging
 
 from .faults import take_exit
-from .memory import Entry, Frames, key, prefix
+from .memory import Entry, Frames, key, page_count, prefix
+from .shadow_tables import ShadowEntry, ShadowTable, ShadowTables, index
 from .spaces import View
 from .vcpu import Vcpu
 
 FLOOD = 3  # writes in a row, after which a table is let go
-
-
-@dataclass(eq=False)
-class ShadowEntry:
-    """Leads to a frame, or above the leaves to a shadow table; `accessed` and `dirty` are set by walks."""
-
-    mpn: int
-    writable: bool = True
-    below: ShadowTable | None = None
-    accessed: bool = False
-    dirty: bool = False
-
-
-@dataclass(eq=False)
-class ShadowTable:
-    """Follows the guest's table in page `table`, whose entries are for the pages that begin with `prefix`."""
-
-    table: int
-    level: int
-    prefix: int
-    frame: int
-    entries: dict[int, ShadowEntry] = field(default_factory=dict)
-    state: str = "open"  # traced: writes of the guest's table exit; unsynced: they do not, though it is followed
-    writes_in_a_row: int = 0
-    last_written: int = 0
-
-
-@dataclass
-class ShadowTables:
-    """Those of one VM by the page of the guest's table; `still_traced`: by page, how many writes yet trap."""
-
-    by_page: dict[int, ShadowTable] = field(default_factory=dict)
-    still_traced: dict[int, int] = field(default_factory=dict)
 
 
 class ShadowMmu:
@@ -71,13 +37,18 @@ class ShadowMmu:
 
     def is_allowed(self, view: View, vpn: int, is_store: bool) -> bool:
         """Whether the guest's own tables let the access happen."""
-        leaf = self.spaces.entry(view, 1, vpn)
+        leaf = self.leaf(view, vpn)
         return leaf is not None and (leaf.writable or not is_store)
+
+    def leaf(self, view: View, vpn: int) -> Entry | None:
+        """The guest's entry that maps a page, of whatever size."""
+        entries = [self.spaces.entry(view, level, vpn) for level in range(1, self.spaces.levels)]
+        return next((entry for entry in entries if entry and entry.is_leaf), None)
 
     def handle_hidden_fault(self, view: View, vpn: int, is_store: bool) -> None:
         """Makes what is missing above the page, and its entry."""
-        table, taken = self.root, 0
-        for level in range(self.spaces.levels, 1, -1):
+        table, taken, size = self.root, 0, self.spaces.mapping(view, vpn)
+        for level in range(self.spaces.levels, size, -1):
             self._go_through(table)
             if index(level, vpn) not in table.entries:
                 entry = self.spaces.entry(view, level, vpn)
@@ -88,18 +59,17 @@ class ShadowMmu:
                 taken += frames
             table = self._below(table, level, vpn)
         self._go_through(table)
-        leaf = self.spaces.entry(view, 1, vpn)
+        leaf = self.leaf(view, vpn)
         assert leaf
-        taken += self._fill(table, index(1, vpn), leaf, is_store)
+        taken += self._fill(table, vpn, leaf, is_store)
         self._exit("hidden_fault", self.costs["hidden_fault"] + taken * self.costs["zero_page"])
 
     def handle_true_fault(self, view: View, vpn: int) -> None:
         """Hands the fault to the guest, by an exit unless the processor can tell that it is the guest's."""
         if self.how.bypasses_not_present and self._is_absent_where_linked(view, vpn):
             return
-        table = self._leaf_table(vpn)
-        if table:
-            table.entries.pop(index(1, vpn), None)
+        table = self._end_of_way(vpn)
+        table.entries.pop(index(table.level, vpn), None)
         self._exit("true_fault", self.costs["true_fault"])
 
     # --- what the guest does ---
@@ -117,13 +87,14 @@ class ShadowMmu:
         last = table.entries.get(table.last_written)
         table.writes_in_a_row = 1 if last and last.accessed else table.writes_in_a_row + 1
         table.last_written = place
-        table.entries.pop(place, None)
+        self._cut(table, place)
         if table.writes_in_a_row == FLOOD:
-            table.entries.clear()
+            for each in sorted(table.entries):
+                self._cut(table, each)
             table.state = "open"
             table.writes_in_a_row = 0
         elif self.how.installs_on_write and level == 1 and entry:
-            taken = self._fill(table, place, entry, self.is_storing)
+            taken = self._fill(table, vpn, entry, self.is_storing)
         self._exit("trace_fault", self.costs["trace_fault"] + taken * self.costs["zero_page"])
 
     def table_freed(self, page: int) -> None:
@@ -139,10 +110,10 @@ class ShadowMmu:
                 vcpu.shadow._forget(table)
         self.frames.give_back(table.frame)
 
-    def page_accessed(self, ppn: int) -> None:
+    def page_accessed(self, ppn: int, kind: str) -> None:
         """The guest accesses a page past the TLBs."""
         if ppn not in self.memory.pmap:
-            pages, _ = self.memory.back(ppn)
+            pages, _ = self.memory.back(ppn, kind)
             self._exit("hidden_fault", self.costs["hidden_fault"] + pages * self.costs["zero_page"])
         for _ in range(self.tables.still_traced.pop(ppn, 0)):
             self._exit("trace_fault", self.costs["trace_fault"])
@@ -166,10 +137,10 @@ class ShadowMmu:
 
     def page_invalidated(self, vpn: int, payer: Vcpu) -> None:
         """The vCPU has executed INVLPG."""
-        table = self._leaf_table(vpn)
-        if table and self.is_virtual_tlb:
-            table.entries.pop(index(1, vpn), None)
-        if table and table.state == "unsynced":
+        table = self._end_of_way(vpn, is_whole=True)
+        if self.is_virtual_tlb:
+            self._cut(table, index(table.level, vpn))
+        if table.state == "unsynced":
             self._sync_entry(table, index(1, vpn))
         self._exit("invlpg", self.costs["shadow_invlpg"], payer)
 
@@ -200,13 +171,24 @@ class ShadowMmu:
         assert below
         return below
 
-    def _leaf_table(self, vpn: int) -> ShadowTable | None:
+    def _end_of_way(self, vpn: int, is_whole: bool = False) -> ShadowTable:
+        """The table that has the entry of a page, or lacks the next one on the way; of a whole page, not its pieces."""
         table = self.root
-        for level in range(self.spaces.levels, 1, -1):
-            if index(level, vpn) not in table.entries:
-                return None
-            table = self._below(table, level, vpn)
-        return table
+        while True:
+            entry = table.entries.get(index(table.level, vpn))
+            if entry is None or entry.below is None or (is_whole and entry.below.is_pieces):
+                return table
+            table = entry.below
+
+    def _cut(self, table: ShadowTable, place: int) -> None:
+        """Drops an entry, with the pieces that it leads to, which then no walk cache may lead to either."""
+        entry = table.entries.pop(place, None)
+        if entry and entry.below and entry.below.is_pieces:
+            self._drop_tree(entry.below)
+            tags = [tag for slot in range(len(self.spaces.slots)) for tag in self.spaces.tags_of(slot)]
+            for core in self.vcpu.cores:
+                for cache in core.guest_caches.values():
+                    cache.drop_tags(tags)
 
     def _go_through(self, table: ShadowTable) -> None:
         """A fault uses it: from now on the guest's table is protected."""
@@ -214,22 +196,34 @@ class ShadowMmu:
         if table.state == "open" and not self.is_virtual_tlb:
             table.state = "traced"
 
-    def _fill(self, table: ShadowTable, place: int, leaf: Entry, is_store: bool) -> int:
-        """Sets A, for a store D, and the shadow of the leaf; returns the frames that the page took."""
+    def _fill(self, table: ShadowTable, vpn: int, leaf: Entry, is_store: bool) -> int:
+        """Sets A, for a store D, and the shadow of the leaf, whole or one piece; returns the frames taken."""
         leaf.accessed = True
         leaf.dirty |= is_store and leaf.writable
-        pages = 0
-        if leaf.target not in self.memory.pmap:
-            pages, _ = self.memory.back(leaf.target)
-        table.entries[place] = ShadowEntry(self.memory.pmap[leaf.target], leaf.writable and leaf.dirty)
-        return pages
+        ppn = leaf.target + vpn % page_count(table.level)
+        taken = 0
+        if ppn not in self.memory.pmap:
+            taken, _ = self.memory.back(ppn)
+        while table.level > self.memory.host_size(ppn):
+            place = index(table.level, vpn)
+            if place not in table.entries:
+                frame = self.frames.take("overhead")
+                pieces = ShadowTable(-1, table.level - 1, prefix(table.level, vpn), frame, is_pieces=True)
+                table.entries[place] = ShadowEntry(pieces.frame, below=pieces)
+                taken += 1
+            table = self._below(table, table.level, vpn)
+        self._cut(table, index(table.level, vpn))
+        first = ppn - ppn % page_count(table.level)
+        table.entries[index(table.level, vpn)] = ShadowEntry(self.memory.pmap[first], leaf.writable and leaf.dirty)
+        return taken
 
     def _is_absent_where_linked(self, view: View, vpn: int) -> bool:
         table = self.root
         for level in range(self.spaces.levels, 0, -1):
-            if self.spaces.entry(view, level, vpn) is None:
+            entry = self.spaces.entry(view, level, vpn)
+            if entry is None:
                 return True
-            if level == 1 or index(level, vpn) not in table.entries:
+            if entry.is_leaf or index(level, vpn) not in table.entries:
                 return False
             table = self._below(table, level, vpn)
         return False
@@ -279,10 +273,13 @@ class ShadowMmu:
         self.slots = [None if table is occupant else occupant for occupant in self.slots]
         self.exited_roots = [None if root == table.table else root for root in self.exited_roots]
 
+    def forget_frames(self, mpns: set[int]) -> None:
+        """The VMM takes these frames away: what maps them goes, in all tables of the VM."""
+        waiting = [*self.tables.by_page.values(), *(vcpu.shadow.root for vcpu in self.vcpu.siblings if vcpu.shadow)]
+        while waiting:
+            table = waiting.pop()
+            waiting += [entry.below for entry in table.entries.values() if entry.below]
+            table.entries = {p: entry for p, entry in table.entries.items() if entry.below or entry.mpn not in mpns}
+
     def _exit(self, reason: str, handling: int, payer: Vcpu | None = None) -> None:
         take_exit(self.vcpu, reason, self.costs["exit"] + handling, payer)
-
-
-def index(level: int, vpn: int) -> int:
-    """Which entry of a table of `level` is on the way to a page."""
-    return prefix(level, vpn) % 512

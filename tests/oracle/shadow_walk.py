@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .core import UPPER_LEVELS
 from .memory import prefix
-from .shadow import ShadowMmu, ShadowTable, index
+from .shadow import ShadowMmu
+from .shadow_tables import ShadowTable, index
 from .spaces import View
 from .walker import Walk
 
@@ -27,7 +28,7 @@ class ShadowWalk(Walk):
             self.host_refs += 1
             self._read(table.frame, level, self.vpn)
             entry = table.entries.get(index(level, self.vpn))
-            if entry is None or (level == 1 and self.is_store and not entry.writable):
+            if entry is None or (self.is_store and not entry.writable):
                 raise ShadowFault
             entry.accessed = True
             if entry.below is None:

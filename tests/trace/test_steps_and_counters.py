@@ -61,6 +61,11 @@ MACHINES = {
     "two levels, a busy kernel": ("vms.web.page_table=2_level", *BUSY),
     "native, small pages that collapse": ("mmu.mode=native", "vms.web.memory=16MiB", ONE_TLB, COLLAPSING),
     "nested, host pages that are promoted": ("hosts.h.memory=32MiB", "mmu.promote={every: 50, max_absent: 511}"),
+    "shadow, pieces of large pages": ("mmu.mode=shadow", "vms.web.page_size=2MiB", *BUSY),
+    "shadow, large host pages": (
+        "mmu.mode=shadow", "mmu.page_size=2MiB", "hosts.h.memory=64MiB", "vms.web.page_size=2MiB",
+        "vms.web.memory=16MiB", ONE_TLB,
+    ),
     "shadow, a busy kernel": ("mmu.mode=shadow", "mmu.shadow={installs_on_write: true}", *BUSY),
     "paced": ("workloads.mixed.phases=[{pattern: {kind: uniform, size: 256KiB}, write: 50%, rate: 1M/s}]",),
 }

@@ -27,6 +27,7 @@ from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, VmPlan, bits_of
 from vmcfg.rng import mixed_key
 from vmcfg.scenario.spec import SHARED, CacheShape, Trace
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.large_pages import LARGEST
 from vmcfg.workload.inputs import Inputs
 
 LEAN_ROOMS = [sets.MIDDLE if kind == L2 else sets.NARROW for kind in range(STORES)]  # what lean loops take as given
@@ -138,6 +139,7 @@ def _guests(host: HostPlan) -> at.Guests:
         vm[number, [at.TABLE_BLOCK, at.CEILING]] = host.table_block, plan.vm.memory_pages
         vm[number, at.GUEST_PAGE] = plan.page_level
         vm[number, at.INDEX_BITS] = bits_of(plan.vm)
+        vm[number, at.HOST_LARGEST] = min(LARGEST, max(plan.ept_offsets, default=1))
         vm[number, at.EPT : at.EPT + 6] = vm[number, at.EPT_ROOT] = -1
         for level, offset in plan.ept_offsets.items():
             vm[number, at.EPT + level] = offset

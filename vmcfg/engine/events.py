@@ -186,17 +186,18 @@ def _shortage(m, vcpu, event, times):
         most = m.guests.vm[vm, at.TABLE_PAGES] + 2
     elif kind == work.EXEC:
         most = 1 + m.guests.vm[vm, at.HAS_KPTI]
+    shadows = frames = np.int64(0)
     if m.cost[at.MODE] == at.SHADOW:  # any event may come to need shadow pages, one for each table of kernel memory
         shadows = m.host.counts[at.RESERVE] + m.work.events[event, work.EVENT_KERNEL_PAGES] // at.TABLE_ENTRIES
-        if m.host.counts[FRAME_FREE] < most + shadows:
-            return NEED_FRAMES
-    if most > m.guests.vm[vm, at.GUEST_FREE] or m.host.counts[FRAME_FREE] < most * m.guests.vm[vm, at.HOST_LEVELS]:
-        return _exact_shortage(m, vcpu, event, times, most)
+        frames = most + shadows
+    frames = max(frames, most * m.guests.vm[vm, at.HOST_LEVELS])
+    if most > m.guests.vm[vm, at.GUEST_FREE] or m.host.counts[FRAME_FREE] < frames:
+        return _exact_shortage(m, vcpu, event, times, most, shadows)
     return DONE
 
 
 @part
-def _exact_shortage(m, vcpu, event, times, most):
+def _exact_shortage(m, vcpu, event, times, most, shadows):
     """The same for one that takes `most` guest pages or fewer; one without a frame may need tables of the host, too."""
     vm = m.vcpu[vcpu, at.VM]
     kind = m.work.events[event, work.EVENT_KIND]
@@ -211,7 +212,7 @@ def _exact_shortage(m, vcpu, event, times, most):
     if kind != work.COLLAPSE and pages > m.guests.vm[vm, at.GUEST_FREE]:
         return NEED_GUEST_PAGES
     unbacked += unbacked_among_next(m, vm, pages)
-    if unbacked and m.host.counts[FRAME_FREE] < _frames_for(m, vm, unbacked):
+    if m.host.counts[FRAME_FREE] < _frames_for(m, vm, unbacked) + shadows:
         return NEED_FRAMES
     return DONE
 
@@ -222,4 +223,4 @@ def _frames_for(m, vm, pages):
     tables = np.int64(0)
     for level in range(2, m.guests.vm[vm, at.HOST_LEVELS] + 1):
         tables += min(pages, (m.guests.vm[vm, at.PAGES] - 1) // pages_below(level) + 1)
-    return pages + tables if m.guests.vm[vm, at.HOST_LEVELS] else np.int64(0)
+    return pages + tables if m.guests.vm[vm, at.HOST_LEVELS] or m.cost[at.MODE] == at.SHADOW else np.int64(0)

@@ -179,7 +179,6 @@ def _charge_roots(m, core, vcpu):
             frames = m.guests.process[process, field]
             if frames:
                 m.guests.process[process, field] = 0
-                count_backing(m, vcpu, frames, asked_level(m, vm, True))
                 m.core[core, at.CLOCK] += _backing_exit(m, core, vcpu, frames)
 
 
@@ -188,6 +187,7 @@ def _backing_exit(m, core, vcpu, frames):
     """Exit because the page of a guest's table got its frames; return the cycles."""
     if m.cost[at.MODE] == SHADOW:
         return vm_exit(m, core, vcpu, Exit.HIDDEN_FAULT, m.cost[at.HIDDEN_FAULT] + frames * m.cost[at.ZERO_PAGE])
+    count_backing(m, vcpu, frames, asked_level(m, m.vcpu[vcpu, at.VM], True))
     return vm_exit(m, core, vcpu, Exit.EPT_VIOLATION_TABLE, violation_cycles(m, frames))
 
 

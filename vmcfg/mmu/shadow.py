@@ -17,6 +17,8 @@ What exits: **true faults** (the guest forbids the access: injected), **hidden f
 does not yet: filled, and A and D set in the guest's entry as its processor would), **trace faults** (writes to
 protected tables), loads of CR3, INVLPG. An entry is absent until A is set, and read-only until D is.
 
+Large pages: a shadow entry is as large as the smaller of the guest's page and the host's: see `mmu.shadow_large`.
+
 Two refinements of KVM's history. `installs_on_write`: an emulated write of a present leaf also fills the shadow of it,
 which spares the hidden fault that would follow. `bypass_not_present`: entries that are absent in the guest's table too
 fault straight into the guest, without the VMM. So a demand fault costs 3 exits, then 2, then 1.
@@ -31,26 +33,31 @@ from vmcfg.hardware.core import GUEST_WALK, STORES, TABLE_BITS
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Exit
 from vmcfg.mmu.references import reference_cycles
+from vmcfg.mmu.shadow_large import fill_large, lacks_pieces, mark_leaf
 from vmcfg.mmu.walks import (
     COMPLETE,
     SHADOW_FAULT,
     fill_walk_cache,
     is_dirty_entry,
+    is_guest_leaf,
     leaves_of,
     page_of,
     probe_walk_caches,
     slot_in_table,
 )
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.shadow_pages import (
     FRAME,
     GUEST_TABLE,
+    LEAF_LEVEL,
     NONE,
     OPEN,
     STATE,
     TRACED,
     WRITES,
     frame_of,
+    is_of_pieces,
     new_shadow,
     set_child,
     set_leaf,
@@ -79,17 +86,22 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     zero = refs = cycles = np.int64(0)
     while True:
         cycles += reference_cycles(m, walker, m.shadow.page[page, FRAME], vpn, level, TABLE_BITS)
-        entry = _read_entry(m, slot_in_table(page, vpn, level), level, is_store)
+        entry = _read_entry(m, slot_in_table(page, vpn, level), level, is_store, is_lean)
         refs += 1
         if entry == 0:
             return SHADOW_FAULT, zero, zero, zero, refs, zero, hits, zero, cycles, zero
-        if level == 1:
+        if is_guest_leaf(entry, level, is_lean):
             break
         page = entry >> at.CHILD_SHIFT
         if not is_quiet:
             fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, TABLE_BITS, page, is_lean)
         level -= 1
-    return COMPLETE, frame_of(entry), is_dirty_entry(entry), zero, refs, zero, hits, zero, cycles, leaves_of(1, 1)
+    frame = frame_of(entry)
+    leaves = leaves_of(1, 1)
+    if not is_lean:
+        frame += vpn & (pages_below(level) - 1)
+        leaves = leaves_of(m.shadow.page[page, LEAF_LEVEL], level)
+    return COMPLETE, frame, is_dirty_entry(entry), zero, refs, zero, hits, zero, cycles, leaves
 
 
 @part
@@ -98,30 +110,35 @@ def shadow_fault(m, walker, vpn, is_store):
     if not _is_allowed(m, walker, vpn, is_store):
         if m.cost[at.BYPASSES] and _is_absent_in_both(m, walker, vpn):
             return np.int64(0), True
-        page = leaf_page_if_any(m, walker.vcpu, vpn)
-        if page != NONE:  # a page fault drops the page's translation, and so must what stands for a TLB
-            zap(m, page, vpn % at.TABLE_ENTRIES)
+        slot, _ = way_to(m, walker.vcpu, vpn, False)  # a page fault drops what a TLB holds, and so what stands for one
+        zap(m, slot // at.TABLE_ENTRIES, slot % at.TABLE_ENTRIES)
         return vm_exit(m, walker.core, walker.vcpu, Exit.TRUE_FAULT, m.cost[at.TRUE_FAULT]), True
-    page, frames = _leaf_page(m, walker, vpn)
-    slot = slot_in_table(m.shadow.page[page, GUEST_TABLE], vpn, 1)
-    frames += fill(m, walker.vm, page, slot, is_store)
+    page, level, frames = _leaf_page(m, walker, vpn)
+    slot = slot_in_table(m.shadow.page[page, GUEST_TABLE], vpn, level)
+    if level > 1:
+        frames += fill_large(m, walker.vm, page, slot, vpn, is_store)
+    else:
+        frames += fill(m, walker.vm, page, slot, is_store)
     cycles = m.cost[at.HIDDEN_FAULT] + frames * m.cost[at.ZERO_PAGE]
     return vm_exit(m, walker.core, walker.vcpu, Exit.HIDDEN_FAULT, cycles), False
 
 
 @part
 def lacks_pages(m, vcpu, vpn):
-    """Tell by a pure look whether a page's way through the shadow table is incomplete."""
-    return leaf_page_if_any(m, vcpu, vpn) == NONE
+    """Tell by a pure look whether the way to a page's entry lacks shadow pages."""
+    slot, level = way_to(m, vcpu, vpn, False)
+    if level == 1 or m.shadow.entries[slot] & at.PRESENT:
+        return False
+    return lacks_pieces(m, m.vcpu[vcpu, at.VM], slot // at.TABLE_ENTRIES, vpn, level)
 
 
 @kernel
-def _read_entry(m, slot, level, is_store):
+def _read_entry(m, slot, level, is_store, is_lean):
     """Read a shadow entry as a walker does: A is set, and D on the leaf of a store; 0 if it is a fault."""
     entry = m.shadow.entries[slot]
     needed = at.PRESENT
     wanted = entry | at.ACCESSED
-    if level == 1 and is_store:
+    if is_store and is_guest_leaf(entry, level, is_lean):
         needed |= at.WRITABLE
         wanted |= at.DIRTY
     if entry & needed != needed:
@@ -137,22 +154,30 @@ def _is_allowed(m, walker, vpn, is_store):
     table = m.shadow.page[m.vcpu[walker.vcpu, at.SHADOW_ROOT], GUEST_TABLE]
     for level in range(walker.levels, 0, -1):
         entry = m.guests.tables[slot_in_table(table, vpn, level)]
-        if entry & at.PRESENT == 0 or (level == 1 and is_store and entry & at.WRITABLE == 0):
+        is_leaf = is_guest_leaf(entry, level, False)
+        if entry & at.PRESENT == 0 or (is_leaf and is_store and entry & at.WRITABLE == 0):
             return False
+        if is_leaf:
+            break
         table = entry >> at.CHILD_SHIFT
     return True
 
 
 @kernel
-def leaf_page_if_any(m, vcpu, vpn):
-    """Return the shadow page that has a page's leaf, or NONE if the way to it is incomplete."""
+def way_to(m, vcpu, vpn, is_whole):
+    """Return (where a page's shadow entry lies, or the absent one on the way to it, the level of that).
+
+    The way to a whole page ends at the entry that stands for the guest's, also where that leads to pieces.
+    """
     page = m.vcpu[vcpu, at.SHADOW_ROOT]
-    for level in range(m.guests.vm[m.vcpu[vcpu, at.VM], at.LEVELS], 1, -1):
-        entry = m.shadow.entries[slot_in_table(page, vpn, level)]
-        if entry & at.PRESENT == 0:
-            return np.int64(NONE)
-        page = entry >> at.CHILD_SHIFT
-    return page
+    level = m.guests.vm[m.vcpu[vcpu, at.VM], at.LEVELS]
+    while True:
+        slot = slot_in_table(page, vpn, level)
+        child = m.shadow.entries[slot] >> at.CHILD_SHIFT
+        if child == NONE or (is_whole and is_of_pieces(m, child)):
+            return slot, level
+        page = child
+        level -= 1
 
 
 @kernel
@@ -161,10 +186,11 @@ def _is_absent_in_both(m, walker, vpn):
     page = m.vcpu[walker.vcpu, at.SHADOW_ROOT]
     for level in range(walker.levels, 0, -1):
         table = m.shadow.page[page, GUEST_TABLE]
-        if m.guests.tables[slot_in_table(table, vpn, level)] & at.PRESENT == 0:
+        above = m.guests.tables[slot_in_table(table, vpn, level)]
+        if above & at.PRESENT == 0:
             return True
         entry = m.shadow.entries[slot_in_table(page, vpn, level)]
-        if entry & at.PRESENT == 0:
+        if entry & at.PRESENT == 0 or above & at.LARGE_PAGE:
             return False
         page = entry >> at.CHILD_SHIFT
     return False
@@ -172,14 +198,19 @@ def _is_absent_in_both(m, walker, vpn):
 
 @kernel
 def _leaf_page(m, walker, vpn):
-    """Make what is missing of the shadow on the way to a page that the guest maps; return (leaf page, frames taken)."""
+    """Make what is missing of the shadow on the way to a page that the guest maps.
+
+    Returns (the shadow page of the guest's table that maps it, its level, frames taken).
+    """
     page = m.vcpu[walker.vcpu, at.SHADOW_ROOT]
     frames = np.int64(0)
     for level in range(walker.levels, 1, -1):
         frames += _go_through(m, walker.vm, page)
         slot = slot_in_table(page, vpn, level)
+        above = slot_in_table(m.shadow.page[page, GUEST_TABLE], vpn, level)
+        if m.guests.tables[above] & at.LARGE_PAGE:
+            return page, np.int64(level), frames
         if m.shadow.entries[slot] & at.PRESENT == 0:
-            above = slot_in_table(m.shadow.page[page, GUEST_TABLE], vpn, level)
             table = m.guests.tables[above] >> at.CHILD_SHIFT
             m.guests.tables[above] |= at.ACCESSED
             child = np.int64(m.shadow.of_table[table])
@@ -188,7 +219,7 @@ def _leaf_page(m, walker, vpn):
                 child = shadow_of(m, walker.vm, table, level - 1)
             set_child(m, page, slot % at.TABLE_ENTRIES, child)
         page = m.shadow.entries[slot] >> at.CHILD_SHIFT
-    return page, frames + _go_through(m, walker.vm, page)
+    return page, np.int64(1), frames + _go_through(m, walker.vm, page)
 
 
 @kernel
@@ -216,10 +247,7 @@ def shadow_of(m, vm, table, level):
 @kernel
 def fill(m, vm, page, slot, is_store):
     """Fill the shadow of a present leaf, for a store or a load; return the frames taken."""
-    wanted = m.guests.tables[slot] | at.ACCESSED
-    if is_store and wanted & at.WRITABLE:
-        wanted |= at.DIRTY
-    m.guests.tables[slot] = wanted
+    wanted = mark_leaf(m, slot, is_store)
     frames = np.int64(0)
     if not is_backed(m, vm, page_of(wanted)):
         frames += back(m, vm, page_of(wanted))

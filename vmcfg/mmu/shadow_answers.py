@@ -11,7 +11,7 @@ import numpy as np
 from vmcfg.hardware.core import flush_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Exit
-from vmcfg.mmu.shadow import UNSYNC, VIRTUAL_TLB, fill, leaf_page_if_any, shadow_of
+from vmcfg.mmu.shadow import UNSYNC, VIRTUAL_TLB, fill, shadow_of, way_to
 from vmcfg.mmu.walks import is_dirty_entry, page_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.shadow_pages import (
@@ -25,6 +25,7 @@ from vmcfg.vmm.shadow_pages import (
     TRACED,
     UNSYNCED,
     WRITES,
+    cut,
     empty,
     frame_of,
     free_shadow,
@@ -44,7 +45,7 @@ def written(m, core, vcpu, slot):
         cycles = m.cost[at.TRACE_FAULT] + _let_out_of_sync(m, vcpu, page) * m.cost[at.HIDDEN_FAULT]
         return vm_exit(m, core, vcpu, Exit.TRACE_FAULT, cycles)
     _count_write(m, page, slot % at.TABLE_ENTRIES)
-    zap(m, page, slot % at.TABLE_ENTRIES)
+    cut(m, page, slot % at.TABLE_ENTRIES)
     frames = np.int64(0)
     if m.shadow.page[page, WRITES] >= at.WRITE_FLOOD:
         _let_go(m, page)
@@ -84,11 +85,12 @@ def enter_root(m, vcpu, root):
 @part
 def page_invalidated(m, core, vcpu, payer, vpn):
     """Answer INVLPG: the entry of the page is dropped or compared; return the exit's cycles, which `payer` pays."""
-    page = leaf_page_if_any(m, vcpu, vpn)
-    if m.cost[at.SHADOW_VARIANT] == VIRTUAL_TLB and page != NONE:
-        zap(m, page, vpn % at.TABLE_ENTRIES)
+    slot, _ = way_to(m, vcpu, vpn, True)
+    page, place = slot // at.TABLE_ENTRIES, slot % at.TABLE_ENTRIES
+    if m.cost[at.SHADOW_VARIANT] == VIRTUAL_TLB:
+        cut(m, page, place)
     elif m.shadow.page[page, STATE] == UNSYNCED:
-        _sync_entry(m, page, vpn % at.TABLE_ENTRIES)
+        _sync_entry(m, page, place)
     return vm_exit(m, core, payer, Exit.INVLPG, m.cost[at.SHADOW_INVLPG])
 
 

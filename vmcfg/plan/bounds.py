@@ -23,7 +23,12 @@ MOST_PAGES = {  # pages that so many bytes of a plain trace file can name
 
 
 def max_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
-    """Return how many page-table pages a VM's processes can need: each takes a guest page, so at most all.
+    """Return how many page-table pages a VM's processes can need: each takes a guest page, so at most all."""
+    return min(vm.memory_pages, most_tables(vm, workload, kernel_pages))
+
+
+def most_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
+    """Return how many tables all pages of a VM's processes would have, if they were small and memory no limit.
 
     `kernel_pages` have tables of their own, which the processes share.
     """
@@ -34,8 +39,7 @@ def max_tables(vm: Vm, workload: Workload, kernel_pages: int) -> int:
     from_traces = sum(_trace_pages(phase.trace) * (levels - 1) for phase in workload.phases if phase.trace)
     kernel = sum(-(-kernel_pages // 2 ** (bits_of(vm) * level)) for level in range(1, levels))
     exec_roots = 1 + vm.kpti if _executes(workload) else 0  # the old ones go later
-    most = workload.max_processes * (roots_and_regions + from_traces) + kernel + exec_roots
-    return min(vm.memory_pages, most)
+    return workload.max_processes * (roots_and_regions + from_traces) + kernel + exec_roots
 
 
 def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:

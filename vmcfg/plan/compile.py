@@ -8,7 +8,7 @@ from itertools import accumulate
 from attrs import astuple, evolve
 
 from vmcfg.plan.arrays import array_plans
-from vmcfg.plan.bounds import max_tables, max_touches, scheduled_cycles, touched_pages
+from vmcfg.plan.bounds import max_tables, max_touches, most_tables, scheduled_cycles, touched_pages
 from vmcfg.plan.fingerprint import scenario_digest
 from vmcfg.plan.model import (
     UNLIMITED,
@@ -23,10 +23,12 @@ from vmcfg.plan.model import (
     pages_of_level,
 )
 from vmcfg.scenario.spec import (
+    PAGE_BYTES,
     CacheShape,
     GuestEvent,
     Host,
     Mixture,
+    Mmu,
     Pattern,
     Phase,
     Promotion,
@@ -62,7 +64,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
     is_nested = host.mmu.mode == "nested"
     host_levels = host.mmu.host_levels if is_nested else 0
     page_levels = PAGE_LEVELS[host.mmu.page_size], PAGE_LEVELS[host.mmu.table_page_size]
-    vm_plans, ept_entries = _vms(vms, workloads, first_phases, host_levels, pages_of_level(max(page_levels)))
+    known_levels = host_levels or _sizes_known(host.mmu)
+    vm_plans, ept_entries = _vms(vms, workloads, first_phases, known_levels, pages_of_level(max(page_levels)))
     vcpus = _vcpus(vm_plans, scenario.run, host)
     plan = HostPlan(
         name=host.name,
@@ -112,13 +115,19 @@ def _reserve(vm: Vm, mode: str, host_levels: int) -> int:
 
     A fault by a large page zeroes all of it, which takes frames for its pages, and leaves of the host's for each 2 MiB.
     """
-    if mode == "shadow":
-        return 2 * vm.table_levels + 1
-    if not host_levels:
+    if not host_levels and mode != "shadow":
         return 0
     fitting = (pages_of_level(level) for level in range(PAGE_LEVELS[vm.page_size], 0, -1))
     pages = next(pages for pages in fitting if pages <= vm.memory_pages)
+    if mode == "shadow":
+        return 2 * vm.table_levels + pages
     return (vm.table_levels + 1) * host_levels + pages - 1 + (pages - 1) // TABLE_ENTRIES
+
+
+def _sizes_known(mmu: Mmu) -> int:
+    """Return up to which level the VMM keeps sizes of host pages, where hardware walks no table of the host's."""
+    is_large = max(mmu.page_size, mmu.table_page_size) > PAGE_BYTES or mmu.promotion is not None
+    return max(PAGE_LEVELS.values()) if mmu.mode == "shadow" and is_large else 0
 
 
 def _phases(workloads: list[Workload], host: Host) -> tuple[dict[str, int], tuple[PhasePlan, ...]]:
@@ -198,6 +207,7 @@ def _vms(
                 phases=len(workload.phases),
                 regions=workload.regions,
                 max_tables=tables,
+                max_shadows=most_tables(vm, workload, kernel_pages) if _maps_large(vm, workload) else tables,
                 touched_pages=touched_pages(vm, workload, tables, largest),
                 page_level=PAGE_LEVELS[vm.page_size],
                 ept_offsets=offsets,
@@ -211,6 +221,11 @@ def _vms(
         base += _ceil_div(vm.memory_pages, TABLE_ENTRIES) * TABLE_ENTRIES  # no group of 512 is shared by two VMs
         row += 1 + len(workload.phases)
     return tuple(plans), ept
+
+
+def _maps_large(vm: Vm, workload: Workload) -> bool:
+    """Tell whether a guest may map large pages, whose shadows can have more tables than the guest has."""
+    return vm.page_size > PAGE_BYTES or workload.collapses
 
 
 def _vcpus(vms: tuple[VmPlan, ...], run: Run, host: Host) -> tuple[VcpuPlan, ...]:

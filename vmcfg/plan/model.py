@@ -101,6 +101,7 @@ class VmPlan:
     phases: int
     regions: tuple[Region, ...]
     max_tables: int  # guest page-table pages that it can come to have
+    max_shadows: int  # of these, or of their entries, that can come to have a shadow at once
     touched_pages: int  # guest pages that can come to be used, tables included
     page_level: int  # of its own tables' leaf for data pages: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB
     ept_offsets: Mapping[int, int]  # level -> its first entry in the host's `ept`; empty in native
@@ -240,9 +241,9 @@ class HostPlan:
         """Shadow pages that there can come to be, and one that stands for none; 0 in other modes."""
         if self.shadow is None:
             return 0
-        if self.shadow.variant == "virtual_tlb":  # each vCPU has its own
-            return 1 + sum(vm.max_tables * vm.vm.vcpus for vm in self.vms)
-        return 1 + self.max_tables
+        own = self.shadow.variant == "virtual_tlb"  # each vCPU has its own
+        pages = sum(vm.max_shadows * (vm.vm.vcpus if own else 1) for vm in self.vms)
+        return 1 + min(pages, self.frames)  # each takes a frame
 
     @property
     def max_tables(self) -> int:

@@ -259,6 +259,8 @@ def shadow_target(entry: int, level: int) -> str:
     if not entry & at.PRESENT:
         return ""
     mpn = (entry >> at.PPN_SHIFT) & at.PPN_MASK
+    if entry & at.LARGE_PAGE:
+        return f"mpn {mpn:#x}, {SIZES[level]}"
     return f"mpn {mpn:#x}, " + ("the page" if level == 1 else f"shadow L{level - 1}")
 
 

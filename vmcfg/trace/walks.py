@@ -140,15 +140,16 @@ class WalkWatch:
         return page
 
     def _level_behind(self, run: Run, given: Arguments) -> Any:
-        self._is_walking = False  # the walk has found the leaf, and is only asked which it was
+        was_walking, self._is_walking = self._is_walking, False  # the walk has found the leaf, and asks which it was
         level = run()
-        self._is_walking = True
+        self._is_walking = was_walking
         return level
 
     def _log_page(self, run: Run, given: Arguments) -> Any:
         index = int(self._told.machine.vcpu[int(given["vcpu"]), at.LOG_INDEX])
         run()
         self._told.say(steps.LogPage(self._told.places.ppn_of(int(given["gpid"])), index))
+
     def _read_large_leaf(self, run: Run, given: Arguments) -> Any:
         place, gpid = int(given["place"]), int(given["gpid"])
         before = places.large_bits(int(self._told.machine.host.ept[place]))
@@ -165,7 +166,6 @@ class WalkWatch:
         for step in logged:
             self._told.say(step)
         return page
-
 
     def _refer_to_host_leaf(self, ppn: int, before: str, bits: str) -> None:
         frame = self._told.places.frame_of(ppn)

@@ -8,9 +8,13 @@ That is what KVM does with huge pages, and it never fails where pages of 4 KiB w
 The pmap stays as it is, an entry for each 4 KiB, so that whoever asks for a page's frame need not know of any of this.
 Only A and D are the large page's own, and stand in its entry of `host.ept`. A large page that loses a part is split:
 the tables below it come into being, and everything in them is as it was for all.
+
+Under shadow paging no EPT is walked; there `host.ept` only says which blocks are whole, and which are in pieces.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from vmcfg.hardware.core import walk_key
 from vmcfg.jit import kernel, part
@@ -40,7 +44,7 @@ def fitting_level(m, vm, ppn):
 @part
 def level_behind(m, vm, ppn):
     """Return the level of the host page behind a backed guest page."""
-    for level in range(min(LARGEST, m.guests.vm[vm, at.HOST_LEVELS]), 1, -1):
+    for level in range(m.guests.vm[vm, at.HOST_LARGEST], 1, -1):
         if m.host.ept[entry_place(m, vm, ppn, level)] < 0:
             return level
     return 1
@@ -62,15 +66,22 @@ def back_large(m, vm, ppn, level):
 @part
 def split_large(m, vm, ppn):
     """Split the large page around a guest page, if there is one, so that this page has an entry of its own."""
-    for level in range(min(LARGEST, m.guests.vm[vm, at.HOST_LEVELS]), 1, -1):
+    for level in range(m.guests.vm[vm, at.HOST_LARGEST], 1, -1):
         place = entry_place(m, vm, ppn, level)
         marks = m.host.ept[place] & MARKS
         if m.host.ept[place] < 0:
-            m.host.ept[place] = frame_take(m, at.FRAME_OVERHEAD, vm) + 1
+            m.host.ept[place] = _table_of_parts(m, vm)
             if level == 2:
                 _mark_pages(m, vm, ppn, marks)
             else:
                 _mark_entries(m, vm, ppn, level - 1, marks)
+
+
+@kernel
+def note_pieces(m, vm, ppn, level):
+    """Without an EPT: note that a page has a frame, so that no block around it of more than `level` can become one."""
+    for above in range(m.guests.vm[vm, at.HOST_LARGEST], level, -1):
+        m.host.ept[entry_place(m, vm, ppn, above)] = at.IN_PIECES
 
 
 @part
@@ -95,6 +106,14 @@ def _fits(m, vm, ppn, level):
 def entry_place(m, vm, ppn, level):
     """Return where the EPT's entry of `level` for a guest page lies in `host.ept`."""
     return m.guests.vm[vm, at.EPT + level] + walk_key(ppn, level)
+
+
+@kernel
+def _table_of_parts(m, vm):
+    """Return the entry that stands for a block in pieces: it leads to a table, where there are tables."""
+    if m.guests.vm[vm, at.HOST_LEVELS] == 0:
+        return np.int64(at.IN_PIECES)
+    return frame_take(m, at.FRAME_OVERHEAD, vm) + 1
 
 
 @kernel

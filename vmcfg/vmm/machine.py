@@ -66,6 +66,7 @@ LOG_ENTRIES = 512  # of a vCPU's log of modified pages
 #     31 | 30 .. 7 | 6 | 5 | 4 .. 0
 #      1 |         | D | A |          its pages have neighbouring frames, which the pmap names, and these D and A
 LARGE = -(1 << 31)
+IN_PIECES = 1  # without an EPT (shadow paging): a block of which some page has a frame of its own, and no table for it
 
 # --- kinds of machine frames (u8) -------------------------------------------------------------------------------
 FRAME_FREE, FRAME_PRIVATE, FRAME_SHARED, FRAME_OVERHEAD, FRAME_RESERVED = range(5)
@@ -79,7 +80,8 @@ HOST_FIELDS = 10
 
 # guests.vm[vm, field].
 # LEVELS: of its own page table, 0 without paging. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT:
-# the frame of its EPT's root, or the first of a flat one. HOST_PAGE, HOST_TABLE_PAGE: the level of the EPT's leaf for
+# the frame of its EPT's root, or the first of a flat one. HOST_LARGEST: the largest level that a host page can have,
+# and up to which host.ept knows it. HOST_PAGE, HOST_TABLE_PAGE: the level of the EPT's leaf for
 # data and for guest tables, 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB. TABLE_BLOCK: pages of the ranges that guest tables
 # have for themselves, 0 if they lie among the data; TABLE_NEXT, TABLE_END: what is left of the newest such range;
 # CEILING: where the lowest of them begins. GUEST_PAGE: the level of its own leaves, as HOST_PAGE. EPT + level: where
@@ -94,8 +96,8 @@ BASE, PAGES, GUEST_FREE, GUEST_FRESH, GUEST_TOP, ZEROES, LEVELS, HOST_LEVELS, EP
 HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, GUEST_PAGE, EPT = range(9, 17)
 (FIRST_PROCESS, SLOTS, LEFT, FORKED, HAS_KPTI, PCIDS) = range(EPT + 6, EPT + 12)
 (KERNEL_PAGES, KERNEL_ENTRY, GLOBAL_SPACE, TABLE_PAGES, GUEST_BLOCK_TOP, LARGE_AT_START) = range(EPT + 12, EPT + 18)
-INDEX_BITS = EPT + 18
-VM_FIELDS = EPT + 19
+INDEX_BITS, HOST_LARGEST = range(EPT + 18, EPT + 20)
+VM_FIELDS = EPT + 20
 
 # guests.process[process, field]. ROOT_FRAMES, VIEW_FRAMES: taken by the violations of its roots, still to be charged.
 # With KPTI the kernel's view has a root and an address space of its own; without, its

@@ -18,6 +18,7 @@ from vmcfg.metrics.events import Exit, Sized
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import block_take, frame_free, has_block
 from vmcfg.vmm.large_pages import MARKS, entry_place
+from vmcfg.vmm.shadow_pages import zap_mappers
 from vmcfg.vmm.verbs import invalidate, vm_exit
 
 
@@ -53,8 +54,12 @@ def promote(m, core, vcpu, ppn):
     """Put one large host page behind the 512 guest pages from `ppn` on; return the cycles of the exit."""
     row, vm = m.vcpu[vcpu, at.ROW], m.vcpu[vcpu, at.VM]
     place = entry_place(m, vm, ppn, at.BLOCK_LEVEL)
+    if m.cost[at.MODE] == at.SHADOW:
+        for number in range(at.TABLE_ENTRIES):
+            zap_mappers(m, vm, ppn + number)
     copied, marks = _move(m, vm, ppn)
-    frame_free(m, np.int64(m.host.ept[place]) - 1)
+    if m.guests.vm[vm, at.HOST_LEVELS]:
+        frame_free(m, np.int64(m.host.ept[place]) - 1)
     m.host.ept[place] = at.LARGE | marks
     m.sizes[row, Sized.PROMOTED] += 1
     m.sizes[row, Sized.PROMOTE_COPIED] += copied

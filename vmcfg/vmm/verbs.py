@@ -22,7 +22,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_free, frame_take
-from vmcfg.vmm.large_pages import asked_level, back_large, count_backing, fitting_level, split_large
+from vmcfg.vmm.large_pages import asked_level, back_large, count_backing, fitting_level, note_pieces, split_large
 from vmcfg.vmm.shadow_pages import zap_mappers
 
 
@@ -42,7 +42,7 @@ def back(m, vm, ppn):
     if level > 1:
         return back_large(m, vm, ppn, level) + _take_ept_tables(m, vm, ppn, level)
     frames = 1
-    if m.guests.vm[vm, at.HOST_LEVELS] > 1:
+    if m.guests.vm[vm, at.HOST_LARGEST] > 1:
         frames += _take_ept_tables(m, vm, ppn, 1)
     gpid = m.guests.vm[vm, at.BASE] + ppn
     assert m.host.pmap[gpid] & at.KIND_MASK == at.UNBACKED
@@ -60,7 +60,7 @@ def unback(m, vm, ppn):
     gpid = m.guests.vm[vm, at.BASE] + ppn
     assert m.host.pmap[gpid] & at.KIND_MASK == at.PRIVATE
     if m.cost[at.MODE] == at.SHADOW:
-        zap_mappers(m, gpid)
+        zap_mappers(m, vm, ppn)
     frame_free(m, m.host.pmap[gpid] >> at.MPN_SHIFT)
     if m.cost[at.HAS_LARGE_PAGES]:
         split_large(m, vm, ppn)
@@ -151,6 +151,8 @@ def _writes_to_traced(m, core, vcpu, gpid):
 @kernel
 def _take_ept_tables(m, vm, ppn, leaf):
     """Take a frame for each EPT table that is missing on the way to the entry of level `leaf`; return how many."""
+    if m.guests.vm[vm, at.HOST_LEVELS] == 0:
+        note_pieces(m, vm, ppn, leaf)
     taken = 0
     for level in range(m.guests.vm[vm, at.HOST_LEVELS], leaf, -1):
         entry = m.guests.vm[vm, at.EPT + level] + walk_key(ppn, level)

@@ -138,8 +138,8 @@ def _cannot_collapse(findings: Findings, settings: Settings, vm: Instance, path:
                      "large pages of 4MiB are not built yet in this version of vmcfg",
                      [((*vm.path, "page_table"), "it has two here")])
         return True
-    if mode not in ("native", "nested"):
-        findings.add((*path, "kind"), "refused", f"found collapse, expected mode native or nested, not {mode}",
+    if mode not in ("native", "nested", "shadow"):
+        findings.add((*path, "kind"), "refused", f"found collapse, expected mode native, nested or shadow, not {mode}",
                      "guest pages larger than 4KiB are not built yet in the other modes",
                      [(("hosts", vm.settings["host"], "mmu", "mode"), "the mode is here")])
         return True

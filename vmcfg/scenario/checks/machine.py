@@ -66,8 +66,8 @@ def _large_pages(key: str) -> Iterator[Refusal]:
     at = ("mmu", key)
     yield Refusal(
         f"{key} in native", "hosts", at, ("mmu", "mode"),
-        lambda host, _: host["mmu"]["mode"] != "nested" and is_large(host),
-        "4KiB but in mode nested", "no other mode has a table of the host's own that is walked",
+        lambda host, _: host["mmu"]["mode"] not in ("nested", "shadow") and is_large(host),
+        "4KiB but in mode nested or shadow", "no other mode has tables of the host's own that are walked",
     )
     yield Refusal(
         f"{key} in a flat table", "hosts", at, ("mmu", "host_table"),
@@ -197,8 +197,8 @@ REFUSED = (
     *page_tables.REFUSED,
     Refusal(
         "large guest pages in other modes", "vms", ("page_size",), ("mmu", "mode"),
-        lambda host, vm: host["mmu"]["mode"] not in ("native", "nested") and vm["page_size"] != "4KiB",
-        "4KiB, or mode native or nested", "other modes map pages of 4KiB only in this version of vmcfg",
+        lambda host, vm: host["mmu"]["mode"] in ("paravirt", "software_tlb") and vm["page_size"] != "4KiB",
+        "4KiB, or mode native, nested or shadow", "other modes map pages of 4KiB only in this version of vmcfg",
     ),
     Refusal(
         "guest pages of 1GiB", "vms", ("page_size",), ("cpu", "profile"),
@@ -207,8 +207,8 @@ REFUSED = (
     ),
     Refusal(
         "promotion in other modes", "hosts", ("mmu", "promote"), ("mmu", "mode"),
-        lambda host, _: host["mmu"]["promote"] is not None and host["mmu"]["mode"] != "nested",
-        "none but in mode nested", "no other mode has a table of the host's own that is walked",
+        lambda host, _: host["mmu"]["promote"] is not None and host["mmu"]["mode"] not in ("nested", "shadow"),
+        "none but in mode nested or shadow", "no other mode has tables of the host's own that are walked",
     ),
     Refusal(
         "promotion in a flat table", "hosts", ("mmu", "promote"), ("mmu", "host_table"),
