@@ -37,13 +37,13 @@ def with_slots(slots: int) -> Scenario:
 
 
 def with_pcids(pcids: int) -> Scenario:
-    """Four processes in turn; what is left of one of them would be taken for recently used under tree-PLRU."""
-    switching = (GuestEvent("context_switch", 7, 1),)
-    runs = tiny.workload(tiny.phase("uniform", accesses=900, events=switching), pages=9)
-    cpu = tiny.processor(l1_tlb=CacheShape(16, 8, "plru"))
+    """Four processes in turn, and a kernel whose pages are everybody's: what is left of a process would displace them."""
+    events = (GuestEvent("context_switch", 20, 1), GuestEvent("syscall", 19, 1, kernel_pages=3))
+    runs = tiny.workload(tiny.phase("uniform", accesses=900, events=events), pages=6)
+    cpu = tiny.processor(l1_tlb=CacheShape(10, 10), l2_tlb=CacheShape(64, 16))
     on = tiny.host("native", cpu=cpu)
     on = evolve(on, mmu=evolve(on.mmu, pcid=True))
-    vm = tiny.vm(pcids=pcids, backing="at_start")
+    vm = tiny.vm(pcids=pcids, backing="at_start", kernel_pages=3)
     return tiny.scenario(vm, on=on, runs=evolve(runs, processes=4, max_processes=4))
 
 
