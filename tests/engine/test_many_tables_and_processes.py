@@ -37,7 +37,7 @@ def with_slots(slots: int) -> Scenario:
 
 
 def with_pcids(pcids: int) -> Scenario:
-    """Four processes in turn, and a kernel whose pages are everybody's: what is left of a process would displace them."""
+    """Four processes in turn, and pages of the kernel for all: what a process leaves behind would displace them."""
     events = (GuestEvent("context_switch", 20, 1), GuestEvent("syscall", 19, 1, kernel_pages=3))
     runs = tiny.workload(tiny.phase("uniform", accesses=900, events=events), pages=6)
     cpu = tiny.processor(l1_tlb=CacheShape(10, 10), l2_tlb=CacheShape(64, 16))
