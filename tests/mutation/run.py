@@ -42,6 +42,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_same_memory.py",
     ),
     "shadow": (
+        "tests/engine/test_large_pages_under_shadow.py",
         "tests/engine/test_many_tables_and_processes.py::"
         "test_slots_for_tables_out_of_sync_are_given_as_the_oracle_gives_them",
         "tests/engine/test_engine_equals_oracle.py::test_shadow_tables_are_kept_as_the_oracle_keeps_them",
