@@ -19,17 +19,19 @@ KERNEL_VPN = 1 << 35  # with tables of four levels; nothing of a process may lie
 
 @st.composite
 def operations(
-    draw: Any, plain: Workload, has_kernel_half: bool, may_fork: bool = True
+    draw: Any, plain: Workload, has_kernel_half: bool, may_fork: bool = True, may_flush: bool = False
 ) -> Workload:
     """The workload with several processes, and with events in its phases; some of them make and end processes.
 
-    `has_kernel_half`: no trace reaches into it.
+    `has_kernel_half`: no trace reaches into it. `may_flush`: guests have PCIDs of their own.
     """
     has_kernel_half &= all(region.base_vpn < KERNEL_VPN for region in plain.regions)
     kinds = ["syscall", "mmap", "munmap", "mprotect", "mprotect"]
     processes = draw(st.integers(1, 3))
     may_fork = may_fork and draw(st.booleans())
     spare = draw(st.integers(1, 2)) if may_fork else 0
+    if may_flush:
+        kinds += ["flush"] * 2
     if any(_ranges(region) for region in plain.regions):
         kinds += ["collapse"] * 3
     if processes + spare > 1:
@@ -67,6 +69,12 @@ def _event(draw: Any, phase: Phase, kinds: list[str], regions: tuple[Region, ...
         plain = GuestEvent(kind, 0, 0, rate=Rate(draw(st.sampled_from((1_000_000, 90_000, 7_000_000))), 1))
     if kind == "syscall":
         return evolve(plain, kernel_pages=draw(st.sampled_from((1, 3, 30, 0) if has_kernel_half else (0,))))
+    if kind == "flush":
+        what = draw(st.sampled_from(("page", "page", "process", "all", "all_with_globals")))
+        is_of_one = what in ("page", "process")
+        region = draw(st.integers(0, len(regions) - 1)) if what == "page" else -1
+        of_next = is_of_one and draw(st.booleans())
+        return evolve(plain, what=what, region=region, pages=int(what == "page"), of_next=of_next)
     if kind == "collapse":
         region = draw(st.sampled_from([n for n, region in enumerate(regions) if _ranges(region)]))
         ranges, absent = draw(st.integers(1, 2)), draw(st.sampled_from((511, 511, 511, 500, 0)))

@@ -98,8 +98,8 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
     )
     if focus or draw(st.booleans()):
         has_kernel_half = all(vpn < KERNEL_VPN for trace in traces.values() for vpn, _ in trace.records)
-        may_fork = focus != "kernels"
-        workloads = tuple(draw(operations(workload, has_kernel_half, may_fork)) for workload in workloads)
+        may = focus != "kernels", "shadow" not in modes
+        workloads = tuple(draw(operations(workload, has_kernel_half, *may)) for workload in workloads)
         run = evolve(run, epoch_ns=run.epoch_ns * LONG)  # a fork of many pages lasts a thousand slices
     hosts = tuple(
         evolve(draw(_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]

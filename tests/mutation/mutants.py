@@ -124,7 +124,7 @@ MUTANTS = (
            "position + 1 if position + 1 < length", "position + 1 if position + 2 < length", "machine traces"),
     # What guests' kernels do.
     Mutant("a load of CR3 without PCID flushes nothing", "guest/switching.py",
-           "    else:\n        _flush_processes(m, core, m.vcpu[vcpu, at.VM])\n    before =",
+           "    else:\n        flush_processes(m, core, m.vcpu[vcpu, at.VM])\n    before =",
            "    before =", "guests"),
     Mutant("INVLPG leaves the walk caches alone", "guest/switching.py",
            "    flush_walk_caches(m.stores, core, process, process + 1)\n    if", "    if", "guests"),

@@ -60,6 +60,18 @@ class Core:
 
     def drop_pages(self, tags: Collection[Tag], pages: range) -> None:
         """INVLPG: one page's TLB entries, in whatever parts, and all guest-dimension walk-cache entries."""
+        self._drop_parts(tags, pages)
+        for cache in self.guest_caches.values():
+            cache.drop_tags(tags)
+
+    def drop_page_of(self, tags: Collection[Tag], pages: range, vpn: int) -> None:
+        """INVPCID of a page: its TLB entries likewise, and the walk-cache entries on the path to `vpn`."""
+        self._drop_parts(tags, pages)
+        for level, cache in self.guest_caches.items():
+            for tag in tags:
+                cache.drop(tag, prefix(level, vpn))
+
+    def _drop_parts(self, tags: Collection[Tag], pages: range) -> None:
         for tag in tags:
             for vpn in pages:
                 for tlb in self.tlbs:
@@ -67,8 +79,6 @@ class Core:
                 for level, home in self._large_homes():
                     if len(pages) >= page_count(level):
                         home.drop(of_size(tag, level), prefix(level, vpn))
-        for cache in self.guest_caches.values():
-            cache.drop_tags(tags)
 
     def drop_spaces(self, tags: Collection[Tag]) -> None:
         """All translations under these tags."""

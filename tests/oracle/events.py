@@ -250,6 +250,27 @@ def _put_together(vcpu: Vcpu, space: Space, first: int, pages: dict[int, Entry])
     vcpu.count("collapse_added", 512 - len(pages))
 
 
+def _flush(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    """INVPCID, on the vCPU's own core; with KPTI a process has two tags, and each is an instruction."""
+    spaces, core = vcpu.spaces, vcpu.core
+    process = (spaces.next_after(vcpu.loaded.slot) if event.of_next else None) or vcpu.loaded
+    tags = spaces.tags_of(process.slot)
+    times = len(tags)
+    if event.what == "page":
+        vpn = _pages(vcpu, event, nth)[0]
+        size = page_count(spaces.level_of(process.space, vpn) or 1)
+        core.drop_page_of(tags, range(vpn - vpn % size, vpn - vpn % size + size), vpn)
+    elif event.what == "process":
+        core.drop_spaces(tags)
+    else:
+        times = 1
+        core.drop_spaces([tag for slot in range(len(spaces.slots)) for tag in spaces.tags_of(slot)])
+        if event.what == "all_with_globals":
+            core.drop_spaces([vcpu.vm.name])
+    vcpu.count("invlpgs", times)
+    vcpu.charge("flush_cycles", times * vcpu.costs["invlpg"])
+
+
 KINDS: dict[str, Occurrence] = {
     "context_switch": _context_switch,
     "syscall": _call(_syscall),
@@ -260,4 +281,5 @@ KINDS: dict[str, Occurrence] = {
     "exec": _call(_exec),
     "exit": _exit,
     "collapse": _collapse,
+    "flush": _flush,
 }

@@ -13,6 +13,7 @@ import numpy as np
 from vmcfg.engine.access import DONE, NEED_FRAMES, NEED_GUEST_PAGES, kernel_access
 from vmcfg.guest import mapping, processes
 from vmcfg.guest.collapsing import collapse_ranges
+from vmcfg.guest.flushing import flush
 from vmcfg.guest.pages import unbacked_among_next
 from vmcfg.guest.switching import change_view
 from vmcfg.jit import by_reference, entry, kernel, part
@@ -65,6 +66,8 @@ def _happen(m, core, vcpu, event, times, mode, has_data_caches):
         return processes.switch(m, core, vcpu)
     if kind == work.COLLAPSE:
         return collapse_ranges(m, core, vcpu, event, times)
+    if kind == work.FLUSH:
+        return flush(m, core, vcpu, event, times)
     if kind == work.PROMOTE:
         return _promote(m, core, vcpu, event, times)
     if kind == work.EXIT and not processes.may_leave(m, vcpu):

@@ -37,6 +37,14 @@ EVENT_KINDS = {
     "exit": work.EXIT,
     "collapse": work.COLLAPSE,
     "promote": work.PROMOTE,  # of the VMM
+    "flush": work.FLUSH,
+}
+FLUSHES = {
+    "": 0,
+    "page": work.FLUSH_PAGE,
+    "process": work.FLUSH_PROCESS,
+    "all": work.FLUSH_ALL,
+    "all_with_globals": work.FLUSH_ALL_WITH_GLOBALS,
 }
 
 
@@ -92,6 +100,8 @@ def _events(host: HostPlan) -> np.ndarray:
             work.EVENT_KERNEL_PAGES: event.kernel_pages,
             work.EVENT_WRITABLE: event.to == "read_write",
             work.EVENT_MAX_ABSENT: event.max_absent,
+            work.EVENT_WHAT: FLUSHES[event.what],
+            work.EVENT_OF_NEXT: event.of_next,
         }
         rows[row, list(fields)] = list(fields.values())
     return rows

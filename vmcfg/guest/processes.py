@@ -34,7 +34,7 @@ NO_PROCESS = -1
 @part
 def switch(m, core, vcpu):
     """Load the next living process of the guest, if there is another; return the cycles."""
-    following = _next_living(m, m.vcpu[vcpu, at.PROCESS])
+    following = next_living(m, m.vcpu[vcpu, at.PROCESS])
     if following == m.vcpu[vcpu, at.PROCESS]:
         return np.int64(0)
     m.counters[m.vcpu[vcpu, at.ROW], Event.CONTEXT_SWITCHES] += 1
@@ -75,7 +75,7 @@ def pages_to_fork(m, vcpu):
     ending = _oldest_child(m, vm)
     freed, unbacked = _count_own_pages(m, ending)
     if ending == parent:
-        parent = _next_living(m, parent)
+        parent = next_living(m, parent)
     return _count_tables(m, parent) - _count_tables(m, ending) - freed, unbacked
 
 
@@ -222,7 +222,7 @@ def _free_roots(m, vcpu, process):
 
 
 @kernel
-def _next_living(m, process):
+def next_living(m, process):
     """Return the next living process of the same guest, in the order of their slots; itself if there is no other."""
     vm = m.guests.process[process, at.PROCESS_VM]
     first, slots = m.guests.vm[vm, at.FIRST_PROCESS], m.guests.vm[vm, at.SLOTS]

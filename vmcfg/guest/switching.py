@@ -33,7 +33,7 @@ def load_process(m, core, vcpu, process):
     if has_pcids(m, m.vcpu[vcpu, at.VM]):
         _take_place(m, core, vcpu, process)
     else:
-        _flush_processes(m, core, m.vcpu[vcpu, at.VM])
+        flush_processes(m, core, m.vcpu[vcpu, at.VM])
     before = m.vcpu[vcpu, at.PROCESS]
     m.vcpu[vcpu, at.PROCESS] = process
     return _charge_load(m, vcpu) + _read_root(m, core, vcpu) + privileged.load_root(m, core, vcpu, before, process)
@@ -52,7 +52,7 @@ def replace(m, core, vcpu, before):
     if has_pcids(m, m.vcpu[vcpu, at.VM]):
         flush_process(m, core, process)
     else:
-        _flush_processes(m, core, m.vcpu[vcpu, at.VM])
+        flush_processes(m, core, m.vcpu[vcpu, at.VM])
     return _charge_load(m, vcpu) + _read_root(m, core, vcpu) + privileged.load_root(m, core, vcpu, before, process)
 
 
@@ -63,7 +63,7 @@ def change_view(m, core, vcpu, is_entry):
     if m.guests.vm[m.vcpu[vcpu, at.VM], at.HAS_KPTI] == 0:
         return np.int64(0)
     if not has_pcids(m, m.vcpu[vcpu, at.VM]):
-        _flush_processes(m, core, m.vcpu[vcpu, at.VM])
+        flush_processes(m, core, m.vcpu[vcpu, at.VM])
     process = m.vcpu[vcpu, at.PROCESS]
     return _charge_load(m, vcpu) + _read_root(m, core, vcpu) + privileged.load_root(m, core, vcpu, process, process)
 
@@ -96,7 +96,7 @@ def flush_everywhere(m, core, vcpu):
                 if has_pcids(m, vm):
                     flush_process(m, there, process)
                 else:
-                    _flush_processes(m, there, vm)
+                    flush_processes(m, there, vm)
                 cycles += _charge_load(m, vcpu) + privileged.flush_at(m, there, other, vcpu)
             else:
                 _mark_stale(m, other, process)
@@ -132,7 +132,7 @@ def flush_process(m, core, process):
 
 
 @part
-def _flush_processes(m, core, vm):
+def flush_processes(m, core, vm):
     """Drop what a core holds of all processes of a VM, but not its global pages."""
     first, slots = m.guests.vm[vm, at.FIRST_PROCESS], m.guests.vm[vm, at.SLOTS]
     flush_linear(m.stores, core, first, first + slots)

@@ -106,6 +106,12 @@ def drop_pieces(stores, core, space, vpn, pages):
         drop_pages(stores, core * STORES + kind, space, vpn, vpn + pages)
 
 
+@part
+def drop_way(stores, core, space, vpn, bits):
+    """Drop the walk-cache entries on the path to one page (INVPCID of a page does this, besides its TLB entries)."""
+    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, bits)
+
+
 @kernel
 def _drop_from_tlbs(stores, core, space, vpn):
     tag = tag_of(space, vpn)

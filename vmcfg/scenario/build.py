@@ -11,6 +11,7 @@ from vmcfg import units
 from vmcfg.scenario import spec
 from vmcfg.scenario.claims import claims
 from vmcfg.scenario.layout import (
+    PAGE_FLUSH,
     TABLE_LEVELS,
     Instance,
     drawing,
@@ -230,11 +231,13 @@ def _event(index: int, given: Settings, phase: Settings, names: list[str]) -> sp
         every_touches=(given["count"] and phase["accesses"]) or given["every"] or 0,
         every_divisor=0 if given["rate"] else given["count"] or 1,
         region=-1 if region is None else names.index(region),
-        pages=given.get("pages", 0),
+        pages=given.get("pages", int(given.get("what") == PAGE_FLUSH)),
         ranges=given.get("ranges", 0),
         max_absent=given.get("max_absent", 0),
         kernel_pages=given.get("kernel_pages", 0),
         to=given.get("to", ""),
+        what=given.get("what", ""),
+        of_next=given.get("whose") == "next",
         rate=spec.Rate(*given["rate"]) if given["rate"] else None,
     )
 

@@ -21,6 +21,7 @@ TABLE_LEVELS = {"4_level": 4, "5_level": 5, "pae": 3, "2_level": 2, "flat": 1, "
 PAGE_TABLES_OF_32_BITS = ("pae", "2_level")
 PAGED_EVENTS = ("mmap", "munmap", "mprotect")  # those that concern pages of a region
 REGION_EVENTS = (*PAGED_EVENTS, "collapse")
+PAGE_FLUSH = "page"  # what an event of kind flush drops, if it concerns a region
 END_VPN = (1 << 47) // PAGE_BYTES  # the user half of a 4-level address space
 END_VPN_32 = (3 << 30) // PAGE_BYTES  # what Linux gives programs of a 32-bit one
 
@@ -74,7 +75,7 @@ def drawing(index: int, pattern: Settings) -> Iterator[tuple[tuple[Step, ...], s
 
 def event_region(index: int, event: Settings, phase: Settings) -> str | None:
     """The region that an event of the phase at `index` concerns: its own, else its pattern's; None if it has none."""
-    if event["kind"] not in REGION_EVENTS:
+    if not concerns_region(event):
         return None
     if event["region"] is not None:
         return str(event["region"])
@@ -82,6 +83,11 @@ def event_region(index: int, event: Settings, phase: Settings) -> str | None:
     if pattern is None or pattern["kind"] == "mixture":
         return None
     return str(pattern["region"] or f"phase-{index + 1}")
+
+
+def concerns_region(event: Settings) -> bool:
+    """Whether an event concerns pages of a region."""
+    return event["kind"] in REGION_EVENTS or (event["kind"] == "flush" and event["what"] == PAGE_FLUSH)
 
 
 def collapses(workload: Settings) -> bool:

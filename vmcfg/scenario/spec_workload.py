@@ -101,7 +101,7 @@ class Phase:
 class GuestEvent:
     """What the guest's kernel does from time to time. Fields that a kind does not use keep their neutral value."""
 
-    kind: str  # context_switch | syscall | mmap | munmap | mprotect | fork | exec | exit | collapse
+    kind: str  # context_switch | syscall | mmap | munmap | mprotect | fork | exec | exit | collapse | flush
     every_touches: int  # the i-th time is after the vCPU's touch floor(i × every_touches ÷ every_divisor) of the phase
     every_divisor: int  # 0 of those with a rate
     region: int = -1  # index into Workload.regions
@@ -111,6 +111,8 @@ class GuestEvent:
     rate: Rate | None = field(default=None, metadata=LATER)  # after the first touch that ends at i ÷ rate or later
     ranges: int = field(default=0, metadata=LATER)  # of collapse: of 2 MiB
     max_absent: int = field(default=0, metadata=LATER)  # of its pages, likewise
+    what: str = field(default="", metadata=LATER)  # of flush: page | process | all | all_with_globals
+    of_next: bool = field(default=False, metadata=LATER)  # likewise: of the next process, not the loaded one
 
 
 @frozen

@@ -36,7 +36,10 @@ UNIFORM, SEQUENTIAL, ZIPF, HOT_COLD, TRACE, STRIDE, POINTER_CHASE, MIXTURE = ran
 PHASE_FIELDS = 25
 
 # Values of EVENT_KIND.
-CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT, COLLAPSE, PROMOTE = range(10)
+CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT, COLLAPSE, PROMOTE, FLUSH = range(11)
+
+# Values of EVENT_WHAT, as INVPCID numbers its types: of a flush.
+FLUSH_PAGE, FLUSH_PROCESS, FLUSH_ALL_WITH_GLOBALS, FLUSH_ALL = range(4)
 
 # Fields of work.events[row, field]: due for the i-th time floor(i × EVERY ÷ EVERY_DIVISOR) touches, or cycles, after
 # the phase's beginning.
@@ -51,8 +54,10 @@ CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT, COLLAPSE, PRO
     EVENT_KERNEL_PAGES,
     EVENT_WRITABLE,  # mprotect: whether W is set
     EVENT_MAX_ABSENT,  # collapse, promote: of their pages
-) = range(10)
-EVENT_FIELDS = 10
+    EVENT_WHAT,  # flush
+    EVENT_OF_NEXT,  # flush: of the next process
+) = range(12)
+EVENT_FIELDS = 12
 
 # Fields of work.due[vcpu, event × DUE_FIELDS + field].
 (

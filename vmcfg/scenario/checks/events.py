@@ -8,10 +8,12 @@ from contextlib import suppress
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.layout import (
+    PAGE_FLUSH,
+    PAGE_TABLES_OF_32_BITS,
     PAGED_EVENTS,
-    REGION_EVENTS,
     Instance,
     Placed,
+    concerns_region,
     event_region,
     forks,
     instances,
@@ -35,6 +37,8 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
                 _times(findings, path, phase, event)
             with suppress(Broken):
                 _pages(findings, path, name, workload, phase, event)
+            with suppress(Broken):
+                _flush(findings, path, event)
             with suppress(Broken):
                 _others(findings, path, workload, event)
     with suppress(Broken):
@@ -76,7 +80,7 @@ def _pages(
     findings: Findings, path: Path, name: str, workload: Settings, phase: Settings, event: Settings
 ) -> None:
     """An event that concerns pages must find them in a region."""
-    if event["kind"] not in REGION_EVENTS:
+    if not concerns_region(event):
         return
     placed = {region.name: region for region in regions(name, workload)}
     region = event_region(int(str(path[3])), event, phase)
@@ -93,6 +97,17 @@ def _pages(
         findings.add((*path, "pages"), "too-large",
                      f"found {event['pages']}, expected at most the region's {placed[region].pages}",
                      also=[(placed[region].path, f"'{region}' has {size}")])
+
+
+def _flush(findings: Findings, path: Path, event: Settings) -> None:
+    """A flush of all processes concerns no region and no process, one of a process no region."""
+    if event["kind"] != "flush":
+        return
+    if event["what"] != PAGE_FLUSH and event["region"] is not None:
+        findings.add((*path, "region"), "contradiction", "found a region, expected none unless a page is flushed")
+    if event["what"] not in (PAGE_FLUSH, "process") and event["whose"] == "next":
+        findings.add((*path, "whose"), "contradiction", f"found next, expected none with {event['what']}",
+                     "it is of all processes")
 
 
 def _has_range(region: Placed) -> bool:
@@ -121,6 +136,8 @@ def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
                              f"found {vm.settings['vcpus']}, expected 1 for a workload with {event['kind']}",
                              "processes come and go on one vCPU only", [((*path, "kind"), "it is here")])
                 return
+            if event["kind"] == "flush" and _cannot_flush(findings, settings, vm, path, event["whose"]):
+                return
             if event["kind"] == "collapse" and _cannot_collapse(findings, settings, vm, path):
                 return
             if event["kind"] == "syscall" and event["kernel_pages"] and not vm.settings["kernel_memory"]:
@@ -144,6 +161,29 @@ def _cannot_collapse(findings: Findings, settings: Settings, vm: Instance, path:
                      [(("hosts", vm.settings["host"], "mmu", "mode"), "the mode is here")])
         return True
     return False
+
+
+def _cannot_flush(findings: Findings, settings: Settings, vm: Instance, path: Path, whose: str) -> bool:
+    """INVPCID needs a processor that has it, a kernel of 64 bits, and a mode that leaves PCIDs to guests."""
+    host = settings["hosts"][vm.settings["host"]]
+    mode, features = host["mmu"]["mode"], host["cpu"]["features"]
+    at: Path = ("hosts", vm.settings["host"])
+    if mode not in ("native", "nested"):
+        findings.add((*path, "kind"), "refused", f"found flush, expected mode native or nested, not {mode}",
+                     "guests have no PCIDs in the other modes", [((*at, "mmu", "mode"), "the mode is here")])
+    elif "invpcid" not in features:
+        findings.add((*path, "kind"), "refused", "found flush, expected a processor with INVPCID",
+                     f"this needs the feature invpcid, which {host['cpu']['profile']} lacks",
+                     [((*at, "cpu", "profile"), "the processor is here")])
+    elif whose == "next" and not host["mmu"]["pcid"]:
+        findings.add((*path, "whose"), "refused", "found next, expected address spaces with tags",
+                     "without PCIDs the core holds nothing of other processes", [((*at, "mmu"), "pcid is false here")])
+    elif vm.settings["page_table"] in PAGE_TABLES_OF_32_BITS:
+        findings.add((*path, "kind"), "refused", "found flush, expected a page table of 4 or 5 levels",
+                     "there are no PCIDs outside 64-bit mode", [((*vm.path, "page_table"), "the table is here")])
+    else:
+        return False
+    return True
 
 
 def _one_quiet_process(findings: Findings, settings: Settings, vm: Instance) -> None:

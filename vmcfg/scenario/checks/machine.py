@@ -196,9 +196,14 @@ REFUSED = (
     _five_levels("vms", ("page_table",)),
     *page_tables.REFUSED,
     Refusal(
-        "large guest pages in other modes", "vms", ("page_size",), ("mmu", "mode"),
-        lambda host, vm: host["mmu"]["mode"] in ("paravirt", "software_tlb") and vm["page_size"] != "4KiB",
-        "4KiB, or mode native, nested or shadow", "other modes map pages of 4KiB only in this version of vmcfg",
+        "large guest pages in paravirt", "vms", ("page_size",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] == "paravirt" and vm["page_size"] != "4KiB",
+        "4KiB, or mode native, nested or shadow", "Xen's direct paging knows pages of 4KiB only",
+    ),
+    Refusal(
+        "large guest pages in software_tlb", "vms", ("page_size",), ("mmu", "mode"),
+        lambda host, vm: host["mmu"]["mode"] == "software_tlb" and vm["page_size"] != "4KiB",
+        "4KiB, or mode native, nested or shadow", "this mode maps pages of 4KiB only in this version of vmcfg",
     ),
     Refusal(
         "guest pages of 1GiB", "vms", ("page_size",), ("cpu", "profile"),
