@@ -1,7 +1,7 @@
 """What each flush drops, of all that a core can hold: the sets that the processor's manual names, as a table.
 
 Two guests of two processes each have filled every cache of one core, by two regions that lie apart and by the global
-pages of their kernels. Each row drops just the parts that it names of the first guest's; of the second, only what says so.
+pages of their kernels. Each row drops just the parts that it names, all of them the first guest's but for "other VM".
 """
 
 from __future__ import annotations
