@@ -82,7 +82,8 @@ MUTANTS = (
            "m.data_caches.counts[walker.row, found] += 1", "m.data_caches.counts[walker.row, 0] += 1", "machine"),
     # Faults, exits and frames.
     Mutant("a guest fault leaves the walk caches of its path", "hardware/core.py",
-           "    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, bits)", "    pass"),
+           "_tlbs(stores, core, space, vpn)\n    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, bits)",
+           "_tlbs(stores, core, space, vpn)"),
     Mutant("an EPT violation leaves the host's walk caches", "hardware/core.py",
            "    _drop_path(stores, first + HOST_WALK, vm, ppn, TABLE_BITS)", "    pass"),
     Mutant("an exit without VPID flushes nothing", "vmm/verbs.py",

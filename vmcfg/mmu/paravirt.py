@@ -21,7 +21,8 @@ and tables change in bulk; it loses where they change entry by entry, and needs 
 
 Here the tables' entries hold guest pages, as in all modes: the guest's memory is backed from the start by one run of
 frames, so that frames follow from pages by an addition, and the walk is that of `native`. That a guest's kernel has a
-writable mapping of its tables' pages to give up first, and that giving up a type is work too, is left out.
+writable mapping of its tables' pages to give up first, and that giving up a type is work too, is left out. Guests map
+pages of 4 KiB only, as under Xen: a larger one would need neighbouring frames, and each of its pages' types checked.
 
 Source: Barham et al., Xen and the art of virtualization, SOSP 2003; Xen's public header xen.h.
 """
