@@ -25,15 +25,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "digest": ("jit",),
     "metrics": ("errors",),
     "hardware": ("jit",),
-    "vmm": (*MACHINE_STATE, "workload.zipf"),
+    "vmm": (*MACHINE_STATE, "reclaim", "workload.zipf"),
     "mmu": MACHINE_STATE,
-    "guest": (*MACHINE_STATE, "mmu", "workload.fields"),
+    "guest": (*MACHINE_STATE, "mmu", "reclaim", "workload.fields"),
     "workload": ("errors", "jit", "rng", "scenario.spec", "scenario.trace_files", "vmm.machine"),
     "reclaim": ("jit", "rng"),
     "plan": ("errors", "units", "scenario.spec", "scenario.trace_files", "metrics.events"),
     "engine": (
         "errors", "metrics", *MACHINE_STATE, "mmu", "guest", "workload", "rng", "scenario.spec", "plan",
+        "allocation", "reclaim",
     ),
+    "allocation": (),
     "trace": ("errors", "jit", "metrics.events", "hardware", "vmm", "mmu", "workload", "plan", "engine"),
     "tables": ("metrics", "scenario.spec"),
     "api": ("errors", "scenario", "plan", "engine", "metrics", "tables"),
@@ -50,7 +52,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 FRONT = ("errors", "terms", "files", "resources", "unit_hints", "units", "scenario")
-MACHINE = ("jit", "rng", "digest", "hardware", "vmm", "mmu", "guest", "workload", "reclaim", "engine", "trace")
+MACHINE = (
+    "jit", "rng", "digest", "hardware", "vmm", "mmu", "guest", "workload", "reclaim", "allocation", "engine", "trace",
+)
 
 # Where each third-party package enters: one file, or one room.
 ENTERS_BY = {

@@ -63,6 +63,14 @@ def rate(value: Any) -> str:
     return f"units of time are {', '.join(_TIMES)}"
 
 
+def bandwidth(value: Any) -> str:
+    """Say what a bandwidth lacks."""
+    number, unit = _split(value)
+    if number and unit in _SIZES:
+        return f"a bandwidth needs a unit of time: {number}{unit}/s"
+    return f"units of time are {', '.join(_TIMES)}"
+
+
 def share(value: Any) -> str:
     number, unit = _split(value)
     if unit == "%":

@@ -41,7 +41,7 @@ def parse(kind: str, value: Any) -> Any:
 
 def amount(value: Any) -> int | None:
     """A size, duration or count as an integer, for comparing with a bound of the same kind; None for anything else."""
-    for read in (parse_size, parse_duration, parse_count):
+    for read in (parse_size, parse_duration, parse_bandwidth, parse_count):
         try:
             return read(value)
         except QuantityError:
@@ -105,6 +105,18 @@ def parse_rate(value: Any) -> tuple[int, int]:
     return touches // common, TIMES[unit] // common
 
 
+def parse_bandwidth(value: Any) -> int:
+    """Bytes per second from `40MiB/s`, a whole number of them."""
+    expected = "a bandwidth such as 40MiB/s"
+    size, slash, unit = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if not slash or unit not in TIMES:
+        raise QuantityError(expected, unit_hints.bandwidth(value))
+    per_second, rest = divmod(_scaled(size, SIZES, expected, unit_hints.size, "bytes") * 10**9, TIMES[unit])
+    if rest or per_second == 0:
+        raise QuantityError("a whole number of bytes per second, above zero")
+    return per_second
+
+
 def parse_share(value: Any) -> int:
     """Parts per million from `30%` or `0.25%`."""
     expected = "a share such as 30%"
@@ -154,6 +166,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "count": parse_count,
     "count_or_duration": parse_count_or_duration,
     "rate": parse_rate,
+    "bandwidth": parse_bandwidth,
     "share": parse_share,
     "address": parse_address,
     "decimal": parse_decimal,
@@ -187,6 +200,10 @@ def format_rate(touches: int, seconds: int) -> str:
         if rest == 0:
             return f"{format_count(count)}/{unit}"
     raise ValueError(f"{touches}/{seconds} s has no exact unit")
+
+
+def format_bandwidth(bytes_per_second: int) -> str:
+    return f"{format_size(bytes_per_second)}/s"
 
 
 def _scaled(value: Any, units: Mapping[str, int], expected: str, hint: Callable[[Any], str], smallest: str) -> int:

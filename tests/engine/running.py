@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from vmcfg.engine import loop
-from vmcfg.engine.access import ALL_FINISHED, DONE
 from vmcfg.engine.build import build
+from vmcfg.engine.room import ALL_FINISHED, DONE
 from vmcfg.plan import compile_plan
 from vmcfg.plan.model import HostPlan
 from vmcfg.scenario.spec import Scenario

@@ -13,7 +13,7 @@ from oracle import tiny
 from running import assert_same_state, is_over, machines_of, run_to_the_end, state_of
 
 from vmcfg.engine import loop
-from vmcfg.engine.access import UNTIL
+from vmcfg.engine.room import UNTIL
 from vmcfg.plan.model import HostPlan
 from vmcfg.scenario.spec import Scenario
 from vmcfg.vmm import machine as at

@@ -13,6 +13,10 @@ from vmcfg.scenario.checks.memory import table_pages
 
 SMALLEST = (Path(__file__).parent / "good" / "smallest.yaml").read_text("utf-8")
 SHADOW = ["mmu.mode=shadow"]
+RANDOM = "hosts.esx.reclaim.paging.victim=random"
+PAGED = [RANDOM, "hosts.esx.swap={size: 1GiB}"]
+SWAPPING = "vms.web.swap={size: 1GiB}"
+BALLOONED = "vms.web.balloon={target: 4KiB}"
 UNPAGED = ["vms.web.page_table=none"]
 EXAMPLES = {
     "nested without ept": ["cpu.features=[]"],
@@ -53,6 +57,17 @@ EXAMPLES = {
             ("of 1GiB", "1GiB", ["cpu.features=[ept]", *["mmu.table_page_size=4KiB"] * (key == "page_size")]),
         )
     },
+    "host paging in other modes": ["mmu.mode=native", *PAGED],
+    "host paging without swap": [RANDOM],
+    "host paging of large pages": [*PAGED, "mmu.page_size=2MiB"],
+    "host paging of large pages under shadow": [*SHADOW, *PAGED, "vms.web.page_size=2MiB"],
+    "A bits without ept_ad": [*PAGED, "hosts.esx.reclaim.paging.victim=clock", "cpu.features=[ept]"],
+    "guest swap in other modes": ["mmu.mode=paravirt", SWAPPING],
+    "guest swap of large pages": [SWAPPING, "vms.web.page_size=2MiB"],
+    "guest swap of other tables": [SWAPPING, *UNPAGED],
+    "a balloon in other modes": ["mmu.mode=native", BALLOONED],
+    "a balloon of large pages": [BALLOONED, "vms.web.page_size=2MiB"],
+    "a balloon without paging": [BALLOONED, *UNPAGED],
     "paging off elsewhere": ["mmu.mode=native", "vms.web.page_table=none"],
     "populate without paging": [*UNPAGED, "vms.web.populate=at_start"],
     "zero_on_fault without paging": [*UNPAGED, "vms.web.zero_on_fault=false"],

@@ -80,7 +80,7 @@ def test_an_alias_is_not_edited_at_its_anchor() -> None:
         ("run.epoch=[1", "--set:1:13: error: found the end of the text, expected ',' or ']'"),
         ("run.epoch={a: 1, a: 2}", "--set:1:18: error: found the key 'a' again"),
         ("cpu.tlb.l1=none", "--set:1:12: error: hosts.esx.cpu.tlb.l1: 'none' is not built yet"),
-        ("hosts.esx.swap={}", "--set:1:1: error: hosts.esx.swap: 'swap' is not built yet"),
+        ("hosts.esx.sharing={}", "--set:1:1: error: hosts.esx.sharing: 'sharing' is not built yet"),
         ("cpu=i486", "--set:1:5: error: hosts.esx.cpu.profile: found 'i486', expected the name of a processor profile"),
     ],
 )

@@ -59,7 +59,8 @@ def test_pages_and_frames_add_up() -> None:
     """Pages of a VM, frames of a host, and both against each other."""
     short = evolve(vm(), pages={**vm().pages, "private": 19})
     frames = evolve(host(), frames={**host().frames, "free": 16361})
-    assert "VM web: private + unbacked = configured pages: 1023 is not 1024" in _message(result(short))
+    claim = "VM web: private + ballooned + swapped + unbacked = configured pages: 1023 is not 1024"
+    assert claim in _message(result(short))
     assert "host h: private pages of its VMs = private frames: 19 is not 20" in _message(result(short))
     claim = "host h: free + private + shared + overhead + reserved = total frames: 16385 is not 16384"
     assert claim in _message(result(on=frames))

@@ -7,7 +7,20 @@ import re
 from decimal import Decimal
 
 import pytest
-from made_results import ASKING, CACHED, LARGE, TWO_PHASES, cached_vm, idle_phase, outcome, phase, result, scenario, vm
+from made_results import (
+    ASKING,
+    CACHED,
+    LARGE,
+    PRESSED,
+    TWO_PHASES,
+    cached_vm,
+    idle_phase,
+    outcome,
+    phase,
+    result,
+    scenario,
+    vm,
+)
 
 from vmcfg.metrics.events import Event
 from vmcfg.resources import schema_directory
@@ -111,9 +124,9 @@ def test_every_counter_of_lookups_and_time_is_shown() -> None:
 
 def test_every_table_is_built_whatever_the_scenario_prints() -> None:
     """`tables:` picks what is printed; Python has them all."""
-    names = [*build(scenario(LARGE), result()), *build(scenario(ASKING), result())]
-    assert set(KINDS) == set(names)
-    special = {"data_caches", "dirty_log", "hypercalls", "large_pages", "page_sizes"}
+    names = {name for made in (LARGE, ASKING, PRESSED) for name in build(scenario(made), result())}
+    assert set(KINDS) == names
+    special = {"paging", "devices", "data_caches", "dirty_log", "hypercalls", "large_pages", "page_sizes"}
     assert set(KINDS) - special == set(build(scenario(), result()))
 
 

@@ -16,8 +16,8 @@ from attrs import frozen
 from vmcfg.bench import yardsticks
 from vmcfg.bench.rows import ROWS, Row, scenario_text
 from vmcfg.engine import loop
-from vmcfg.engine.access import UNTIL
 from vmcfg.engine.build import build
+from vmcfg.engine.room import UNTIL
 from vmcfg.metrics.events import EXIT_COUNT, EXITS
 from vmcfg.plan import compile_plan
 from vmcfg.scenario import loads

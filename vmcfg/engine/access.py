@@ -14,7 +14,7 @@ import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
 from vmcfg.engine.large_tlbs import drop_large, fill_large, set_dirty_large
-from vmcfg.guest.fault import guest_fault, needs
+from vmcfg.guest.fault import guest_fault
 from vmcfg.guest.refill import answer_miss
 from vmcfg.hardware.assoc import (
     NARROW,
@@ -47,11 +47,7 @@ from vmcfg.mmu.walks import (
     walker_of,
 )
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.machine import FRAME_FREE
 from vmcfg.vmm.verbs import violation
-
-# Why the kernel returns to Python.
-DONE, UNTIL, NEED_FRAMES, NEED_GUEST_PAGES, ALL_FINISHED, EVENTS_DUE = range(6)
 
 
 @kernel
@@ -276,24 +272,3 @@ def count_hits(m, row, guest_hits, host_hits, nested_hits):
     m.counters[row, Event.GUEST_WALK_CACHE_HITS] += guest_hits
     m.counters[row, Event.HOST_WALK_CACHE_HITS] += host_hits
     m.counters[row, Event.NESTED_TLB_HITS] += nested_hits
-
-
-@kernel
-def may_run_short(m, walker):
-    """Tell whether pages or frames are so few that an access could stop half-way: then `shortage` decides."""
-    is_short = m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]
-    return is_short or m.guests.vm[walker.vm, at.GUEST_FREE] < walker.levels + np.int64(walker.has_pointers)
-
-
-@part
-def shortage(m, vcpu, vpn, is_store):
-    """Decide by a pure look, before anything changes, whether an access can go on. Returns DONE or what it needs."""
-    process = m.vcpu[vcpu, at.PROCESS]
-    pages, lacks_frame = needs(m, process, vpn, is_store)
-    if pages > m.guests.vm[m.vcpu[vcpu, at.VM], at.GUEST_FREE]:
-        return NEED_GUEST_PAGES
-    if m.cost[at.MODE] == SHADOW:
-        lacks_frame = lacks_frame or shadow.lacks_pages(m, vcpu, vpn)
-    if lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]:
-        return NEED_FRAMES
-    return DONE

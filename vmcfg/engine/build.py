@@ -13,9 +13,11 @@ from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import NO_PAGES, back_range, load_first, start_kernel, start_process
 from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.large_tlbs import NOWHERE
+from vmcfg.engine.paging import paging_of
 from vmcfg.engine.shadow import shadow_of
 from vmcfg.engine.shortage import too_little_at_start
 from vmcfg.engine.work import work_of
+from vmcfg.guest.balloon import SLOWEST
 from vmcfg.hardware import sets
 from vmcfg.hardware.assoc import policy_of
 from vmcfg.hardware.core import L1, L1I, L2, LARGE_TLBS, STORES
@@ -38,12 +40,14 @@ PATH = 7  # levels of a table, and one above
 
 def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
     """Return the machine of a host at t = 0: kernels backed, roots made, tables populated where asked."""
+    vmm, guests = _host(host), _guests(host)
     machine = at.Machine(
         stores=_stores(host),
         data_caches=data_caches_of(host),
-        guests=_guests(host),
-        host=_host(host),
+        guests=guests,
+        host=vmm,
         shadow=shadow_of(host, partial(_zeros, host)),
+        paging=paging_of(host, seed, partial(_zeros, host), vmm.pmap, guests),
         work=work_of(host, seed, inputs, _zeros(host, "work.buffer")),
         vcpu=_vcpus(host),
         core=_cores(host),
@@ -140,6 +144,11 @@ def _guests(host: HostPlan) -> at.Guests:
         vm[number, at.GUEST_PAGE] = plan.page_level
         vm[number, at.INDEX_BITS] = bits_of(plan.vm)
         vm[number, at.HOST_LARGEST] = min(LARGEST, max(plan.ept_offsets, default=1))
+        keeps = plan.vm.reclaim.keep_free_pages if plan.vm.reclaim else 0
+        vm[number, [at.GUEST_MIN, at.PINNED]] = max(plan.vm.table_levels, keeps), plan.vm.kernel_pages
+        vm[number, at.BALLOON_RATE] = SLOWEST
+        vm[number, at.RECLAIMS] = plan.vm.reclaim is not None
+        vm[number, at.FIRST_VCPU] = next(i for i, vcpu in enumerate(host.vcpus) if vcpu.vm == number)
         vm[number, at.EPT : at.EPT + 6] = vm[number, at.EPT_ROOT] = -1
         for level, offset in plan.ept_offsets.items():
             vm[number, at.EPT + level] = offset
@@ -162,6 +171,9 @@ def _guests(host: HostPlan) -> at.Guests:
         free_list=_zeros(host, "guests.free_list"),
         blocks=np.zeros(max(1, host.pages // at.TABLE_ENTRIES if host.has_large_pages else 0), np.int32),
         sharers=_zeros(host, "guests.sharers"),
+        where=_zeros(host, "guests.where"),
+        balloon=_zeros(host, "guests.balloon"),
+        homes=_zeros(host, "guests.homes"),
         pcids=_pcids(host),
         types=_zeros(host, "guests.types"),
         referrers=_zeros(host, "guests.referrers"),

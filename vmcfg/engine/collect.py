@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from vmcfg.metrics.events import (
+    BALLOON_EXITS,
     EXIT_COUNT,
     EXIT_CYCLES_BY_REASON,
     LOG_EXITS,
     MODE_EXITS,
+    PAGING_EXITS,
     PROMOTION_EXITS,
     Event,
     Found,
     Sized,
 )
-from vmcfg.metrics.result import Checkpoint, HostResult, PhaseResult, VmResult
+from vmcfg.metrics.result import Checkpoint, DiskResult, HostResult, PhaseResult, VmResult
 from vmcfg.plan.model import HostPlan
+from vmcfg.vmm import devices, swap
 from vmcfg.vmm import machine as at
 
 
@@ -21,7 +24,14 @@ def collect_host(host: HostPlan, machine: at.Machine, checkpoints: tuple[Checkpo
     """Return the frames of a host by kind, and its digests."""
     frames = {"total": int(machine.host.counts[at.TOTAL])}
     frames |= {kind: int(machine.host.counts[number]) for number, kind in enumerate(at.FRAME_KINDS)}
-    return HostResult(host.name, host.hz, frames, checkpoints)
+    disks = tuple(_disk(host, machine, number) for number in range(len(host.disks)))
+    return HostResult(host.name, host.hz, frames, checkpoints, disks)
+
+
+def _disk(host: HostPlan, machine: at.Machine, number: int) -> DiskResult:
+    row = machine.paging.device[number]
+    counters = {name: int(row[field]) for name, field in devices.COUNTED.items()}
+    return DiskResult(host.disks[number].name, host.name, host.hz, counters)
 
 
 def collect_vms(host: HostPlan, machine: at.Machine) -> list[VmResult]:
@@ -47,6 +57,7 @@ def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> Phas
     exits = {
         reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
         for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml + PROMOTION_EXITS * bool(host.promotion)
+        + PAGING_EXITS * bool(host.paging) + BALLOON_EXITS * host.has_balloons
     }
     return PhaseResult(phase, counters, exits, _elapsed(host, machine, number, phase))
 
@@ -67,7 +78,11 @@ def _pages(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]:
     return {
         "configured": plan.vm.memory_pages,
         "private": int((kinds == at.PRIVATE).sum()),
+        "ballooned": int((kinds == at.BALLOONED).sum()),
+        "swapped": int((kinds == at.SWAPPED).sum()),
         "unbacked": int((kinds == at.UNBACKED).sum()),
+        "balloon": int(machine.guests.vm[number, at.BALLOON_PAGES]),
+        "guest_swapped": int(machine.paging.area[1 + number, swap.USED]) if host.areas else 0,
         "guest_free": int(machine.guests.vm[number, at.GUEST_FREE]),
         "guest_tables": int((entries & at.IS_TABLE != 0).sum()),
         "guest_kernel": plan.vm.kernel_pages,

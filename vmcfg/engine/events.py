@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.engine.access import DONE, NEED_FRAMES, NEED_GUEST_PAGES, kernel_access
+from vmcfg.engine.access import kernel_access
+from vmcfg.engine.room import DONE, NEED_FRAMES, NEED_GUEST_PAGES, lacks_pages_of_guest
 from vmcfg.guest import mapping, processes
 from vmcfg.guest.collapsing import collapse_ranges
 from vmcfg.guest.flushing import flush
@@ -212,10 +213,11 @@ def _exact_shortage(m, vcpu, event, times, most, shadows):
         pages, unbacked = processes.pages_to_fork(m, vcpu)
     elif kind == work.MUNMAP or kind == work.MPROTECT:
         pages = mapping.pages_to_split(m, vcpu, event, times, bits)
-    if kind != work.COLLAPSE and pages > m.guests.vm[vm, at.GUEST_FREE]:
+    if kind != work.COLLAPSE and lacks_pages_of_guest(m, vm, pages):
         return NEED_GUEST_PAGES
     unbacked += unbacked_among_next(m, vm, pages)
     if m.host.counts[FRAME_FREE] < _frames_for(m, vm, unbacked) + shadows:
+        m.host.counts[at.WANTED] = _frames_for(m, vm, unbacked) + shadows
         return NEED_FRAMES
     return DONE
 

@@ -4,6 +4,7 @@ every frame has one kind, and the kinds' counts add up to the host's memory
 every guest page is just one of kernel, free, table and data, and data is shared as often as it is mapped
 every private frame belongs to just the guest page whose pmap names it
 every large page is backed from its first page to its last, by neighbouring frames from a multiple of its size
+every page out of memory has a slot of its own, and each layer knows just the pages that may go
 every shadow entry says what the guest's table and the pmap say
 every TLB entry that may still be used leads where its page table and the pmap lead now
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vmcfg.engine.paging_invariants import check_paging, flying
 from vmcfg.engine.shadow import check_shadow
 from vmcfg.engine.table_types import check_types
 from vmcfg.hardware import sets
@@ -30,6 +32,7 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
     _check_owners(host, machine)
     _check_guest_pages(host, machine)
     check_types(host, machine)
+    check_paging(host, machine)
     if host.shadow:
         check_shadow(host, machine)
     for number in range(len(host.vms)):
@@ -87,6 +90,8 @@ def _check_guest_pages(host: HostPlan, machine: at.Machine) -> None:
         data = [ppn for ppn in mapped if ppn >= plan.vm.kernel_pages or not plan.kernel_pages]
         used = tables + len(data) + plan.vm.kernel_pages
         free = int(machine.guests.vm[number, at.GUEST_FREE])
+        used += flying(machine, 1 + number) if plan.vm.reclaim else 0
+        used += int(machine.guests.vm[number, at.BALLOON_PAGES])
         assert used + free == plan.vm.memory_pages, f"{used} guest pages are used, {free} free: not all"
         for ppn in data:
             sharers = int(machine.guests.sharers[plan.base + ppn])

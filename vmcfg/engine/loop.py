@@ -17,15 +17,18 @@ from itertools import product
 import numpy as np
 
 from vmcfg.digest import SCHEDULE, fold
-from vmcfg.engine.access import ALL_FINISHED, DONE, EVENTS_DUE
 from vmcfg.engine.events import handle
-from vmcfg.engine.turn import WORK_ENDED, take_turn
+from vmcfg.engine.room import ALL_FINISHED, DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES
+from vmcfg.engine.turn import BLOCKED, WORK_ENDED, take_turn
+from vmcfg.guest.reclaim import ENOUGH, NO_FRAMES, WAITS, make_free
 from vmcfg.hardware.core import flush_combined
 from vmcfg.jit import by_reference, entry, kernel, named, part
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, SHADOW, SOFTWARE_TLB, WALKS_AS
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.large_pages import asked_level, count_backing
+from vmcfg.vmm.paging import PAGES
+from vmcfg.vmm.reclaiming import NO_QUOTA, make_room
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
 
 
@@ -64,6 +67,7 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
     return run
 
 
+AGAIN = -1  # what the loop stopped for has been done
 _WALKS = [mode for mode in MODES.values() if mode not in WALKS_AS]
 LOOPS = {case: specialise(*case) for case in product(_WALKS, (False, True), (False, True))}
 """By how the MMU mode walks, `is_lean`, `has_data_caches`; each is compiled when a host first needs it."""
@@ -81,15 +85,37 @@ def walks_as(mode: int) -> int:
 
 
 def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
-    """Simulate one host up to the slice that begins at `t_end`: see `run` in `specialise`; with its guests' events."""
+    """Simulate one host up to the slice that begins at `t_end`: see `run` in `specialise`; with what is rarer.
+
+    These are entries of their own, which a host that needs none of them need not compile: events of guests, and paging.
+    """
     loop = loop_of(machine)
-    while True:
-        why = int(loop(machine, t_end, until_vcpu, until_retired))
-        if why == EVENTS_DUE:
-            why = int(handle(machine, int(machine.sched[at.TURN])))
-            if why == DONE:
-                continue
-        return why
+    while (why := _advance(loop, machine, t_end, until_vcpu, until_retired)) == AGAIN:
+        pass
+    return why
+
+
+def _advance(loop: Callable[..., int], machine: at.Machine, *until: int) -> int:
+    """Run the loop, and do what it stopped for if kernels can; return AGAIN then, or why it stopped."""
+    why = int(loop(machine, *until))
+    core = int(machine.sched[at.TURN])
+    if why == EVENTS_DUE:
+        why = int(handle(machine, core))
+        if why == DONE:
+            return AGAIN
+    if why == NEED_GUEST_PAGES and machine.guests.vm[_asking(machine, core), at.RECLAIMS]:
+        made = int(make_free(machine, core))
+        if made in (ENOUGH, WAITS):
+            return AGAIN
+        why = NEED_FRAMES if made == NO_FRAMES else why
+    if why == NEED_FRAMES and machine.paging.rules[PAGES] and int(make_room(machine, core)) != NO_QUOTA:
+        return AGAIN
+    return why
+
+
+def _asking(machine: at.Machine, core: int) -> int:
+    """Return the VM at the head of a core's queue."""
+    return int(machine.vcpu[int(machine.queue[core, 0]), at.VM])
 
 
 @kernel
@@ -110,6 +136,8 @@ def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean, has_data_
         why = take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches)
         if why == WORK_ENDED:
             _leave(m, core, vcpu)
+        elif why == BLOCKED:
+            _wait(m, core, vcpu)
         elif why != DONE:
             c[core, at.IS_STOPPED] = 1
             return why
@@ -196,6 +224,21 @@ def _leave(m, core, vcpu):
     """Take the head, whose work has ended, out of the queue."""
     m.vcpu[vcpu, at.STATUS] = at.FINISHED
     m.sched[at.UNFINISHED] -= 1
+    _drop_head(m, core)
+
+
+@part
+def _wait(m, core, vcpu):
+    """Take the head, which waits for a device, out of the queue until that is done; its last touch ends then."""
+    clock = m.core[core, at.CLOCK]
+    wake = max(clock, m.vcpu[vcpu, at.WAITS_UNTIL])
+    m.vcpu[vcpu, at.WAITS_UNTIL] = 0
+    if wake == clock:
+        return
+    m.counters[m.vcpu[vcpu, at.ROW], Event.BLOCKED_CYCLES] += wake - clock
+    m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = wake
+    m.vcpu[vcpu, at.STATUS] = at.WAITING
+    m.vcpu[vcpu, at.WAKE] = wake
     _drop_head(m, core)
 
 

@@ -15,18 +15,19 @@ from attrs import frozen
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine import loop
-from vmcfg.engine.access import ALL_FINISHED, DONE, NEED_FRAMES, NEED_GUEST_PAGES
 from vmcfg.engine.build import build, is_lean
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
+from vmcfg.engine.due import schedule
 from vmcfg.engine.events import handle
 from vmcfg.engine.invariants import check_machine
+from vmcfg.engine.paging import allow
 from vmcfg.engine.parallel import run_all
+from vmcfg.engine.room import ALL_FINISHED, NEED_FRAMES, NEED_GUEST_PAGES
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
 from vmcfg.jit import is_compiled
 from vmcfg.metrics.result import HostResult, RunResult, VmResult
 from vmcfg.mmu.walks import MODES
-from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
 from vmcfg.vmm import machine as at
 from vmcfg.workload.inputs import load_inputs
@@ -100,22 +101,27 @@ def _simulate_machine(
     inputs = load_inputs(host.traces, for_traces, host.reach_pages)
     machine = build(host, plan.scenario.seed, inputs)
     checkpoints = Checkpoints(SUBSYSTEMS)
-    epoch = 0
-    why = DONE
-    while why != ALL_FINISHED and machine.sched[at.NOW] < host.run_end:
-        epoch += 1
-        due = min(cycles_of(epoch * plan.scenario.run.epoch_ns, host.hz), host.run_end)
-        why = _run_to(host, machine, due)
+
+    def at_epoch() -> None:
         checkpoints.add(int(machine.sched[at.NOW]), machine)
         if check_invariants:
             check_machine(host, machine)
         report(_share_done(host, machine))
+
+    for due, _, action in schedule(host, machine, plan.scenario.run.epoch_ns, at_epoch):
+        why = _run_to(host, machine, min(due, host.run_end))
+        if why == ALL_FINISHED or machine.sched[at.NOW] >= host.run_end:
+            at_epoch()
+            break
+        action()
     return machine, checkpoints
 
 
 def _run_to(host: HostPlan, machine: at.Machine, due: int) -> int:
     """Run to the first slice end at or after `due`, deciding whatever the kernel cannot."""
     why = loop.run(machine, due)
+    while why == NEED_FRAMES and allow(machine):
+        why = loop.run(machine, due)
     if why == NEED_FRAMES:
         raise out_of_frames(host, machine)
     if why == NEED_GUEST_PAGES:

@@ -9,23 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import (
-    DONE,
-    EVENTS_DUE,
-    UNTIL,
-    count_hits,
-    dirty_walk,
-    fill_tlbs,
-    may_run_short,
-    second_lookup,
-    shortage,
-    walk,
-    walk_again,
-    walk_cycles,
-)
+from vmcfg.engine.access import count_hits, dirty_walk, fill_tlbs, second_lookup, walk, walk_again, walk_cycles
 from vmcfg.engine.ahead import BLOCK, look_ahead
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
+from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, may_run_short, shortage
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel
@@ -36,6 +24,7 @@ from vmcfg.workload import fields as work
 from vmcfg.workload.generate import generate
 
 WORK_ENDED = 100  # the vCPU has nothing left to do
+BLOCKED = 101  # it waits for a device
 NOTHING, MISS, NO_DIRTY_BIT, NO_DIRTY_BIT_IN_L2 = range(4)  # what ends a row of hits in the TLBs
 HEAVY = 8  # a stretch in which more than one touch in eight walks is worth looking ahead for
 
@@ -44,6 +33,8 @@ HEAVY = 8  # a stretch in which more than one touch in eight walks is worth look
 def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
     """Run a vCPU until its core's clock reaches `stop`, its work ends, or it has retired `until` touches."""
     while True:
+        if m.vcpu[vcpu, at.WAITS_UNTIL]:
+            return BLOCKED
         if is_event_due(m, vcpu):
             return EVENTS_DUE
         if not settle(m, core, vcpu):
@@ -130,11 +121,13 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             host_hits += by_host
             nested_hits += by_nested
             if how != COMPLETE:
+                m.core[core, at.CLOCK] = clock
                 handling, again, frame, has_dirty, in_guest, in_host, leaves = walk_again(
                     m, core, vcpu, vpn, mode, kind == at.STORE, how, frame, in_guest + in_host, has_data_caches
                 )
                 clock += handling
                 cycles += again
+                end = _last_before_wait(m, vcpu, position, end)
             walks += 1
             guest_refs += in_guest
             host_refs += in_host
@@ -143,8 +136,10 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                 fill_tlbs(stores, fetches if kind == at.FETCH else data, second, vpn, tag, frame, has_dirty)
             fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
         else:
+            m.core[core, at.CLOCK] = clock
             handling, cycles, is_done = dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
             clock += handling
+            end = _last_before_wait(m, vcpu, position, end)
         if cycles:
             raw += cycles
             carry += cycles
@@ -230,6 +225,12 @@ def tlbs(stores, core, is_lean):
     if not is_lean and stores.shape[core * STORES + L1I, SETS]:
         fetches = geometry(stores, core * STORES + L1I, is_lean, NARROW)
     return data, fetches, geometry(stores, core * STORES + L2, is_lean, MIDDLE)
+
+
+@kernel
+def _last_before_wait(m, vcpu, position, end):
+    """Return where a stretch ends: behind an access that has asked a device for something."""
+    return position + 1 if m.vcpu[vcpu, at.WAITS_UNTIL] else end
 
 
 @kernel

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.pages import block_free, has_block, page_free, table_page_take
+from vmcfg.guest.pages import has_block, page_free, table_page_take
 from vmcfg.guest.switching import tell_of_pointer
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.tables import gpt_write, new_table, table_entry, table_freed
 from vmcfg.mmu.walks import guest_slot, kernel_vpn, page_of
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.frames import pages_below
-from vmcfg.vmm.verbs import gpa_access
+from vmcfg.vmm.verbs import gpa_overwrite, mark_table, unmark_table
 
 ANY_SIZE = 0  # of a leaf: as large as the guest wants and can have
 
@@ -37,7 +36,7 @@ def make_tables(m, core, vcpu, process, vpn, leaf):
             if level == leaf or (leaf == ANY_SIZE and can_be_large(m, vm, level)):
                 return table, np.int64(level), own, exits
             ppn = take_table_page(m, vm)
-            exits += gpa_access(m, core, vcpu, ppn)
+            exits += gpa_overwrite(m, core, vcpu, ppn)
             entry = table_entry(ppn, new_table(m, ppn))
             exits += write_above_leaf(m, core, vcpu, process, vpn, level == levels, slot, entry)
             own += m.cost[at.ZERO_PAGE] + m.cost[at.GPT_WRITE] * writes(m, process, level == levels)
@@ -62,7 +61,7 @@ def make_roots(m, core, vcpu, process):
     has_view = m.guests.vm[vm, at.HAS_KPTI]
     for is_view in range(1 + has_view):
         ppn = take_table_page(m, vm)
-        exits += gpa_access(m, core, vcpu, ppn)
+        exits += gpa_overwrite(m, core, vcpu, ppn)
         own += m.cost[at.ZERO_PAGE]
         table = new_table(m, ppn)
         m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_TABLE_PAGES] += 1
@@ -155,8 +154,8 @@ def absent_levels(m, process, vpn):
 def next_present(m, process, vpn, level):
     """Return (the first page at or after `vpn` that has a leaf, where that lies, its level), or (-1, -1, 0).
 
-    With `level` 2 or more, it is an entry of that level that leads to a table. The kernel's half is left out: it
-    belongs to all processes.
+    A page in the guest's swap area has a leaf, too. With `level` 2 or more, it is an entry of that level that leads to
+    a table. The kernel's half is left out: it belongs to all processes.
     """
     vm = m.guests.process[process, at.PROCESS_VM]
     top = m.guests.vm[vm, at.LEVELS]
@@ -167,7 +166,7 @@ def next_present(m, process, vpn, level):
         while True:
             slot = guest_slot(m, vm, table, vpn, here)
             is_leaf = here == 1 or m.guests.tables[slot] & at.LARGE_PAGE != 0
-            is_present = m.guests.tables[slot] & at.PRESENT != 0
+            is_present = m.guests.tables[slot] & (at.PRESENT | at.IN_SWAP) != 0
             if is_present and ((is_leaf and level == 1) or (not is_leaf and here == level)):
                 return vpn, slot, np.int64(here)
             if is_leaf or not is_present:
@@ -206,7 +205,7 @@ def free_table(m, row, vm, table, ppn):
         m.guests.tables[table * at.TABLE_ENTRIES + place] = 0
     m.guests.given_back[m.guests.pool[1]] = table
     m.guests.pool[1] += 1
-    m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] &= ~at.IS_TABLE
+    unmark_table(m, vm, ppn)
     page_free(m, vm, ppn)
 
 
@@ -215,43 +214,8 @@ def take_table_page(m, vm):
     """Take a guest page that is to hold a page table."""
     ppn = table_page_take(m, vm)
     m.guests.vm[vm, at.TABLE_PAGES] += 1
-    m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] |= at.IS_TABLE
+    mark_table(m, vm, ppn)
     return ppn
-
-
-@kernel
-def release_page(m, vm, ppn, level):
-    """Let go of a data page of any size that has just been unmapped: it is freed but for what other processes share.
-
-    A large page that nobody shares any part of is a block again.
-    """
-    if level > 1 and not is_shared(m, vm, ppn, level):
-        block_free(m, vm, ppn, level)
-        return
-    base = m.guests.vm[vm, at.BASE]
-    for page in range(ppn, ppn + pages_below(level)):
-        if m.guests.sharers[base + page]:
-            m.guests.sharers[base + page] -= 1
-        else:
-            page_free(m, vm, np.int64(page))
-
-
-@kernel
-def share_page(m, vm, ppn, level):
-    """Note one more mapping of a data page of any size."""
-    first = m.guests.vm[vm, at.BASE] + ppn
-    for gpid in range(first, first + pages_below(level)):
-        m.guests.sharers[gpid] += 1
-
-
-@kernel
-def is_shared(m, vm, ppn, level):
-    """Tell whether other processes share any part of a data page."""
-    gpid = m.guests.vm[vm, at.BASE] + ppn
-    end = gpid + pages_below(level)
-    while gpid < end and m.guests.sharers[gpid] == 0:
-        gpid += 1
-    return gpid < end
 
 
 @kernel

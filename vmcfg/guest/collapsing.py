@@ -24,7 +24,7 @@ from vmcfg.metrics.events import Sized
 from vmcfg.mmu.tables import large_leaf_entry
 from vmcfg.mmu.walks import page_of
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.verbs import gpa_access
+from vmcfg.vmm.verbs import gpa_access, gpa_overwrite
 from vmcfg.workload import fields as work
 
 MARKS = at.ACCESSED | at.DIRTY
@@ -95,14 +95,14 @@ def _move(m, core, vcpu, table, block):
         entry = m.guests.tables[table * at.TABLE_ENTRIES + number]
         if entry & at.PRESENT:
             exits += gpa_access(m, core, vcpu, page_of(entry))
-            exits += gpa_access(m, core, vcpu, block + number)
+            exits += gpa_overwrite(m, core, vcpu, block + number)
             own += m.cost[at.COPY_PAGE]
             marks |= entry & MARKS
             page_free(m, vm, page_of(entry))
             m.sizes[row, Sized.COLLAPSE_COPIED] += 1
         else:
             if m.guests.vm[vm, at.ZEROES]:
-                exits += gpa_access(m, core, vcpu, block + number)
+                exits += gpa_overwrite(m, core, vcpu, block + number)
                 own += m.cost[at.ZERO_PAGE]
             m.sizes[row, Sized.COLLAPSE_ADDED] += 1
     return own, exits, marks

@@ -21,7 +21,6 @@ from vmcfg.digest import GUEST, fold
 from vmcfg.guest.address_space import (
     ANY_SIZE,
     can_be_large,
-    is_shared,
     kernel_slot,
     leaf_slot,
     make_tables,
@@ -29,8 +28,10 @@ from vmcfg.guest.address_space import (
     set_view,
     take_table_page,
 )
+from vmcfg.guest.data_pages import is_shared, note_mapped, unshare_page
 from vmcfg.guest.pages import block_take, page_take
 from vmcfg.guest.splitting import split_to
+from vmcfg.guest.swapping import swap_in
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu import privileged
@@ -38,7 +39,7 @@ from vmcfg.mmu.tables import gpt_write, large_leaf_entry, leaf_entry, new_table,
 from vmcfg.mmu.walks import guest_slot, page_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
-from vmcfg.vmm.verbs import back, gpa_access, is_backed
+from vmcfg.vmm.verbs import back, gpa_access, gpa_overwrite, is_backed
 
 
 @part
@@ -50,6 +51,8 @@ def guest_fault(m, core, vcpu, vpn):
     bouncing = privileged.enter_handler(m, core, vcpu)
     if slot >= 0 and m.guests.tables[slot] & at.PRESENT:
         own, exits = _make_writable(m, core, vcpu, vpn, slot, level)
+    elif slot >= 0 and m.guests.tables[slot] & at.IN_SWAP:
+        own, exits = swap_in(m, core, vcpu, vpn, slot)
     else:
         own, exits, leaf = map_page(m, core, vcpu, process, vpn)
         _count_size(m, row, m.vcpu[vcpu, at.VM], leaf)
@@ -69,10 +72,12 @@ def map_page(m, core, vcpu, process, vpn):
     ppn = block_take(m, vm, leaf) if leaf > 1 else page_take(m, vm)
     if m.guests.vm[vm, at.ZEROES]:
         for number in range(pages_below(leaf)):
-            exits += gpa_access(m, core, vcpu, ppn + number)
+            exits += gpa_overwrite(m, core, vcpu, ppn + number)
         own += m.cost[at.ZERO_PAGE] * pages_below(leaf)
     entry = large_leaf_entry(ppn) if leaf > 1 else leaf_entry(ppn)
-    exits += gpt_write(m, core, vcpu, guest_slot(m, vm, table, vpn, leaf), entry)
+    slot = guest_slot(m, vm, table, vpn, leaf)
+    exits += gpt_write(m, core, vcpu, slot, entry)
+    note_mapped(m, process, vpn, slot)
     return own + m.cost[at.GPT_WRITE], exits, leaf
 
 
@@ -94,11 +99,12 @@ def _make_writable(m, core, vcpu, vpn, slot, level):
         m.counters[row, Event.WRITE_FAULTS] += 1
         return own, exits + gpt_write(m, core, vcpu, slot, entry | at.WRITABLE)
     m.counters[row, Event.COW_FAULTS] += 1
-    m.guests.sharers[m.guests.vm[vm, at.BASE] + page_of(entry)] -= 1
     ppn = page_take(m, vm)
     exits += gpa_access(m, core, vcpu, page_of(entry))
-    exits += gpa_access(m, core, vcpu, ppn)
+    exits += gpa_overwrite(m, core, vcpu, ppn)
     exits += gpt_write(m, core, vcpu, slot, leaf_entry(ppn))
+    unshare_page(m, vm, slot, page_of(entry))
+    note_mapped(m, m.vcpu[vcpu, at.PROCESS], vpn, slot)
     return own + m.cost[at.COPY_PAGE], exits
 
 
@@ -127,6 +133,7 @@ def populate(m, process, vpn):
         ppn = page_take(m, vm)
         back_if_needed(m, vm, ppn)
         m.guests.tables[slot] = leaf_entry(ppn)
+        note_mapped(m, process, vpn, slot)
     return tables
 
 

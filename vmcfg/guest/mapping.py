@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.address_space import absent_levels, can_be_large, is_shared, leaf_slot, release_page
+from vmcfg.guest.address_space import absent_levels, can_be_large, leaf_slot
+from vmcfg.guest.data_pages import is_shared, release_page
 from vmcfg.guest.fault import map_page
 from vmcfg.guest.splitting import split_to
+from vmcfg.guest.swapping import release_slot
 from vmcfg.guest.switching import FLUSH_ALL_ABOVE, flush_everywhere, interrupt_others, invalidate_page
 from vmcfg.hardware.core import entry_key, walk_key
 from vmcfg.jit import kernel, part
@@ -30,7 +32,7 @@ def mmap(m, core, vcpu, event, times):
     for number in range(m.work.events[event, work.EVENT_PAGES]):
         vpn = nth_page(m, event, times, number)
         slot, _ = leaf_slot(m, process, vpn)
-        if slot < 0 or m.guests.tables[slot] & at.PRESENT == 0:
+        if slot < 0 or m.guests.tables[slot] & (at.PRESENT | at.IN_SWAP) == 0:
             mapping, leaving, level = map_page(m, core, vcpu, process, vpn)
             count_large(m, vcpu, level, Sized.LARGE_MAPPED)
             own += mapping
@@ -170,7 +172,10 @@ def _narrow_entry(m, core, vcpu, slot, level, bits):
         return gpt_write(m, core, vcpu, slot, entry & ~np.int64(at.WRITABLE))
     exits = gpt_write(m, core, vcpu, slot, np.int64(0))
     count_large(m, vcpu, level, Sized.LARGE_UNMAPPED)
-    release_page(m, m.vcpu[vcpu, at.VM], page_of(entry), level)
+    if entry & at.IN_SWAP:
+        release_slot(m, vcpu, m.vcpu[vcpu, at.VM], entry)
+    else:
+        release_page(m, m.vcpu[vcpu, at.VM], slot, page_of(entry), level)
     return exits
 
 
@@ -193,6 +198,8 @@ def _widen(m, core, vcpu, event, times):
 
 @kernel
 def _may_be_widened(m, vm, entry, level):
+    if entry & at.IN_SWAP:
+        return entry & at.WRITABLE == 0
     return entry & at.WRITABLE == 0 and not is_shared(m, vm, page_of(entry), level)
 
 
@@ -200,8 +207,10 @@ def _may_be_widened(m, vm, entry, level):
 def _leaf_with(m, vcpu, vpn, bits):
     """Return (where the leaf of a page of the loaded process lies if it has all of `bits`, its level), else (-1, 1)."""
     slot, level = leaf_slot(m, m.vcpu[vcpu, at.PROCESS], vpn)
-    if slot >= 0 and m.guests.tables[slot] & bits == bits:
-        return slot, level
+    if slot >= 0:
+        is_there = at.PRESENT if m.guests.tables[slot] & at.IN_SWAP else 0  # for a process, it is, wherever it is
+        if (m.guests.tables[slot] | is_there) & bits == bits:
+            return slot, level
     return np.int64(-1), np.int64(1)
 
 

@@ -15,10 +15,10 @@ from vmcfg.guest.address_space import (
     make_roots,
     make_tables,
     next_present,
-    release_page,
-    share_page,
 )
+from vmcfg.guest.data_pages import note_home, release_page, share_page
 from vmcfg.guest.mapping import charge_guest, count_large
+from vmcfg.guest.swapping import release_slot, share_slot
 from vmcfg.guest.switching import flush_process, load_process, reload, replace
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Sized
@@ -157,7 +157,8 @@ def _count_own_pages(m, process):
     vpn, slot, level = next_present(m, process, np.int64(0), 1)
     while slot >= 0:
         first = base + page_of(m.guests.tables[slot])
-        for gpid in range(first, first + pages_below(level)):
+        pages = pages_below(level) if m.guests.tables[slot] & at.PRESENT else np.int64(0)
+        for gpid in range(first, first + pages):
             if m.guests.sharers[gpid] == 0:
                 own += 1
                 unbacked += m.host.pmap[gpid] & at.KIND_MASK != at.PRIVATE
@@ -176,11 +177,18 @@ def _copy_tables(m, core, vcpu, parent, child):
         entry = m.guests.tables[slot]
         exits += leaving
         own += making + m.cost[at.GPT_WRITE]
+        copy = guest_slot(m, vm, table, vpn, level)
+        note_home(m, child, vpn, copy)
+        if entry & at.IN_SWAP:
+            exits += gpt_write(m, core, vcpu, copy, entry)
+            share_slot(m, vm, entry)
+            vpn, slot, level = next_present(m, parent, after(m, vm, vpn, level), 1)
+            continue
         if entry & at.WRITABLE:
             exits += gpt_write(m, core, vcpu, slot, entry & ~np.int64(at.WRITABLE))
             own += m.cost[at.GPT_WRITE]
         shared = (page_of(entry) << at.PPN_SHIFT) | (entry & at.LARGE_PAGE) | at.PRESENT
-        exits += gpt_write(m, core, vcpu, guest_slot(m, vm, table, vpn, level), shared)
+        exits += gpt_write(m, core, vcpu, copy, shared)
         share_page(m, vm, page_of(entry), level)
         count_large(m, vcpu, level, Sized.LARGE_MAPPED)
         vpn, slot, level = next_present(m, parent, after(m, vm, vpn, level), 1)
@@ -194,11 +202,14 @@ def _tear_down(m, core, vcpu, process):
     own = exits = np.int64(0)
     vpn, slot, size = next_present(m, process, np.int64(0), 1)
     while slot >= 0:
-        ppn = page_of(m.guests.tables[slot])
+        entry = m.guests.tables[slot]
         exits += gpt_write(m, core, vcpu, slot, np.int64(0))
         own += m.cost[at.GPT_WRITE]
         count_large(m, vcpu, size, Sized.LARGE_UNMAPPED)
-        release_page(m, vm, ppn, size)
+        if entry & at.IN_SWAP:
+            release_slot(m, vcpu, vm, entry)
+        else:
+            release_page(m, vm, slot, page_of(entry), size)
         vpn, slot, size = next_present(m, process, after(m, vm, vpn, size), 1)
     for level in range(2, m.guests.vm[vm, at.LEVELS] + 1):
         vpn, slot, _ = next_present(m, process, np.int64(0), level)

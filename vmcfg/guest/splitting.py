@@ -17,7 +17,7 @@ from vmcfg.jit import part
 from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu.tables import gpt_write, new_table, part_of_leaf, table_entry
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.verbs import gpa_access
+from vmcfg.vmm.verbs import gpa_overwrite
 
 
 @part
@@ -42,7 +42,7 @@ def split(m, core, vcpu, vpn, slot, level):
     row, vm, process = m.vcpu[vcpu, at.ROW], m.vcpu[vcpu, at.VM], m.vcpu[vcpu, at.PROCESS]
     leaf = m.guests.tables[slot]
     ppn = take_table_page(m, vm)
-    exits = gpa_access(m, core, vcpu, ppn)
+    exits = gpa_overwrite(m, core, vcpu, ppn)
     table = new_table(m, ppn)
     for number in range(at.TABLE_ENTRIES):
         part_entry = part_of_leaf(leaf, level, number)

@@ -73,7 +73,26 @@ def invalidate_page(m, core, vcpu, vpn, level):
     """Execute INVLPG for a page of any size of the loaded process, and have other vCPUs do so; return the cycles."""
     process = m.vcpu[vcpu, at.PROCESS]
     cycles = _invlpg(m, core, vcpu, vcpu, process, vpn, level) + privileged.invalidate(m, core, vcpu)
+    return cycles + _invalidate_elsewhere(m, vcpu, process, vpn, level)
+
+
+@part
+def invalidate_for(m, core, vcpu, process, vpn):
+    """Have a page of any process of the vCPU's guest dropped wherever it is loaded; return the cycles, IPIs too."""
+    cycles = np.int64(0)
+    if m.vcpu[vcpu, at.PROCESS] == process:
+        cycles += _invlpg(m, core, vcpu, vcpu, process, vpn, np.int64(1)) + privileged.invalidate(m, core, vcpu)
+    else:
+        _mark_stale(m, vcpu, process)
+    cycles += _invalidate_elsewhere(m, vcpu, process, vpn, np.int64(1))
+    return cycles + _interrupt(m, vcpu, process)
+
+
+@part
+def _invalidate_elsewhere(m, vcpu, process, vpn, level):
+    """Have the other vCPUs of a guest drop a page of a process, or come to know that they must; return the cycles."""
     vm = m.vcpu[vcpu, at.VM]
+    cycles = np.int64(0)
     for other in range(m.sched[at.VCPUS]):
         if other != vcpu and m.vcpu[other, at.VM] == vm:
             if m.vcpu[other, at.PROCESS] == process:
@@ -112,10 +131,16 @@ def tell_of_pointer(m, core, vcpu):
 @part
 def interrupt_others(m, vcpu):
     """Interrupt the other vCPUs that have the loaded process loaded; return the cycles."""
+    return _interrupt(m, vcpu, m.vcpu[vcpu, at.PROCESS])
+
+
+@kernel
+def _interrupt(m, vcpu, process):
+    """Interrupt the other vCPUs that have a process loaded; return the cycles."""
     cycles = np.int64(0)
     for other in range(m.sched[at.VCPUS]):
         is_peer = other != vcpu and m.vcpu[other, at.VM] == m.vcpu[vcpu, at.VM]
-        if is_peer and m.vcpu[other, at.PROCESS] == m.vcpu[vcpu, at.PROCESS]:
+        if is_peer and m.vcpu[other, at.PROCESS] == process:
             m.counters[m.vcpu[vcpu, at.ROW], Event.SHOOTDOWNS] += 1
             cycles += m.cost[at.IPI]
     m.counters[m.vcpu[vcpu, at.ROW], Event.FLUSH_CYCLES] += cycles

@@ -88,7 +88,7 @@ def _page_sizes(subject: str, phase: PhaseResult) -> Iterator[Sum]:
     yield Sum(subject, "backed_4k + backed_2m + backed_1g = EPT violations", backed, violations)
     yield _at_most(subject, "backed_smaller", n["backed_smaller"], "backed_4k + backed_2m", backed - n["backed_1g"])
     mapped = n["mapped_4k"] + n["mapped_2m"] + n["mapped_1g"]
-    absent = n["guest_faults"] - n["cow_faults"] - n["write_faults"]
+    absent = n["guest_faults"] - n["cow_faults"] - n["write_faults"] - n["major_faults"]
     yield Sum(subject, "mapped_4k + mapped_2m + mapped_1g = guest_faults of absent pages", mapped, absent)
     yield _at_most(subject, "mapped_smaller", n["mapped_smaller"], "mapped_4k + mapped_2m", mapped - n["mapped_1g"])
     filled = n["filled_4k"] + n["filled_2m"] + n["filled_1g"]
@@ -186,8 +186,27 @@ def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
     claim = "guest_table_pages made - table_pages_freed = guest pages that hold tables"
     yield Sum(subject, claim, tables, vm.pages["guest_tables"])
     yield from _large_pages(subject, vm)
-    configured = vm.pages["private"] + vm.pages["unbacked"]
-    yield Sum(subject, "private + unbacked = configured pages", configured, vm.pages["configured"])
+    where = ("private", "ballooned", "swapped", "unbacked")
+    configured = sum(vm.pages[state] for state in where)
+    yield Sum(subject, f"{' + '.join(where)} = configured pages", configured, vm.pages["configured"])
+    yield from _host_paging(subject, vm)
+
+
+def _host_paging(subject: str, vm: VmResult) -> Iterator[Sum]:
+    """What the host paged out is still there, or was paged in."""
+    n = {name: sum(phase.counters[name] for phase in vm.phases) for name in vm.phases[0].counters}
+    back = n["host_page_ins"] + n["host_read_ahead"]
+    claim = "host_page_outs - host_page_ins - host_read_ahead - host_slots_dropped = swapped pages"
+    yield Sum(subject, claim, n["host_page_outs"] - back - n["host_slots_dropped"], vm.pages["swapped"])
+    yield _at_most(subject, "balloon_frames_won", n["balloon_frames_won"], "balloon_inflated", n["balloon_inflated"])
+    balloon = n["balloon_inflated"] - n["balloon_deflated"]
+    yield Sum(subject, "balloon_inflated - balloon_deflated = pages of the balloon", balloon, vm.pages["balloon"])
+    kinds = n["false_reads"] + n["stale_reads"] + n["prevented_reads"]
+    claim = "false_reads + stale_reads + prevented_reads"
+    yield _at_most(subject, claim, kinds, "host_page_ins", n["host_page_ins"])
+    left = n["guest_page_outs"] - n["guest_slots_freed"]
+    yield Sum(subject, "guest_page_outs - guest_slots_freed = slots in use", left, vm.pages["guest_swapped"])
+    yield Sum(subject, "guest_page_ins = major_faults", n["guest_page_ins"], n["major_faults"])
 
 
 def _large_pages(subject: str, vm: VmResult) -> Iterator[Sum]:

@@ -57,6 +57,24 @@ class Event(IntEnum):
     TABLES_VALIDATED = 42  # guest tables that the VMM checked whole
     VALIDATED_ENTRIES = 43  # entries that the VMM checked, by tables and one by one
     SOFTWARE_TLB_HITS = 44  # misses that the VMM answered out of its own TLB
+    BLOCKED_CYCLES = 45  # waiting for a device
+    HOST_PAGE_OUTS = 46  # guest pages that the host paged out
+    HOST_PAGE_INS = 47  # guest pages that it paged in because they were needed
+    HOST_READ_AHEAD = 48  # guest pages that came along, neighbours in its swap area
+    FALSE_READS = 49  # of the pages needed: those read only to be overwritten as a whole by the guest's processor
+    PREVENTED_READS = 50  # of the pages needed: those that were not read, as they were overwritten as a whole
+    MAJOR_FAULTS = 51  # page faults of the guest that waited for its own device
+    GUEST_PAGE_OUTS = 52  # pages that the guest wrote to its own swap area
+    GUEST_PAGE_INS = 53  # pages that it read from there
+    DOUBLE_PAGE_OUTS = 54  # of the pages written: those that the host had paged out before, and had to read for it
+    DOUBLE_PAGE_INS = 55  # of the pages read: those for which the memory that they were read into was paged out
+    STALE_READS = 56  # of the pages that the host paged in: those read only to be overwritten as a whole by a device
+    GUEST_SLOTS_FREED = 57  # slots of the guest's swap area given back
+    BALLOON_INFLATED = 58  # pages that the guest put into its balloon
+    BALLOON_DEFLATED = 59  # pages that it took back
+    BALLOON_FRAMES_WON = 60  # of the pages put in: those that had a frame
+    BALLOON_POPS = 61  # times that the host gave the balloon up, because the guest touched it
+    HOST_SLOTS_DROPPED = 62  # slots of the host's swap area given back unread, for the page went into the balloon
 
 
 class Exit(IntEnum):
@@ -75,6 +93,10 @@ class Exit(IntEnum):
     HIDDEN_FAULT = 10  # the guest allows the access, the shadow table did not yet: filled
     TRACE_FAULT = 11  # a write to a guest page table that is write-protected: emulated
     PROMOTION = 12  # the VMM put a large page in place of small ones
+    SWAP_IN = 13  # a guest page that the host had paged out was needed
+    RECLAIM = 14  # frames ran out, and the VMM paged out a batch of guest pages
+    BALLOON = 15  # the guest's balloon driver gave pages away
+    BALLOON_POP = 16  # the guest touched a page of its balloon
 
 
 class Found(IntEnum):
@@ -146,6 +168,10 @@ LOG_EXITS = (Exit.PML_FULL,)
 """Likewise, where modified pages are logged."""
 PROMOTION_EXITS = (Exit.PROMOTION,)
 """Likewise, where the VMM promotes small pages."""
+PAGING_EXITS = (Exit.SWAP_IN, Exit.RECLAIM)
+"""Likewise, where the host pages."""
+BALLOON_EXITS = (Exit.BALLOON, Exit.BALLOON_POP)
+"""Likewise, where a guest of the host has a balloon."""
 
 CHARGED = (
     Event.BASE_CYCLES,

@@ -24,7 +24,7 @@ class VmResult:
     mode: str
     hz: int  # cycles per simulated second on its host
     phases: tuple[PhaseResult, ...]
-    pages: Mapping[str, int]  # configured, private, unbacked; guest_free, guest_tables, guest_kernel
+    pages: Mapping[str, int]  # configured, private, swapped, unbacked; guest_free, guest_tables, guest_kernel
 
 
 @frozen
@@ -36,11 +36,22 @@ class Checkpoint:
 
 
 @frozen
+class DiskResult:
+    """What a disk was asked for over the whole run."""
+
+    name: str
+    host: str
+    hz: int
+    counters: Mapping[str, int]  # reads, writes, pages_read, pages_written, seeks, busy_cycles, queued_cycles
+
+
+@frozen
 class HostResult:
     name: str
     hz: int
     frames: Mapping[str, int]  # total, free, private, shared, overhead, reserved
     checkpoints: tuple[Checkpoint, ...]  # at most 64; the last is the end of the run
+    disks: tuple[DiskResult, ...] = ()
 
 
 @frozen

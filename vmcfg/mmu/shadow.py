@@ -47,6 +47,7 @@ from vmcfg.mmu.walks import (
 )
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
+from vmcfg.vmm.paging import PAGES
 from vmcfg.vmm.shadow_pages import (
     FRAME,
     GUEST_TABLE,
@@ -63,7 +64,7 @@ from vmcfg.vmm.shadow_pages import (
     set_leaf,
     zap,
 )
-from vmcfg.vmm.verbs import back, is_backed, vm_exit
+from vmcfg.vmm.verbs import is_backed, supply, vm_exit
 
 VIRTUAL_TLB, CACHED, UNSYNC = range(3)
 VARIANTS = {"virtual_tlb": VIRTUAL_TLB, "cached": CACHED, "unsync": UNSYNC}
@@ -101,6 +102,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     if not is_lean:
         frame += vpn & (pages_below(level) - 1)
         leaves = leaves_of(m.shadow.page[page, LEAF_LEVEL], level)
+    if m.paging.rules[PAGES]:  # whoever pages looks for A where the VMM has one place for it
+        m.host.pmap[m.host.owner[frame]] |= at.HOST_ACCESSED
     return COMPLETE, frame, is_dirty_entry(entry), zero, refs, zero, hits, zero, cycles, leaves
 
 
@@ -118,7 +121,7 @@ def shadow_fault(m, walker, vpn, is_store):
     if level > 1:
         frames += fill_large(m, walker.vm, page, slot, vpn, is_store)
     else:
-        frames += fill(m, walker.vm, page, slot, is_store)
+        frames += fill(m, walker.core, walker.vcpu, page, slot, is_store)
     cycles = m.cost[at.HIDDEN_FAULT] + frames * m.cost[at.ZERO_PAGE]
     return vm_exit(m, walker.core, walker.vcpu, Exit.HIDDEN_FAULT, cycles), False
 
@@ -205,7 +208,7 @@ def _leaf_page(m, walker, vpn):
     page = m.vcpu[walker.vcpu, at.SHADOW_ROOT]
     frames = np.int64(0)
     for level in range(walker.levels, 1, -1):
-        frames += _go_through(m, walker.vm, page)
+        frames += _go_through(m, walker.core, walker.vcpu, page)
         slot = slot_in_table(page, vpn, level)
         above = slot_in_table(m.shadow.page[page, GUEST_TABLE], vpn, level)
         if m.guests.tables[above] & at.LARGE_PAGE:
@@ -219,20 +222,21 @@ def _leaf_page(m, walker, vpn):
                 child = shadow_of(m, walker.vm, table, level - 1)
             set_child(m, page, slot % at.TABLE_ENTRIES, child)
         page = m.shadow.entries[slot] >> at.CHILD_SHIFT
-    return page, np.int64(1), frames + _go_through(m, walker.vm, page)
+    return page, np.int64(1), frames + _go_through(m, walker.core, walker.vcpu, page)
 
 
 @kernel
-def _go_through(m, vm, page):
+def _go_through(m, core, vcpu, page):
     """Note that a fault has used a shadow page: what it follows is protected from now on, where writes are traced.
 
     The VMM reads the guest's table for it, and gives it a frame if it has taken that away; return the frames taken.
     """
+    vm = m.vcpu[vcpu, at.VM]
     m.shadow.page[page, WRITES] = 0
     if m.cost[at.SHADOW_VARIANT] != VIRTUAL_TLB and m.shadow.page[page, STATE] == OPEN:
         m.shadow.page[page, STATE] = TRACED
     ppn = np.int64(m.guests.ppns[m.shadow.page[page, GUEST_TABLE]])
-    return np.int64(0) if is_backed(m, vm, ppn) else np.int64(back(m, vm, ppn))
+    return np.int64(0) if is_backed(m, vm, ppn) else supply(m, core, vcpu, vm, ppn, np.int64(0))
 
 
 @kernel
@@ -245,12 +249,13 @@ def shadow_of(m, vm, table, level):
 
 
 @kernel
-def fill(m, vm, page, slot, is_store):
+def fill(m, core, vcpu, page, slot, is_store):
     """Fill the shadow of a present leaf, for a store or a load; return the frames taken."""
+    vm = m.vcpu[vcpu, at.VM]
     wanted = mark_leaf(m, slot, is_store)
     frames = np.int64(0)
     if not is_backed(m, vm, page_of(wanted)):
-        frames += back(m, vm, page_of(wanted))
+        frames += supply(m, core, vcpu, vm, page_of(wanted), np.int64(0))
     bits = at.PRESENT | (at.WRITABLE if is_dirty_entry(wanted) else 0)
     set_leaf(m, page, slot % at.TABLE_ENTRIES, m.guests.vm[vm, at.BASE] + page_of(wanted), bits)
     return frames

@@ -50,7 +50,7 @@ def written(m, core, vcpu, slot):
     if m.shadow.page[page, WRITES] >= at.WRITE_FLOOD:
         _let_go(m, page)
     elif m.cost[at.INSTALLS] and m.shadow.page[page, LEVEL] == 1 and m.guests.tables[slot] & at.PRESENT:
-        frames = fill(m, m.vcpu[vcpu, at.VM], page, slot, m.vcpu[vcpu, at.FAULTING_STORE] != 0)
+        frames = fill(m, core, vcpu, page, slot, m.vcpu[vcpu, at.FAULTING_STORE] != 0)
     return vm_exit(m, core, vcpu, Exit.TRACE_FAULT, m.cost[at.TRACE_FAULT] + frames * m.cost[at.ZERO_PAGE])
 
 
@@ -92,6 +92,17 @@ def page_invalidated(m, core, vcpu, payer, vpn):
     elif m.shadow.page[page, STATE] == UNSYNCED:
         _sync_entry(m, page, place)
     return vm_exit(m, core, payer, Exit.INVLPG, m.cost[at.SHADOW_INVLPG])
+
+
+@kernel
+def entry_settled(m, slot):
+    """Compare an entry that the guest has changed in a table that nobody may have loaded: it is used no more as it was.
+
+    The guest need not flush for that, as loading the table's root does; and that may be done by any of its vCPUs.
+    """
+    page = np.int64(m.shadow.of_table[slot // at.TABLE_ENTRIES])
+    if page != NONE and m.shadow.page[page, STATE] == UNSYNCED:
+        _sync_entry(m, page, slot % at.TABLE_ENTRIES)
 
 
 @part

@@ -69,6 +69,13 @@ def gpt_write(m, core, vcpu, slot, entry):
 
 
 @kernel
+def entry_settled(m, slot):
+    """Tell the mode that an entry of a process was changed that may not be loaded just now."""
+    if m.cost[at.MODE] == at.SHADOW:
+        shadow_answers.entry_settled(m, slot)
+
+
+@kernel
 def table_freed(m, vm, table, ppn):
     """Tell the mode that a guest has given the page of a page table back."""
     if m.cost[at.MODE] == at.SHADOW:

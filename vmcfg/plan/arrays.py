@@ -13,6 +13,7 @@ from vmcfg.scenario.spec import DataCache
 ITEM_BYTES = {"i64": 8, "u64": 8, "i32": 4, "u32": 4, "u16": 2, "u8": 1}
 TABLE_ENTRIES = 512
 BATCH = 2048
+FLIGHTS = 4096  # pages of a swap area that may be on their way out
 ROOMS = (16, 32)  # ways that a set of a data cache has room for
 OS_PAGE = 4096  # touching one item touches the page around it
 
@@ -33,6 +34,12 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("guests.ppns", "i32", (nodes,), nodes, "pages that hold these tables"),
         _array("guests.given_back", "i32", (nodes,), 0, "tables given back, a stack"),
         _array("guests.sharers", "u16", (host.pages,), pages if _forks(host) else 0, "further mappings of a data page"),
+        _array("guests.where", "i64", (host.pages if host.guests_reclaim else 0,), pages if host.guests_reclaim else 0,
+               "where a data page is mapped"),
+        _array("guests.balloon", "i32", (host.pages if host.has_balloons else 0,), pages if host.has_balloons else 0,
+               "pages in balloons, a stack per VM"),
+        _array("guests.homes", "i64", (nodes if host.guests_reclaim else 0,), nodes if host.guests_reclaim else 0,
+               "whose leaf tables are"),
         _array("guests.types", "u8", (tables,), tables, "levels as which the VMM has checked these tables"),
         _array("guests.referrers", "i32", (tables,), tables, "what refers to these tables"),
         _array("guests.free_list", "i32", (host.pages,), 0, "freed guest pages, a stack per VM"),
@@ -43,6 +50,7 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("host.free_list", "i32", (host.frames,), 0, "given-back frames, a stack"),
         _array("host.ept", "i32", (host.ept_entries,), host.ept_entries, "entries of the EPT's upper levels"),
         *_shadow(host),
+        *_paging(host),
         _array("work.buffer", "i64", (vcpus, BATCH), vcpus * BATCH, "accesses generated ahead"),
         _array("counters", "i64", (host.rows, COLUMNS), host.rows * COLUMNS, "counters by VM and phase"),
         *_data_caches(host),
@@ -60,6 +68,15 @@ def _shadow(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("shadow.of_table", "i32", (host.max_tables if is_used else 0,), host.max_tables if is_used else 0,
                "guest's table → its shadow"),
     )  # fmt: skip
+
+
+def _paging(host: HostPlan) -> tuple[ArrayPlan, ...]:
+    slots = sum(area.slots for area in host.areas)
+    flights = len(host.areas) * FLIGHTS
+    return (
+        _array("paging.slots", "i32", (slots,), slots, "what the slots of swap areas hold"),
+        _array("paging.flights", "i64", (flights, 2), flights * 2, "pages on their way out of memory"),
+    )
 
 
 def _forks(host: HostPlan) -> bool:

@@ -9,6 +9,7 @@ from attrs import astuple, evolve
 
 from vmcfg.plan.arrays import array_plans
 from vmcfg.plan.bounds import max_tables, max_touches, most_tables, scheduled_cycles, touched_pages
+from vmcfg.plan.disks import AreaPlan, DiskPlan, area_plans
 from vmcfg.plan.fingerprint import scenario_digest
 from vmcfg.plan.model import (
     UNLIMITED,
@@ -25,6 +26,7 @@ from vmcfg.plan.model import (
 from vmcfg.scenario.spec import (
     PAGE_BYTES,
     CacheShape,
+    Disk,
     GuestEvent,
     Host,
     Mixture,
@@ -94,6 +96,9 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         large_tlbs=host.cpu.large_tlbs,
         promotion=host.mmu.promotion,
         data_caches=host.cpu.data_caches,
+        disks=tuple(_disk(disk, host.cpu.hz) for disk in host.disks),
+        areas=_areas(host, vms),
+        paging=host.paging,
         vms=vm_plans,
         vcpus=vcpus,
         phases=phases,
@@ -108,6 +113,15 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         return plan
     touches, cycles = max_touches(plan), scheduled_cycles(plan)
     return evolve(plan, arrays=array_plans(plan), max_touches=touches, scheduled_cycles=cycles)
+
+
+def _disk(disk: Disk, hz: int) -> DiskPlan:
+    return DiskPlan(disk.name, cycles_of(disk.latency_ns, hz), cycles_of(disk.seek_ns, hz), disk.bandwidth)
+
+
+def _areas(host: Host, vms: list[Vm]) -> tuple[AreaPlan, ...]:
+    swaps = [host.swap, *(vm.reclaim.swap if vm.reclaim else None for vm in vms)]
+    return tuple(area_plans(swaps)) if host.disks else ()
 
 
 def _reserve(vm: Vm, mode: str, host_levels: int) -> int:

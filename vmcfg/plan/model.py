@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from vmcfg.metrics.events import Found
+from vmcfg.plan.disks import AreaPlan, DiskPlan
 from vmcfg.scenario.spec import (
     CacheShape,
     DataCaches,
     GuestEvent,
+    HostPaging,
     LargeTlbs,
     Pattern,
     Promotion,
@@ -172,6 +174,9 @@ class HostPlan:
     large_tlbs: LargeTlbs | None
     promotion: Promotion | None
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]
+    disks: tuple[DiskPlan, ...]  # none where nothing lies on any
+    areas: tuple[AreaPlan, ...]  # the host's swap area and each guest's, of no slots where there is none
+    paging: HostPaging | None
     vms: tuple[VmPlan, ...]
     vcpus: tuple[VcpuPlan, ...]
     phases: tuple[PhasePlan, ...]
@@ -194,6 +199,16 @@ class HostPlan:
         collapses = any(plan.event.kind == "collapse" for phase in self.phases for plan in phase.events)
         is_making = collapses or self.promotion is not None
         return is_making or max(self.page_level, self.table_page_level, *(plan.page_level for plan in self.vms)) > 1
+
+    @property
+    def has_balloons(self) -> bool:
+        """Tell whether any guest has a balloon driver."""
+        return any(plan.vm.balloon for plan in self.vms)
+
+    @property
+    def guests_reclaim(self) -> bool:
+        """Tell whether any guest pages out to a swap area of its own."""
+        return any(plan.vm.reclaim for plan in self.vms)
 
     @property
     def table_block(self) -> int:

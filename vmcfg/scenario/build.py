@@ -9,6 +9,7 @@ from attrs import evolve
 
 from vmcfg import units
 from vmcfg.scenario import spec
+from vmcfg.scenario.build_paging import balloon, guest_reclaim, host_paging, swap_area, with_disks
 from vmcfg.scenario.claims import claims
 from vmcfg.scenario.layout import (
     PAGE_FLUSH,
@@ -40,10 +41,13 @@ def build(
         seed=settings["seed"],
         run=_run(settings["run"]),
         hosts=tuple(
-            _host(host, given, assumed[host], _has_large_pages(settings, host))
+            with_disks(settings, _host(host, given, assumed[host], _has_large_pages(settings, host)))
             for host, given in settings["hosts"].items()
         ),
-        vms=tuple(_vm(instance) for instance in instances(settings["vms"], picked)),
+        vms=tuple(
+            _vm(instance, settings["hosts"][instance.settings["host"]])
+            for instance in instances(settings["vms"], picked)
+        ),
         workloads=tuple(_workload(workload, given, directory) for workload, given in settings["workloads"].items()),
         tables=tuple(settings["tables"]),
         origins=origins,
@@ -76,7 +80,16 @@ def _host(name: str, given: Settings, assumed: tuple[str, ...], has_large_guest_
     cpu = _cpu(given["cpu"], assumed, mmu)
     if has_large_guest_pages:
         cpu = evolve(cpu, large_tlbs=_large_tlbs(given["cpu"]["tlb"]))
-    return spec.Host(name, given["memory"], given["cores"], given["quantum"], cpu, mmu)
+    return spec.Host(
+        name,
+        given["memory"],
+        given["cores"],
+        given["quantum"],
+        cpu,
+        mmu,
+        swap=swap_area(given["swap"], given),
+        paging=host_paging(given["reclaim"]["paging"]),
+    )
 
 
 def _has_large_pages(settings: Settings, host: str) -> bool:
@@ -176,7 +189,7 @@ def _walk_caches(given: Any) -> dict[int, spec.CacheShape]:
     return {level: shape for level, shape in shapes.items() if shape is not None}
 
 
-def _vm(instance: Instance) -> spec.Vm:
+def _vm(instance: Instance, host: Settings) -> spec.Vm:
     given = instance.settings
     return spec.Vm(
         name=instance.name,
@@ -194,6 +207,8 @@ def _vm(instance: Instance) -> spec.Vm:
         kpti=given["kpti"],
         pcids=given["pcids"],
         page_size=units.parse_size(given["page_size"]),
+        reclaim=guest_reclaim(given, host),
+        balloon=balloon(given["balloon"], given["memory"]),
     )
 
 

@@ -11,6 +11,7 @@ from vmcfg.scenario.document import Node, Step, find
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.scenario.spec import Origin
 
+WATERMARK_SHARE = 128  # of a guest's memory, below which it pages out
 BACKED_AT_START = ("native", "paravirt", "software_tlb")  # the VMM, if there is one, knows of no first touch
 
 
@@ -21,6 +22,7 @@ def fill(root: Node, settings: Settings) -> None:
         ("hosts", _tags_of_the_processor),
         ("hosts", _one_page_size),
         ("vms", _backing_of_the_mode),
+        ("vms", _watermark),
     )
     for section, rule in rules:
         for name in settings.get(section, ()):
@@ -66,6 +68,12 @@ def _backing_of_the_mode(root: Node, settings: Settings, name: str) -> None:
     vm = settings["vms"][name]
     if find(root, ("vms", name, "backing")) is None and _mode(settings, vm) in BACKED_AT_START:
         vm["backing"] = "at_start"
+
+
+def _watermark(_: Node, settings: Settings, name: str) -> None:
+    vm = settings["vms"][name]
+    if vm["reclaim"]["keep_free"] is None:
+        vm["reclaim"]["keep_free"] = max(1, vm["memory"] // WATERMARK_SHARE)
 
 
 def _mode(settings: Settings, vm: Settings) -> str:

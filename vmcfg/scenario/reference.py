@@ -11,7 +11,8 @@ from vmcfg.scenario.schema import EXCLUSIVE, Schema
 from vmcfg.scenario.suggest import one_of
 
 ORDER = (
-    "scenario", "run", "host", "cpu", "mmu", "vm", "workload", "event", "pattern", "trace", "table", "compare",
+    "scenario", "run", "host", "cpu", "mmu", "disk", "swap", "reclaim", "vm", "guest_reclaim", "balloon",
+    "workload", "event", "pattern", "trace", "table", "compare",
     "expect", "quantity",
 )  # fmt: skip
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from vmcfg.scenario.spec_claims import CellName, Claim, ExpectedError
 from vmcfg.scenario.spec_mmu import Promotion, ShadowPaging
+from vmcfg.scenario.spec_paging import Balloon, BalloonStep, Disk, GuestReclaim, HostPaging, Swap
 from vmcfg.scenario.spec_workload import (
     LATER,
     LINE_BYTES,
@@ -35,6 +37,8 @@ __all__ = [  # with what stands beside it
     "MILLION",
     "PAGE_BYTES",
     "SHARED",
+    "Balloon",
+    "BalloonStep",
     "CacheShape",
     "CellName",
     "Claim",
@@ -42,9 +46,12 @@ __all__ = [  # with what stands beside it
     "Cpu",
     "DataCache",
     "DataCaches",
+    "Disk",
     "ExpectedError",
     "GuestEvent",
+    "GuestReclaim",
     "Host",
+    "HostPaging",
     "LargeTlbs",
     "Metadata",
     "Mixture",
@@ -60,6 +67,7 @@ __all__ = [  # with what stands beside it
     "Scenario",
     "ShadowPaging",
     "Stride",
+    "Swap",
     "Trace",
     "Vm",
     "Workload",
@@ -195,6 +203,9 @@ class Host:
     quantum_ns: int
     cpu: Cpu
     mmu: Mmu
+    disks: tuple[Disk, ...] = field(default=(), metadata=LATER)  # none where nothing lies on any
+    swap: Swap | None = field(default=None, metadata=LATER)
+    paging: HostPaging | None = field(default=None, metadata=LATER)
 
 
 @frozen
@@ -216,39 +227,8 @@ class Vm:
     kpti: bool = field(default=False, metadata=LATER)  # programs run without the kernel's part of the table
     pcids: int = field(default=6, metadata=LATER)  # address spaces whose translations each vCPU keeps
     page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # of the guest's data pages: 4096, 2 MiB or 1 GiB
-
-
-@frozen
-class CellName:
-    """A cell of a table: its row by the columns that tell rows apart, as text, and its column."""
-
-    table: str
-    where: tuple[tuple[str, str], ...]
-    column: str
-
-
-@frozen
-class Claim:
-    """What a scenario claims of a figure: a value, or bounds. Numbers are exact decimals, as text."""
-
-    cell: CellName
-    ratio_to: CellName | None  # the figure is then cell ÷ ratio_to
-    value: str | None
-    tolerance: str  # 0: the figure as it is shown equals the value
-    is_share: bool  # the tolerance is a share of the value
-    at_least: str | None
-    at_most: str | None
-    is_calibrated: bool  # the scenario was fitted to it: no evidence
-    source: str
-    place: str  # file:line
-
-
-@frozen
-class ExpectedError:
-    """The run must fail, with this code."""
-
-    code: str
-    source: str
+    reclaim: GuestReclaim | None = field(default=None, metadata=LATER)  # None: it pages nothing out
+    balloon: Balloon | None = field(default=None, metadata=LATER)
 
 
 @frozen
@@ -275,6 +255,11 @@ class Scenario:
     claims: tuple[Claim, ...] = field(default=(), eq=False)
     expected_error: ExpectedError | None = field(default=None, eq=False)
     comparison: Comparison | None = field(default=None, eq=False)
+
+    @property
+    def takes_memory_away(self) -> bool:
+        """Tell whether any host or guest can take back memory that it has given."""
+        return any(host.paging for host in self.hosts) or any(vm.reclaim or vm.balloon for vm in self.vms)
 
     @property
     def has_large_pages(self) -> bool:

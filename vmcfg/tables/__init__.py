@@ -12,6 +12,7 @@ from vmcfg.metrics.result import RunResult
 from vmcfg.scenario.spec import Scenario
 from vmcfg.tables import claims, comparison
 from vmcfg.tables.data_caches import DATA_CACHES
+from vmcfg.tables.devices import DEVICES
 from vmcfg.tables.dirty_log import DIRTY_LOG
 from vmcfg.tables.exits import EXITS
 from vmcfg.tables.frames import FRAMES
@@ -20,6 +21,7 @@ from vmcfg.tables.hypercalls import HYPERCALLS
 from vmcfg.tables.large_pages import LARGE_PAGES
 from vmcfg.tables.memory import MEMORY
 from vmcfg.tables.page_sizes import PAGE_SIZES
+from vmcfg.tables.paging import PAGING
 from vmcfg.tables.table import Description, Table, TableKind
 from vmcfg.tables.time import TIME
 from vmcfg.tables.translation import TRANSLATION
@@ -29,7 +31,7 @@ KINDS: Mapping[str, TableKind] = {
     kind.name: kind
     for kind in (
         VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, LARGE_PAGES,
-        EXITS, DIRTY_LOG, HYPERCALLS, GUEST, MEMORY, TIME, FRAMES,
+        EXITS, DIRTY_LOG, HYPERCALLS, GUEST, MEMORY, PAGING, DEVICES, TIME, FRAMES,
     )
 }
 
@@ -60,6 +62,8 @@ def names_of(scenario: Scenario) -> list[str]:
         PAGE_SIZES.name: scenario.has_large_pages,
         LARGE_PAGES.name: scenario.has_large_pages,
         DIRTY_LOG.name: any(host.mmu.pml for host in scenario.hosts),
+        PAGING.name: scenario.takes_memory_away,
+        DEVICES.name: any(host.disks for host in scenario.hosts),
         HYPERCALLS.name: any(host.mmu.mode == "paravirt" for host in scenario.hosts),
     }
     return [name for name in KINDS if is_about_something.get(name, True)]

@@ -14,9 +14,12 @@ from typing import Any
 
 from attrs import frozen
 
+from vmcfg.scenario.spec import Scenario
+
 NOTHING = "-"  # n / 0: there is no such figure
 
 TEXT, COUNT, RATIO = "text", "count", "ratio"
+PHASES, RECLAIM = "several phases in a workload", "anything that takes memory away"
 COUNT_WIDTH = 12
 
 
@@ -46,7 +49,7 @@ class Column:
     read: Callable[[Any], Cell]
     decimals: int = 0
     is_key: bool = False  # tells a table's rows apart
-    is_of_phases: bool = False  # stands only in tables of scenarios with phases
+    only_with: str = ""  # PHASES or RECLAIM: stands only in tables of scenarios that have these
 
     @property
     def is_number(self) -> bool:
@@ -81,9 +84,18 @@ def text(name: str, definition: str, read: Callable[[Any], Cell], width: int, is
     return Column(name, TEXT, "", max(width, len(name)), definition, read, is_key=is_key)
 
 
-def count(name: str, unit: str, definition: str, read: Callable[[Any], Cell]) -> Column:
+def count(name: str, unit: str, definition: str, read: Callable[[Any], Cell], only_with: str = "") -> Column:
     """Declare a column of exact integers."""
-    return Column(name, COUNT, unit, max(COUNT_WIDTH, len(name)), definition, read)
+    return Column(name, COUNT, unit, max(COUNT_WIDTH, len(name)), definition, read, only_with=only_with)
+
+
+def features(scenario: Scenario) -> frozenset[str]:
+    """Return what a scenario has of that which columns stand only with."""
+    has = {
+        PHASES: any(len(workload.phases) > 1 for workload in scenario.workloads),
+        RECLAIM: scenario.takes_memory_away,
+    }
+    return frozenset(name for name in has if has[name])
 
 
 def ratio(name: str, unit: str, decimals: int, definition: str, read: Callable[[Any], Cell]) -> Column:

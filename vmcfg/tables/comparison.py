@@ -14,7 +14,7 @@ from attrs import frozen
 from vmcfg.metrics.events import Event
 from vmcfg.metrics.result import RunResult
 from vmcfg.scenario.spec import Phase, Scenario
-from vmcfg.tables.column import Cell, Column, Ratio, ratio, ratio_text, text
+from vmcfg.tables.column import PHASES, Cell, Column, Ratio, ratio, ratio_text, text
 from vmcfg.tables.subjects import PHASE, VM, VmPhase, vm_phases
 from vmcfg.tables.table import Table
 
@@ -106,7 +106,7 @@ def has_timed_work(scenario: Scenario) -> bool:
 
 
 def _columns(names: Sequence[str], has_phases: bool) -> Iterator[Column]:
-    yield from (column for column in DESCRIBED if column.is_key and (has_phases or not column.is_of_phases))
+    yield from (column for column in DESCRIBED if column.is_key and (has_phases or column.only_with != PHASES))
     for name in names:
         yield ratio(name, "", DECIMALS, f"The figure with the value {name}.", _variant(name))
     for name in names[1:]:

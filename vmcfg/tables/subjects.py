@@ -9,7 +9,7 @@ from attrs import frozen
 
 from vmcfg.metrics.events import CHARGED, Event
 from vmcfg.metrics.result import PhaseResult, RunResult, VmResult
-from vmcfg.tables.column import COUNT, Column, count, text
+from vmcfg.tables.column import COUNT, PHASES, Column, count, text
 
 NAME_WIDTH = 16
 MODE_WIDTH = 8
@@ -68,5 +68,5 @@ VM = text("vm", "The VM's name.", of_vm(), NAME_WIDTH, is_key=True)
 MODE = text("mode", "How its host translates addresses.", of_vm(lambda vm: vm.mode), MODE_WIDTH)
 PHASE = Column(
     "phase", COUNT, "", 5, "The phase of the VM's workload, counted from 1.", lambda row: row.phase.phase,
-    is_key=True, is_of_phases=True,
+    is_key=True, only_with=PHASES,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from vmcfg.metrics.result import RunResult
 from vmcfg.scenario.spec import Scenario
-from vmcfg.tables.column import Cell, Column
+from vmcfg.tables.column import Cell, Column, features
 
 Row = dict[str, str | int | Decimal | None]
 
@@ -35,9 +35,9 @@ class TableKind:
     subjects: Callable[[RunResult], Iterable[Any]]
 
     def build(self, scenario: Scenario, result: RunResult) -> Table:
-        """Return the table of a run. The columns of phases stand in it when a workload has several."""
-        has_phases = any(len(workload.phases) > 1 for workload in scenario.workloads)
-        columns = tuple(column for column in self.columns if has_phases or not column.is_of_phases)
+        """Return the table of a run, with the columns that its scenario has anything for."""
+        has = features(scenario)
+        columns = tuple(column for column in self.columns if not column.only_with or column.only_with in has)
         cells = tuple(tuple(column.read(subject) for column in columns) for subject in self.subjects(result))
         return Table(self.name, columns, cells)
 

@@ -37,7 +37,8 @@ class HandlerWatch:
             "vmcfg.guest.switching._charge_load": self._load_cr3,
             "vmcfg.guest.switching._read_root": self._read_root,
             "vmcfg.vmm.verbs.gpa_access": self._gpa_access,
-            "vmcfg.vmm.verbs.violation": self._violation,
+            "vmcfg.vmm.verbs.gpa_overwrite": self._gpa_access,
+            "vmcfg.vmm.verbs._missing": self._missing,
             "vmcfg.vmm.verbs.vm_exit": self._vm_exit,
             "vmcfg.mmu.pml.drain_log": self._drain_log,
             "vmcfg.vmm.promotion.promote": self._promote,
@@ -145,6 +146,9 @@ class HandlerWatch:
         reason, transition = self._exit
         self._told.say(steps.Exit(Exit(reason).name.lower(), transition, int(cycles) - transition, tuple(inner)))
         return cycles
+
+    def _missing(self, run: Run, given: Arguments) -> Any:
+        return run() if self._told.places.is_shadow else self._violation(run, given)
 
     def _drain_log(self, run: Run, given: Arguments) -> Any:
         return self._violation(run, given)  # an exit like that one

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from vmcfg.engine import loop
-from vmcfg.engine.access import DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES, UNTIL
 from vmcfg.engine.build import build
+from vmcfg.engine.room import DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES, UNTIL
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
 from vmcfg.errors import UsageError
 from vmcfg.metrics.events import CHARGED, Event
@@ -169,6 +169,8 @@ class Tracer:
 
 def find_vcpu(plan: Plan, vm: str | None, ordinal: int) -> tuple[HostPlan, int]:
     """Return the host of a vCPU, and its number there. Raises UsageError."""
+    if plan.scenario.takes_memory_away:
+        raise UsageError("trace: runs in which pages leave memory cannot be shown yet in this version of vmcfg")
     names = [each.vm.name for host in plan.hosts for each in host.vms]
     if vm is None and len(names) > 1:
         raise UsageError(f"--vm: found nothing, expected one of {', '.join(names)}")

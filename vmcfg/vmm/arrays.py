@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vmcfg.reclaim.layer import Layer
 from vmcfg.workload.zipf import ZipfTable
 
 
@@ -24,6 +25,9 @@ class Guests(NamedTuple):
     free_list  i32[gpids]         per VM from its base: freed guest pages, a stack
     blocks     i32[gpids ÷ 512]   likewise from its base ÷ 512: first pages of freed blocks of 2 MiB
     sharers    u16[gpids]         mappings of a data page besides the first
+    where      i64[gpids]         guests that reclaim: where one leaf that maps a data page lies, plus one
+    balloon    i32[gpids]         per VM from its base: pages in its balloon, a stack
+    homes      i64[tables]        likewise: whose a leaf table is, and of which pages: see `guest.data_pages`
     pcids      i32[vcpus, places] processes whose translations a vCPU keeps, plus one; negative: stale
     types      u8[tables]         paravirt: the level as which the VMM has checked a table, else 0
     referrers  i32[tables]        paravirt: entries, CR3s and pins that refer to a table
@@ -39,6 +43,9 @@ class Guests(NamedTuple):
     free_list: np.ndarray
     blocks: np.ndarray
     sharers: np.ndarray
+    where: np.ndarray
+    balloon: np.ndarray
+    homes: np.ndarray
     pcids: np.ndarray
     types: np.ndarray
     referrers: np.ndarray
@@ -85,6 +92,29 @@ class Shadow(NamedTuple):
     stack: np.ndarray
     unsync: np.ndarray
     targets: np.ndarray
+
+
+class Paging(NamedTuple):
+    """What moves pages out of memory and back, of no size where nobody does.
+
+    rules    i64[RULES]            what the host's paging is asked to do: see `vmm.paging`
+    quota    i64[vms]              pages of each VM that policy still allows to be paged out
+    device   i64[devices, fields]  disks: see `vmm.devices`
+    area     i64[1 + vms, fields]  swap areas, the host's and each guest's: see `vmm.swap`
+    slots    i32[slots]            what each slot of all areas holds: a gpid, or a guest's count of entries; 0: free
+    flights  i64[areas × FLIGHTS, 2]  pages on their way out, of each area a ring: frame or page, when it is done
+    host     Layer                 backed pages of each VM, in the order in which the host takes them
+    guest    Layer                 mapped pages of each VM, in the order in which its guest does
+    """
+
+    rules: np.ndarray
+    quota: np.ndarray
+    device: np.ndarray
+    area: np.ndarray
+    slots: np.ndarray
+    flights: np.ndarray
+    host: Layer
+    guest: Layer
 
 
 class Work(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from vmcfg.digest import HOST, fold
 from vmcfg.hardware.core import TABLE_BITS
 from vmcfg.jit import kernel, part
-from vmcfg.vmm.machine import BLOCK_LEVEL, BLOCK_TOP, FRAME_FREE, FRESH, TABLE_ENTRIES, TOP, TOTAL
+from vmcfg.vmm.machine import BLOCK_LEVEL, BLOCK_TOP, FRAME_FREE, FRAME_RESERVED, FRESH, TABLE_ENTRIES, TOP, TOTAL
 
 
 @kernel
@@ -85,6 +85,17 @@ def frame_free(m, mpn):
     host.free_list[host.counts[TOP]] = mpn
     host.counts[TOP] += 1
     fold(m.digest, HOST, ~mpn)
+
+
+@kernel
+def frame_reserve(m, mpn):
+    """Set a frame aside whose last mapping is gone, until what is in it has been written."""
+    host = m.host
+    host.counts[np.int64(host.kind[mpn])] -= 1
+    host.counts[FRAME_RESERVED] += 1
+    host.kind[mpn] = FRAME_RESERVED
+    host.refs[mpn] = 0
+    host.owner[mpn] = 0
 
 
 @kernel

@@ -7,8 +7,8 @@ and reference counts, and only `mmu` writes guest table entries.
 
 A guest page-table entry (i64):
 
-    63 | 62 ......... 40 | 39 .......... 12 | 11 .. 8 |   7   | 6 | 5 | 4 .. 2 | 1 | 0
-       | child table     | ppn              |         | LARGE | D | A |        | W | P
+    63 | 62 ......... 40 | 39 .......... 12 | 11 .. 9 |    8    |   7   | 6 | 5 | 4 .. 2 | 1 | 0
+       | child table     | ppn, swap slot   |         | IN_SWAP | LARGE | D | A |        | W | P
 
 `child` is where the next table's 512 entries lie in `guests.tables`: a walk need not look it up by ppn.
 """
@@ -21,13 +21,14 @@ import numpy as np
 
 from vmcfg.hardware.data_caches import DataCaches
 from vmcfg.hardware.sets import Stores
-from vmcfg.vmm.arrays import Guests, Host, Shadow, Work
+from vmcfg.vmm.arrays import Guests, Host, Paging, Shadow, Work
 
 # --- bits of a guest page-table entry -------------------------------------------------------------------------
 PRESENT = 1
 WRITABLE = 2
 ACCESSED = 1 << 5
 DIRTY = 1 << 6
+IN_SWAP = 1 << 8  # not present: the page is in the guest's swap area, in the slot that stands in place of the ppn
 LARGE_PAGE = 1 << 7  # above level 1: maps a page of 2 MiB or 1 GiB, and leads to no table
 PPN_SHIFT = 12
 PPN_MASK = (1 << 28) - 1
@@ -50,8 +51,8 @@ BATCH = 2048  # accesses generated at once: 16 KiB per vCPU stay in the second-l
 
 # --- a pmap entry (i64): all that the VMM knows of a guest page, in one word because a walk needs all of it ------
 #     63 ............... 12 | 11 .. 7 | 6 | 5 |    4     | 3 | 2 .. 0
-#           mpn             |         | D | A | IS_TABLE |   |  kind
-UNBACKED, PRIVATE = 0, 1
+#       mpn, or swap slot   |         | D | A | IS_TABLE |   |  kind
+UNBACKED, PRIVATE, SWAPPED, COMPRESSED, BALLOONED = range(5)
 KIND_MASK = 7
 MPN_SHIFT = 12
 IS_TABLE = 1 << 4  # holds a guest page table
@@ -74,9 +75,10 @@ FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 
 # --- fields ------------------------------------------------------------------------------------------------------
 # host.counts: frames by kind stand first, in the order of FRAME_KINDS. FRESH: next never-used MPN. TOP, BLOCK_TOP:
-# heights of the stacks of free frames and of free blocks. RESERVE: kept back for an access.
-FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP = range(5, 10)
-HOST_FIELDS = 10
+# heights of the stacks of free frames and of free blocks. RESERVE: kept back for an access. WANTED: frames that must be
+# free before what could not begin can.
+FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP, WANTED = range(5, 11)
+HOST_FIELDS = 11
 
 # guests.vm[vm, field].
 # LEVELS: of its own page table, 0 without paging. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT:
@@ -97,7 +99,14 @@ HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, GUEST_P
 (FIRST_PROCESS, SLOTS, LEFT, FORKED, HAS_KPTI, PCIDS) = range(EPT + 6, EPT + 12)
 (KERNEL_PAGES, KERNEL_ENTRY, GLOBAL_SPACE, TABLE_PAGES, GUEST_BLOCK_TOP, LARGE_AT_START) = range(EPT + 12, EPT + 18)
 INDEX_BITS, HOST_LARGEST = range(EPT + 18, EPT + 20)
-VM_FIELDS = EPT + 20
+# GUEST_MIN: free pages below which a miss may run short of them. PINNED: pages of its kernel, which nobody pages out.
+# FIRST_VCPU: to whose phase belongs what happens to the VM without its doing. RECLAIMS: whether the guest does;
+# GUEST_WANTED: pages that must be free in it before what could not begin can.
+# BALLOON_PAGES: in its balloon; BALLOON_RATE: by how many it grows at the guest's cost; IS_POPPED: by the host, and its
+# driver does not know yet.
+GUEST_MIN, PINNED, FIRST_VCPU, RECLAIMS, GUEST_WANTED = range(EPT + 20, EPT + 25)
+BALLOON_PAGES, BALLOON_RATE, IS_POPPED = range(EPT + 25, EPT + 28)
+VM_FIELDS = EPT + 28
 
 # guests.process[process, field]. ROOT_FRAMES, VIEW_FRAMES: taken by the violations of its roots, still to be charged.
 # With KPTI the kernel's view has a root and an address space of its own; without, its
@@ -148,8 +157,9 @@ PROCESS_FIELDS = 10
     TARGET_NEXT,  # the place among the CR3 targets that the next new root takes
     FAULTING_STORE,  # the fault that its guest handles just now is of a store
     IN_KERNEL,  # its guest runs in the kernel's view of the loaded process
-) = range(40)
-VCPU_FIELDS = 40
+    WAITS_UNTIL,  # when the last device that its last touch has asked is done; 0 if it waits for none
+) = range(41)
+VCPU_FIELDS = 41
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 
@@ -206,6 +216,7 @@ class Machine(NamedTuple):
     guests: Guests
     host: Host
     shadow: Shadow
+    paging: Paging
     work: Work
     vcpu: np.ndarray
     core: np.ndarray

@@ -7,7 +7,10 @@ invariants by itself, and a policy can only decide which verb to call for which 
     back         give a guest page a frame, and the EPT tables on the way to it
     unback       take its frame away; `invalidate` must follow, once per batch
     invalidate   drop what the cores hold of a VM's memory
+    supply       give a guest page a frame wherever it is now: nowhere, or in the host's swap area
     gpa_access   an access by guest software or a device to a guest-physical page, past all TLBs
+    gpa_overwrite  the same that writes all of the page: it is zeroed, or copied to
+    gpa_read_into  the same by a device that reads a page from a disk
     violation    what the VMM does when a guest page without a frame is accessed
     vm_exit      the guest is left and re-entered: counted, charged, and flushed where there are no tags
 """
@@ -21,8 +24,10 @@ from vmcfg.hardware.core import drop_guest_physical, flush_combined, flush_guest
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.balloon import is_ballooned, pop
 from vmcfg.vmm.frames import frame_free, frame_take
 from vmcfg.vmm.large_pages import asked_level, back_large, count_backing, fitting_level, note_pieces, split_large
+from vmcfg.vmm.paging import BY_CPU, BY_DEVICE, is_swapped, note_backed, note_unbacked, page_in
 from vmcfg.vmm.shadow_pages import zap_mappers
 
 
@@ -48,7 +53,33 @@ def back(m, vm, ppn):
     assert m.host.pmap[gpid] & at.KIND_MASK == at.UNBACKED
     mpn = frame_take(m, at.FRAME_PRIVATE, gpid)
     m.host.pmap[gpid] = (mpn << at.MPN_SHIFT) | (m.host.pmap[gpid] & at.IS_TABLE) | at.PRIVATE
+    note_backed(m, vm, gpid)
     return frames
+
+
+@kernel
+def supply(m, core, vcpu, vm, ppn, is_overwritten):
+    """Give a guest page a frame that has none; return how many frames had to be zeroed for it."""
+    if is_swapped(m, m.guests.vm[vm, at.BASE] + ppn):
+        page_in(m, core, vcpu, vm, ppn, is_overwritten)
+        return np.int64(0)
+    return np.int64(back(m, vm, ppn))
+
+
+@kernel
+def mark_table(m, vm, ppn):
+    """Note that a guest page is going to hold a page table: the host keeps those in memory."""
+    if is_backed(m, vm, ppn):
+        note_unbacked(m, vm, m.guests.vm[vm, at.BASE] + ppn)
+    m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] |= at.IS_TABLE
+
+
+@kernel
+def unmark_table(m, vm, ppn):
+    """Note that a guest page holds a page table no more."""
+    m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] &= ~np.int64(at.IS_TABLE)
+    if is_backed(m, vm, ppn):
+        note_backed(m, vm, m.guests.vm[vm, at.BASE] + ppn)
 
 
 @kernel
@@ -61,6 +92,7 @@ def unback(m, vm, ppn):
     assert m.host.pmap[gpid] & at.KIND_MASK == at.PRIVATE
     if m.cost[at.MODE] == at.SHADOW:
         zap_mappers(m, vm, ppn)
+    note_unbacked(m, vm, gpid)
     frame_free(m, m.host.pmap[gpid] >> at.MPN_SHIFT)
     if m.cost[at.HAS_LARGE_PAGES]:
         split_large(m, vm, ppn)
@@ -91,30 +123,60 @@ def flush_vm(m, core, vm):
 def gpa_access(m, core, vcpu, ppn):
     """Access a guest page by guest-physical address, without TLBs; return the cycles of the exits it took.
 
-    This is how a guest zeroes a page and how devices reach memory: it can fault in the host, and sets no
-    accessed bit in any guest table.
+    This is how a guest copies a page and how devices read memory: it can fault in the host, and sets no accessed bit
+    in any guest table.
     """
+    return _past_tlbs(m, core, vcpu, ppn, np.int64(0))
+
+
+@kernel
+def gpa_overwrite(m, core, vcpu, ppn):
+    """Write all of a guest page by guest-physical address: what was in it is of no use to anybody."""
+    return _past_tlbs(m, core, vcpu, ppn, np.int64(BY_CPU))
+
+
+@kernel
+def gpa_read_into(m, core, vcpu, ppn):
+    """Let a device write all of a guest page: what was in it is of no use to anybody."""
+    return _past_tlbs(m, core, vcpu, ppn, np.int64(BY_DEVICE))
+
+
+@kernel
+def _past_tlbs(m, core, vcpu, ppn, is_overwritten):
     vm = m.vcpu[vcpu, at.VM]
     if m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] & (at.IS_TRACED | at.IS_TRACED_ONCE):
         return _writes_to_traced(m, core, vcpu, m.guests.vm[vm, at.BASE] + ppn)
     if is_backed(m, vm, ppn):
         return np.int64(0)
-    if m.cost[at.MODE] == at.SHADOW:
-        cycles = m.cost[at.HIDDEN_FAULT] + back(m, vm, ppn) * m.cost[at.ZERO_PAGE]
-        return vm_exit(m, core, vcpu, Exit.HIDDEN_FAULT, cycles)
-    return violation(m, core, vcpu, ppn)
+    return _missing(m, core, vcpu, ppn, is_overwritten)
 
 
 @part
 def violation(m, core, vcpu, ppn):
     """Handle an EPT violation on a guest page without a frame; return its cycles."""
+    return _missing(m, core, vcpu, ppn, np.int64(0))
+
+
+@part
+def _missing(m, core, vcpu, ppn, is_overwritten):
+    """Exit because a guest page without a frame is accessed, and give it one; return the cycles."""
     vm = m.vcpu[vcpu, at.VM]
     is_table = m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] & at.IS_TABLE
     reason = Exit.EPT_VIOLATION_TABLE if is_table else Exit.EPT_VIOLATION_DATA
-    frames = back(m, vm, ppn)
-    count_backing(m, vcpu, frames, asked_level(m, vm, is_table))
-    drop_guest_physical(m.stores, core, vm, ppn)
-    return vm_exit(m, core, vcpu, reason, violation_cycles(m, frames))
+    handling = m.cost[at.EPT_VIOLATION]
+    if m.cost[at.MODE] == at.SHADOW:
+        reason, handling = Exit.HIDDEN_FAULT, m.cost[at.HIDDEN_FAULT]
+    if is_swapped(m, m.guests.vm[vm, at.BASE] + ppn):
+        reason = Exit.SWAP_IN
+    if is_ballooned(m, m.guests.vm[vm, at.BASE] + ppn):
+        reason = Exit.BALLOON_POP
+        pop(m, vm)
+    frames = supply(m, core, vcpu, vm, ppn, is_overwritten)
+    if m.cost[at.MODE] != at.SHADOW:
+        if frames:
+            count_backing(m, vcpu, frames, asked_level(m, vm, is_table))
+        drop_guest_physical(m.stores, core, vm, ppn)
+    return vm_exit(m, core, vcpu, reason, handling + frames * m.cost[at.ZERO_PAGE])
 
 
 @kernel

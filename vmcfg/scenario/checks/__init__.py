@@ -16,6 +16,7 @@ from vmcfg.scenario.checks import (
     machine,
     memory,
     names,
+    paging,
     run,
     tables,
     workloads,
@@ -34,6 +35,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     data_caches.check(findings, settings)
     workloads.check(findings, settings, directory)
     events.check(findings, settings, picked)
+    paging.check(findings, settings)
     memory.check(findings, settings, picked)
     addresses.check(findings, settings, picked)
     run.check(findings, settings, picked)

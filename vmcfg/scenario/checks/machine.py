@@ -11,7 +11,7 @@ from typing import Any
 
 from vmcfg import units
 from vmcfg.scenario import schema
-from vmcfg.scenario.checks import page_tables
+from vmcfg.scenario.checks import page_tables, paging
 from vmcfg.scenario.checks.caches import check_caches
 from vmcfg.scenario.checks.refusal import Refusal, lacks
 from vmcfg.scenario.findings import Findings, Path
@@ -195,6 +195,7 @@ REFUSED = (
     _five_levels("hosts", ("mmu", "host_table")),
     _five_levels("vms", ("page_table",)),
     *page_tables.REFUSED,
+    *paging.REFUSED,
     Refusal(
         "large guest pages in paravirt", "vms", ("page_size",), ("mmu", "mode"),
         lambda host, vm: host["mmu"]["mode"] == "paravirt" and vm["page_size"] != "4KiB",

@@ -59,9 +59,11 @@ def _workload(findings: Findings, settings: Settings, vm: Instance) -> None:
     memory = vm.settings["memory"]
     also = [((*vm.path, "memory"), f"VM '{vm.declared}' with this workload has {_size(memory)}")]
     placed = regions(vm.settings["workload"], settings["workloads"][vm.settings["workload"]])
-    too_large = [region for region in placed if region.pages > memory]
+    swap = vm.settings["swap"]["size"] if vm.settings["swap"] else 0
+    too_large = [region for region in placed if region.pages > memory + swap]
     for region in too_large:
-        message = f"found {_size(region.pages)}, expected at most the VM's {_size(memory)}"
+        whole = f"the VM's {_size(memory)}" + f" and its swap area of {_size(swap)}" * bool(swap)
+        message = f"found {_size(region.pages)}, expected at most {whole}"
         findings.add(region.path, "too-large", message, also=also)
     need = guest_pages_at_start(vm.settings, settings["workloads"][vm.settings["workload"]], placed)
     if vm.settings["populate"] == "at_start" and need > memory and not too_large:

@@ -1,0 +1,70 @@
+"""What happens at its time, whatever the guests do: epochs, and contacts of balloon drivers with the host.
+
+A time is rounded up to the end of the slice that it falls into; what is due at the same time happens in the order of
+priority, then of declaration. So none of it changes how vCPUs interleave within a slice.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from vmcfg.engine.paging import free_for
+from vmcfg.guest.balloon import poll, touch_balloon
+from vmcfg.plan.compile import cycles_of
+from vmcfg.plan.model import HostPlan, VmPlan
+from vmcfg.scenario.spec import Balloon
+from vmcfg.vmm import machine as at
+
+Action = Callable[[], object]
+Due = tuple[int, int, Action]  # cycles, priority, what
+
+
+def schedule(host: HostPlan, machine: at.Machine, epoch_ns: int, at_epoch: Action) -> Iterator[Due]:
+    """Yield all that is due on a host, in order: epochs last among what is due at the same time."""
+    streams = [_every(epoch_ns, host.hz, len(host.vms), at_epoch)]
+    for number, plan in enumerate(host.vms):
+        if plan.vm.balloon:
+            streams.append(_balloon(host, machine, number, plan))
+    return heapq.merge(*streams, key=lambda due: due[:2])
+
+
+def _every(period_ns: int, hz: int, priority: int, action: Action) -> Iterator[Due]:
+    count = 0
+    while True:
+        count += 1
+        yield cycles_of(count * period_ns, hz), priority, action
+
+
+def _balloon(host: HostPlan, machine: at.Machine, number: int, plan: VmPlan) -> Iterator[Due]:
+    """Yield a driver's polls, each with the target at its time, and when the guest touches the balloon."""
+    balloon = plan.vm.balloon
+    assert balloon
+
+    def polls() -> Iterator[Due]:
+        count = 0
+        while True:
+            count += 1
+            target = _target(balloon, count * balloon.poll_ns)
+            yield cycles_of(count * balloon.poll_ns, host.hz), number, partial(contact, machine, number, target)
+
+    touches = (
+        (cycles_of(step.at_ns, host.hz), number, partial(touch_balloon, machine, number))
+        for step in balloon.steps if step.target_pages is None
+    )
+    return heapq.merge(polls(), touches, key=lambda due: due[:2])
+
+
+def contact(machine: at.Machine, number: int, target: int) -> None:
+    """Let a VM's driver hear its target, unless the guest still boots; what the host lacks for that it frees."""
+    vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
+    has_begun = machine.vcpu[vcpu, at.PHASE] >= machine.vcpu[vcpu, at.FIRST_PHASE]
+    while has_begun and poll(machine, number, target) and free_for(machine, vcpu):
+        pass
+
+
+def _target(balloon: Balloon, now_ns: int) -> int:
+    """Return the pages that a balloon is to hold at a time."""
+    said = [step.target_pages for step in balloon.steps if step.target_pages is not None and step.at_ns <= now_ns]
+    return min(said[-1], balloon.most_pages)

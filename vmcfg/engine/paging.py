@@ -1,0 +1,106 @@
+"""Plan → Paging: disks, swap areas and layers of pages that can leave memory; and the decisions that policy takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+
+from vmcfg.allocation.fair import shares
+from vmcfg.plan.model import HostPlan
+from vmcfg.reclaim.layer import LISTS, RESIDENT, Layer, new_layer
+from vmcfg.reclaim.replacement import POLICIES
+from vmcfg.rng import mixed_key
+from vmcfg.vmm import devices, paging, swap
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.reclaiming import ENOUGH, NO_QUOTA, make_room_for
+
+
+def paging_of(
+    host: HostPlan, seed: int, zeros: Callable[[str], np.ndarray], pmap: np.ndarray, guests: at.Guests
+) -> at.Paging:
+    """Return what moves pages out of memory at t = 0; `zeros` allocates a planned array."""
+    vms = len(host.vms)
+    return at.Paging(
+        rules=_rules(host),
+        quota=np.zeros(vms, np.int64),
+        device=_devices(host),
+        area=_areas(host),
+        slots=zeros("paging.slots"),
+        flights=zeros("paging.flights"),
+        host=_host_layer(host, seed, pmap),
+        guest=_guest_layer(host, seed, guests),
+    )
+
+
+def allow(machine: at.Machine) -> bool:
+    """Let a policy say which VMs are to give how many pages; tell whether it found any to take."""
+    if not machine.paging.rules[paging.PAGES]:
+        return False
+    area = machine.paging.area[swap.HOST_AREA]
+    room = int(area[swap.SLOTS] - area[swap.USED])
+    held = machine.paging.host.owners[:, RESIDENT : RESIDENT + LISTS].sum(axis=1).tolist()
+    wanted = min(room, max(int(machine.host.counts[at.WANTED]), sum(held) >> ROUND))
+    quotas = shares(held, wanted)
+    machine.paging.quota[:] = quotas
+    return any(quotas)
+
+
+def free_for(machine: at.Machine, vcpu: int) -> bool:
+    """Free the frames that something of a vCPU's guest WANTED, by policy; tell whether they are there now."""
+    if not machine.paging.rules[paging.PAGES]:
+        return False
+    while (made := int(make_room_for(machine, vcpu))) == NO_QUOTA and allow(machine):
+        pass
+    return made == ENOUGH
+
+
+ROUND = 4  # a sixteenth of what can be taken is allowed at a time: then policy looks again
+
+
+def _host_layer(host: HostPlan, seed: int, pmap: np.ndarray) -> Layer:
+    """Return the layer of backed pages; hardware marks them in the pmap, where it knows of A bits there."""
+    pages = _pages(host) if host.paging else [0] * len(host.vms)
+    streams = [mixed_key(seed, f"{host.name}/victims/{vm.vm.name}") for vm in host.vms]
+    policy = host.paging.victim if host.paging else "fifo"
+    return new_layer(POLICIES[policy], pages, streams, pmap, at.HOST_ACCESSED)
+
+
+def _guest_layer(host: HostPlan, seed: int, guests: at.Guests) -> Layer:
+    """Return the layer of pages that guests map; hardware marks them in the guests' own page tables."""
+    pages = _pages(host) if host.guests_reclaim else [0] * len(host.vms)
+    streams = [mixed_key(seed, f"{vm.vm.name}/victims") for vm in host.vms]
+    policy = next((vm.vm.reclaim.victim for vm in host.vms if vm.vm.reclaim), "fifo")  # the same of all
+    return new_layer(POLICIES[policy], pages, streams, guests.tables, at.ACCESSED, guests.where)
+
+
+def _pages(host: HostPlan) -> list[int]:
+    """Return how many entries each VM's pages have in the host's arrays."""
+    return [end - first for first, end in pairwise([*(vm.base for vm in host.vms), host.pages])]
+
+
+def _rules(host: HostPlan) -> np.ndarray:
+    rules = np.zeros(paging.RULES, np.int64)
+    rules[paging.VMS] = len(host.vms)
+    if host.paging:
+        rules[paging.PAGES] = 1
+        rules[[paging.BATCH, paging.CLUSTER]] = host.paging.batch_pages, host.paging.cluster_slots
+        rules[paging.PREVENTS] = host.paging.has_preventer
+    return rules
+
+
+def _devices(host: HostPlan) -> np.ndarray:
+    rows = np.zeros((len(host.disks), devices.DEVICE_FIELDS), np.int64)
+    for number, disk in enumerate(host.disks):
+        figures = disk.seek, disk.latency, disk.bandwidth
+        rows[number, [devices.SEEK, devices.LATENCY, devices.BANDWIDTH]] = figures
+        rows[number, devices.HEAD] = -1  # the first request seeks
+    return rows
+
+
+def _areas(host: HostPlan) -> np.ndarray:
+    rows = np.zeros((len(host.areas), swap.AREA_FIELDS), np.int64)
+    for number, area in enumerate(host.areas):
+        rows[number, [swap.DEVICE, swap.PLACE, swap.FIRST, swap.SLOTS]] = area.disk, area.place, area.first, area.slots
+    return rows

@@ -1,0 +1,113 @@
+"""What must hold of pages that are out of memory, and of those that may go: see `engine.invariants`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from vmcfg.jit import as_python
+from vmcfg.plan.model import HostPlan
+from vmcfg.reclaim.layer import Layer, is_resident
+from vmcfg.vmm import machine as at
+from vmcfg.vmm import swap
+
+
+def check_paging(host: HostPlan, machine: at.Machine) -> None:
+    """Raise AssertionError if slots, layers and entries disagree."""
+    _check_balloons(host, machine)
+    if not host.areas:
+        return
+    _check_host_slots(machine)
+    if host.paging:
+        _check_host_layer(host, machine)
+    for number, plan in enumerate(host.vms):
+        if plan.vm.reclaim:
+            _check_guest_slots(host, machine, number)
+            _check_guest_layer(host, machine, number)
+
+
+def flying(machine: at.Machine, area: int) -> int:
+    """Return how many pages are on their way to a swap area."""
+    return int(machine.paging.area[area, swap.LAUNCHED] - machine.paging.area[area, swap.LANDED])
+
+
+def _check_balloons(host: HostPlan, machine: at.Machine) -> None:
+    for number, plan in enumerate(host.vms):
+        guest = machine.guests.vm[number]
+        kinds = machine.host.pmap[plan.base : plan.base + plan.vm.memory_pages] & at.KIND_MASK
+        ballooned = {int(ppn) for ppn in np.flatnonzero(kinds == at.BALLOONED)}
+        held = machine.guests.balloon[plan.base : plan.base + int(guest[at.BALLOON_PAGES])]
+        if not guest[at.IS_POPPED]:
+            assert ballooned == set(held.tolist()), "a balloon holds other pages than the host knows of"
+        assert len(set(held.tolist())) == len(held), "a page is in its balloon twice"
+
+
+def _check_host_slots(machine: at.Machine) -> None:
+    pmap = machine.host.pmap
+    swapped = np.flatnonzero((pmap & at.KIND_MASK) == at.SWAPPED)
+    kept = _contents(machine, swap.HOST_AREA)
+    assert {int(pmap[gpid] >> at.MPN_SHIFT): int(gpid) + 1 for gpid in swapped} == kept, "host slots hold other pages"
+    reserved = machine.host.counts[at.FRAME_RESERVED]
+    assert flying(machine, swap.HOST_AREA) == reserved, "frames on their way out are not those set aside"
+
+
+def _check_host_layer(host: HostPlan, machine: at.Machine) -> None:
+    for plan in host.vms:
+        pages = machine.host.pmap[plan.base : plan.base + plan.vm.memory_pages]
+        is_paged = ((pages & at.KIND_MASK) == at.PRIVATE) & (pages & at.IS_TABLE == 0)
+        is_paged[: plan.vm.kernel_pages] = False
+        wanted = {plan.base + int(ppn) for ppn in np.flatnonzero(is_paged)}
+        assert _residents(machine.paging.host, plan.base, plan.vm.memory_pages) == wanted, "the host's layer is off"
+
+
+def _check_guest_slots(host: HostPlan, machine: at.Machine, number: int) -> None:
+    leaves = Counter(
+        int(entry >> at.PPN_SHIFT) & at.PPN_MASK
+        for entry in _leaves(host, machine, number)
+        if entry & at.IN_SWAP
+    )
+    assert dict(leaves) == _contents(machine, 1 + number), "slots of a guest are not what its leaves lead to"
+
+
+def _check_guest_layer(host: HostPlan, machine: at.Machine, number: int) -> None:
+    plan = host.vms[number]
+    mapped = {
+        int(entry >> at.PPN_SHIFT) & at.PPN_MASK
+        for entry in _leaves(host, machine, number)
+        if entry & at.PRESENT
+    }
+    found = {gpid - plan.base for gpid in _residents(machine.paging.guest, plan.base, plan.vm.memory_pages)}
+    assert found == mapped, "a guest's layer does not hold just the pages that its processes map"
+    for ppn in mapped:
+        entry = machine.guests.tables[machine.guests.where[plan.base + ppn] - 1]
+        assert entry & at.PRESENT and (entry >> at.PPN_SHIFT) & at.PPN_MASK == ppn, "a page is not where it is kept"
+
+
+def _contents(machine: at.Machine, area: int) -> dict[int, int]:
+    """Return what an area's slots hold, by slot; as many as are counted."""
+    row = machine.paging.area[area]
+    slots = machine.paging.slots[row[swap.FIRST] : row[swap.FIRST] + row[swap.SLOTS]]
+    used = np.flatnonzero(slots)
+    assert len(used) == row[swap.USED], "used slots are miscounted"
+    return {int(slot): int(slots[slot]) for slot in used}
+
+
+def _residents(layer: Layer, base: int, pages: int) -> set[int]:
+    return {gpid for gpid in range(base, base + pages) if as_python(is_resident)(layer, gpid)}
+
+
+def _leaves(host: HostPlan, machine: at.Machine, number: int) -> Iterator[int]:
+    """Yield the leaves for data of a guest's living processes."""
+    processes = machine.guests.process
+    for row in np.flatnonzero((processes[:, at.PROCESS_VM] == number) & (processes[:, at.IS_LIVE] != 0)):
+        tables = np.array([processes[row, at.ROOT_TABLE]])
+        for level in range(host.vms[number].vm.table_levels, 0, -1):
+            entries = machine.guests.tables.reshape(-1, at.TABLE_ENTRIES)[tables]
+            if level == host.vms[number].vm.table_levels and host.vms[number].kernel_pages:
+                entries = entries[:, : at.TABLE_ENTRIES // 2]
+            entries = entries[entries & (at.PRESENT | at.IN_SWAP) != 0]
+            if level == 1:
+                yield from (int(entry) for entry in entries)
+            tables = entries >> at.CHILD_SHIFT

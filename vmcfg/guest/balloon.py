@@ -1,0 +1,127 @@
+"""The balloon driver: a part of the guest's kernel that takes memory from its own guest and gives it to the host.
+
+Why a driver in the guest: the host must choose a VM *and* a page, and only the guest knows which pages matter. So the
+host names a number, and the guest's own allocator and replacement find the pages (Waldspurger, OSDI 2002, section 3.2).
+Free pages go first, then what the guest pages out to its own swap area.
+
+The driver asks for its target once per second. It inflates as the open-source Linux driver does: up to 16,384 pages at
+a time while free memory lasts, for that costs the guest nothing; beyond that, 512 to 2,048 pages that the guest must
+reclaim, more after each success and half as many after a failure. Pages are reported to the host, which takes their
+frames and flushes once for all of them. What had no frame wins none: a balloon over an idle guest wins little.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.guest.pages import page_free, page_take
+from vmcfg.guest.reclaim import NO_FRAMES, collect_written, free_pages
+from vmcfg.jit import by_reference, entry, kernel, part
+from vmcfg.metrics.events import Event, Exit
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.balloon import mark_ballooned, unmark_ballooned
+from vmcfg.vmm.verbs import gpa_overwrite, invalidate, is_backed, unback, vm_exit
+
+MOST_AT_ONCE = 16384  # pages of one poll that cost the guest nothing
+SLOWEST, FASTEST, FASTER = 512, 2048, 16  # pages of one poll that the guest has to reclaim, and how that grows
+
+
+@entry
+def poll(machine, vm, target):
+    """Let a VM's driver move its balloon towards `target` pages. Returns 0, or NO_FRAMES if the host must free some."""
+    m = by_reference(machine)
+    guest = m.guests.vm
+    vcpu = guest[vm, at.FIRST_VCPU]
+    core = vcpu % m.sched[at.CORES]
+    waits = m.vcpu[vcpu, at.WAITS_UNTIL]
+    _hear_of_pop(m, vm)
+    if guest[vm, at.RECLAIMS]:
+        collect_written(m, vm, m.core[core, at.CLOCK])
+    why = np.int64(0)
+    if guest[vm, at.BALLOON_PAGES] > target:
+        deflate(m, vcpu, vm, min(guest[vm, at.BALLOON_PAGES] - target, np.int64(MOST_AT_ONCE)))
+    elif guest[vm, at.BALLOON_PAGES] < target:
+        why = _grow(m, core, vcpu, vm, target - guest[vm, at.BALLOON_PAGES])
+    m.vcpu[vcpu, at.WAITS_UNTIL] = waits  # it was the driver that waited, and not what the vCPU runs
+    return why
+
+
+@entry
+def touch_balloon(machine, vm):
+    """Let a guest that knows nothing of its balloon write to all of it, as at a crash or a boot; the balloon pops."""
+    m = by_reference(machine)
+    vcpu = m.guests.vm[vm, at.FIRST_VCPU]
+    core = vcpu % m.sched[at.CORES]
+    base = m.guests.vm[vm, at.BASE]
+    for number in range(m.guests.vm[vm, at.BALLOON_PAGES]):
+        if m.host.counts[at.FRAME_FREE] < m.host.counts[at.RESERVE]:
+            return
+        m.core[core, at.CLOCK] += gpa_overwrite(m, core, vcpu, np.int64(m.guests.balloon[base + number]))
+
+
+@part
+def inflate(m, core, vcpu, vm, pages):
+    """Put so many free pages of the guest into the balloon; the host takes their frames."""
+    base = m.guests.vm[vm, at.BASE]
+    row = m.vcpu[vcpu, at.ROW]
+    won = np.int64(0)
+    for _ in range(pages):
+        ppn = page_take(m, vm)
+        if is_backed(m, vm, ppn):
+            unback(m, vm, ppn)
+            won += 1
+        mark_ballooned(m, row, base + ppn)
+        m.guests.balloon[base + m.guests.vm[vm, at.BALLOON_PAGES]] = ppn
+        m.guests.vm[vm, at.BALLOON_PAGES] += 1
+    m.counters[row, Event.BALLOON_INFLATED] += pages
+    m.counters[row, Event.BALLOON_FRAMES_WON] += won
+    flushing = invalidate(m, vm) if won else np.int64(0)
+    m.core[core, at.CLOCK] += vm_exit(m, core, vcpu, Exit.BALLOON, flushing)
+
+
+@part
+def deflate(m, vcpu, vm, pages):
+    """Give the guest so many pages of the balloon back; frames come when they are touched."""
+    base = m.guests.vm[vm, at.BASE]
+    for _ in range(pages):
+        m.guests.vm[vm, at.BALLOON_PAGES] -= 1
+        ppn = np.int64(m.guests.balloon[base + m.guests.vm[vm, at.BALLOON_PAGES]])
+        unmark_ballooned(m, base + ppn)
+        page_free(m, vm, ppn)
+    m.counters[m.vcpu[vcpu, at.ROW], Event.BALLOON_DEFLATED] += pages
+
+
+@kernel
+def _hear_of_pop(m, vm):
+    """Begin anew with an empty balloon, if the host has popped it."""
+    if m.guests.vm[vm, at.IS_POPPED]:
+        m.guests.vm[vm, at.IS_POPPED] = 0
+        deflate(m, m.guests.vm[vm, at.FIRST_VCPU], vm, m.guests.vm[vm, at.BALLOON_PAGES])
+
+
+@kernel
+def _grow(m, core, vcpu, vm, wanted):
+    """Inflate by up to `wanted` pages: what is free, then what the guest can reclaim at the rate that it bears."""
+    guest = m.guests.vm
+    spare = max(np.int64(0), guest[vm, at.GUEST_FREE] - guest[vm, at.GUEST_MIN])
+    free = min(min(wanted, np.int64(MOST_AT_ONCE)), spare)
+    if free:
+        inflate(m, core, vcpu, vm, free)
+    left = min(wanted, np.int64(MOST_AT_ONCE)) - free
+    if left == 0 or guest[vm, at.RECLAIMS] == 0:
+        return np.int64(0)
+    asked = min(left, guest[vm, at.BALLOON_RATE])
+    guest[vm, at.GUEST_WANTED] = asked + guest[vm, at.GUEST_MIN]
+    why = free_pages(m, core, vcpu)
+    made = min(asked, max(np.int64(0), guest[vm, at.GUEST_FREE] - guest[vm, at.GUEST_MIN]))
+    if made:
+        inflate(m, core, vcpu, vm, made)
+    _adapt(m, vm, made == asked)
+    return np.int64(NO_FRAMES if why == NO_FRAMES else 0)
+
+
+@kernel
+def _adapt(m, vm, is_success):
+    rate = m.guests.vm[vm, at.BALLOON_RATE]
+    rate = rate + FASTER if is_success else rate // 2
+    m.guests.vm[vm, at.BALLOON_RATE] = min(max(rate, np.int64(SLOWEST)), np.int64(FASTEST))

@@ -1,0 +1,40 @@
+"""Disks in cycles, and swap areas laid on them, one behind the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from vmcfg.scenario.spec import Swap
+
+
+@frozen
+class DiskPlan:
+    """A disk of a host, in cycles."""
+
+    name: str
+    latency: int
+    seek: int
+    bandwidth: int  # bytes per second
+
+
+@frozen
+class AreaPlan:
+    """A swap area: where it lies on its disk, and where what its slots hold lies in the host's arrays."""
+
+    disk: int
+    place: int
+    first: int
+    slots: int
+
+
+def area_plans(swaps: list[Swap | None]) -> Iterator[AreaPlan]:
+    """Lay swap areas on their disks, one behind the other."""
+    ends: dict[int, int] = {}
+    first = 0
+    for swap in swaps:
+        slots, disk = (swap.pages, swap.disk) if swap else (0, 0)
+        yield AreaPlan(disk, ends.get(disk, 0), first, slots)
+        ends[disk] = ends.get(disk, 0) + slots
+        first += slots

@@ -1,0 +1,51 @@
+"""What moves pages out of memory, from settings to the Scenario: disks, swap areas, who pages and how, balloons."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from vmcfg.scenario import spec
+from vmcfg.scenario.settings import Settings
+
+
+def with_disks(settings: Settings, host: spec.Host) -> spec.Host:
+    """Give a host its disks, if anything lies on them."""
+    own = [vm for vm in settings["vms"].values() if vm["host"] == host.name]
+    is_used = host.swap or any(vm["swap"] for vm in own)
+    return evolve(host, disks=_disks(settings["hosts"][host.name]["disks"])) if is_used else host
+
+
+def _disks(given: Settings) -> tuple[spec.Disk, ...]:
+    return tuple(
+        spec.Disk(name, disk["latency"], disk["bandwidth"], disk["seek"]) for name, disk in given.items()
+    )
+
+
+def swap_area(given: Settings | None, host: Settings) -> spec.Swap | None:
+    """Return a swap area, its disk by its place among the host's."""
+    if given is None:
+        return None
+    names = list(host["disks"])
+    return spec.Swap(given["size"], names.index(given["disk"]) if given["disk"] else 0)
+
+
+def host_paging(given: Settings | None) -> spec.HostPaging | None:
+    """Return how a host pages, if it does."""
+    if given is None:
+        return None
+    return spec.HostPaging(given["victim"], given["batch"], given["read_ahead"], given["preventer"])
+
+
+def balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:
+    """Return what a guest's balloon driver is asked for, by time."""
+    if given is None:
+        return None
+    later = sorted(given["schedule"], key=lambda step: step["at"])
+    steps = [spec.BalloonStep(0, given["target"]), *(spec.BalloonStep(step["at"], step["target"]) for step in later)]
+    return spec.Balloon(tuple(steps), given["poll"], memory_pages * given["max"] // spec.MILLION)
+
+
+def guest_reclaim(given: Settings, host: Settings) -> spec.GuestReclaim | None:
+    """Return how a guest pages, if it has somewhere to page to."""
+    swap, how = swap_area(given["swap"], host), given["reclaim"]
+    return spec.GuestReclaim(swap, how["victim"], how["keep_free"]) if swap else None

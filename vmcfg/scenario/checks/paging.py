@@ -1,0 +1,130 @@
+"""Memory that is taken away: disks that must exist, and who cannot page or be ballooned: rows of `machine.REFUSED`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from vmcfg.scenario.checks.names import unknown_name
+from vmcfg.scenario.checks.refusal import Refusal, lacks
+from vmcfg.scenario.findings import Findings, Path
+from vmcfg.scenario.settings import Broken, Settings
+
+READ_A_BITS = ("clock", "clock_referenced", "sieve", "two_list")
+VICTIM: Path = ("reclaim", "paging", "victim")
+LATER = "in this version of vmcfg"
+
+
+def check(findings: Findings, settings: Settings) -> None:
+    """Swap areas lie on disks that the host has; a guest that pages does not make large pages of small ones."""
+    for name, host in settings.get("hosts", {}).items():
+        with suppress(Broken):
+            _disk(findings, ("hosts", name, "swap"), host["swap"], host)
+    with suppress(Broken):
+        _one_victim(findings, settings)
+    for name, vm in settings.get("vms", {}).items():
+        with suppress(Broken):
+            _disk(findings, ("vms", name, "swap"), vm["swap"], settings["hosts"][vm["host"]])
+        with suppress(Broken):
+            _collapses(findings, settings, name, vm)
+
+
+def _one_victim(findings: Findings, settings: Settings) -> None:
+    """All guests of a host choose alike: their pages are kept in one order after the other, by one policy."""
+    first: dict[str, str] = {}
+    for name, vm in settings["vms"].items():
+        if not vm["swap"]:
+            continue
+        other = first.setdefault(vm["host"], name)
+        wanted = settings["vms"][other]["reclaim"]["victim"]
+        if vm["reclaim"]["victim"] != wanted:
+            path: Path = ("vms", name, "reclaim", "victim")
+            message = f"found {vm['reclaim']['victim']}, expected {wanted} as in the other guests of the host"
+            findings.add(path, "refused", message, f"guests that choose differently are not built yet {LATER}",
+                         [(("vms", other), "the first of them is here")])
+
+
+def _disk(findings: Findings, path: Path, swap: Settings | None, host: Settings) -> None:
+    if swap and swap["disk"] is not None and swap["disk"] not in host["disks"]:
+        unknown_name(findings, (*path, "disk"), "disk", swap["disk"], host["disks"])
+
+
+def _collapses(findings: Findings, settings: Settings, name: str, vm: Settings) -> None:
+    for index, phase in enumerate(settings["workloads"][vm["workload"]]["phases"]):
+        kinds = [event["kind"] for event in phase["events"]]
+        if vm["swap"] and "collapse" in kinds:
+            path = ("workloads", vm["workload"], "phases", index, "events", kinds.index("collapse"), "kind")
+            findings.add(path, "refused", "found collapse, expected no such event in a guest with a swap area",
+                         f"large pages that are paged out are not built yet {LATER}",
+                         [(("vms", name, "swap"), "its swap area is here")])
+
+
+def _pages(host: Settings) -> bool:
+    return host["reclaim"]["paging"] is not None
+
+
+def _has_large(host: Settings) -> bool:
+    return any(host["mmu"][key] != "4KiB" for key in ("page_size", "table_page_size")) or bool(host["mmu"]["promote"])
+
+
+REFUSED = (
+    Refusal(
+        "host paging in other modes", "hosts", VICTIM, ("mmu", "mode"),
+        lambda host, _: _pages(host) and host["mmu"]["mode"] not in ("nested", "shadow"),
+        "host paging only in modes nested and shadow",
+        "elsewhere there is no host, its guests' tables hold machine frames, or faults of memory are not built yet",
+    ),
+    Refusal(
+        "host paging without swap", "hosts", VICTIM, (),
+        lambda host, _: _pages(host) and host["swap"] is None,
+        "a swap area of the host beside it", "write for instance swap: {{size: 1GiB}}",
+    ),
+    Refusal(
+        "host paging of large pages", "hosts", VICTIM, ("mmu",),
+        lambda host, _: _pages(host) and _has_large(host),
+        "host pages of 4KiB beside it", f"large host pages that are paged out are not built yet {LATER}",
+    ),
+    Refusal(
+        "host paging of large pages under shadow", "vms", ("page_size",), VICTIM,
+        lambda host, vm: _pages(host) and host["mmu"]["mode"] == "shadow" and vm["page_size"] != "4KiB",
+        "4KiB in mode shadow where the host pages", f"shadows of large pages that lack some are not built yet {LATER}",
+    ),
+    Refusal(
+        "A bits without ept_ad", "hosts", VICTIM, ("cpu", "profile"),
+        lambda host, _: _pages(host) and host["mmu"]["mode"] == "nested" and lacks("ept_ad")(host)
+        and host["reclaim"]["paging"]["victim"] in READ_A_BITS,
+        "random or fifo, or a processor that sets A and D in the EPT",
+        "this policy looks at A bits, and {profile} lacks the feature ept_ad",
+    ),
+    Refusal(
+        "guest swap in other modes", "vms", ("swap", "size"), ("mmu", "mode"),
+        lambda host, vm: vm["swap"] is not None and host["mmu"]["mode"] in ("paravirt", "software_tlb"),
+        "no swap area of the guest but in modes native, nested and shadow",
+        f"it is not built yet for this mode {LATER}",
+    ),
+    Refusal(
+        "guest swap of large pages", "vms", ("swap", "size"), (),
+        lambda _, vm: vm["swap"] is not None and vm["page_size"] != "4KiB",
+        "page_size 4KiB beside a swap area", f"large pages that are paged out are not built yet {LATER}",
+    ),
+    Refusal(
+        "guest swap of other tables", "vms", ("swap", "size"), (),
+        lambda _, vm: vm["swap"] is not None and vm["page_table"] in ("none", "2_level"),
+        "a page table of 4 or 5 levels or pae beside a swap area",
+        f"without paging nothing can be paged out, and two wide levels are not built yet {LATER}",
+    ),
+    Refusal(
+        "a balloon in other modes", "vms", ("balloon", "poll"), ("mmu", "mode"),
+        lambda host, vm: vm["balloon"] is not None and host["mmu"]["mode"] not in ("nested", "shadow"),
+        "no balloon but in modes nested and shadow", "elsewhere there is no host, or it is not built yet for this mode",
+    ),
+    Refusal(
+        "a balloon of large pages", "vms", ("balloon", "poll"), ("mmu",),
+        lambda host, vm: vm["balloon"] is not None and (_has_large(host) or vm["page_size"] != "4KiB"),
+        "pages of 4KiB in guest and host beside a balloon", f"balloons of large pages are not built yet {LATER}",
+    ),
+    Refusal(
+        "a balloon without paging", "vms", ("balloon", "poll"), (),
+        lambda _, vm: vm["balloon"] is not None and vm["page_table"] == "none",
+        "a page table beside a balloon", "a guest without paging has no free list for a driver to take from",
+    ),
+)

@@ -1,0 +1,59 @@
+"""What moves pages out of memory: disks, swap areas, who pages and how. A part of the Scenario: see `scenario.spec`."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Disk:
+    """A queue of requests: see `vmm.devices`."""
+
+    name: str
+    latency_ns: int
+    bandwidth: int  # bytes per second
+    seek_ns: int
+
+
+@frozen
+class Swap:
+    """Room for pages on a disk of the host, which is given by its place among them."""
+
+    pages: int
+    disk: int
+
+
+@frozen
+class GuestReclaim:
+    """How a guest pages out to its own swap area: see `guest.reclaim`."""
+
+    swap: Swap
+    victim: str
+    keep_free_pages: int
+
+
+@frozen
+class BalloonStep:
+    """From `at_ns` on another target; or, where `target_pages` is None, the guest touches its balloon."""
+
+    at_ns: int
+    target_pages: int | None
+
+
+@frozen
+class Balloon:
+    """What a host asks a guest's balloon driver for: see `guest.balloon`."""
+
+    steps: tuple[BalloonStep, ...]  # by time
+    poll_ns: int
+    most_pages: int
+
+
+@frozen
+class HostPaging:
+    """How a host pages: see `vmm.paging`."""
+
+    victim: str
+    batch_pages: int
+    cluster_slots: int
+    has_preventer: bool

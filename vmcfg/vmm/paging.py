@@ -1,0 +1,125 @@
+"""Host paging: guest pages that lie in the host's swap area, and which pages may go there.
+
+A page without a frame reads as zero, or lies in a slot of the host's swap area; a guest that touches such a page exits,
+waits for the disk and goes on. What a VM can be made to give are all its backed pages but those that hold guest page
+tables or its kernel's memory, which stay. Free pages of the guest are among them: the VMM does not know which these
+are. A replacement policy (`vmcfg.reclaim`) keeps them in order.
+
+Swap slots are read in clusters: neighbours of the slot that is needed come along, as far as there is memory for them.
+Guests' pages that were next to each other when they were paged out are likely to be wanted together, the first time.
+Later the area is fragmented, neighbours have nothing to do with each other, and the help turns into a burden.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.jit import kernel, part
+from vmcfg.metrics.events import Event
+from vmcfg.reclaim.replacement import enter, leave
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import frame_take
+from vmcfg.vmm.swap import FIRST, HOST_AREA, SLOTS, slot_free, transfer
+
+# rules[field]. PAGES: 1 if the host pages; BATCH: pages that leave a VM at a time; CLUSTER: slots read at once;
+# VMS: of the host; NEXT_VM: whose quota is used next; PREVENTS: what is overwritten as a whole is not read in before.
+PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, RULES = range(7)
+BY_CPU, BY_DEVICE = 1, 2  # who overwrites the whole of a page that is paged in for it; else 0
+
+
+@kernel
+def is_swapped(m, gpid):
+    """Tell whether a guest page lies in the host's swap area."""
+    return m.host.pmap[gpid] & at.KIND_MASK == at.SWAPPED
+
+
+@kernel
+def slot_of(m, gpid):
+    """Return the slot of a page that lies in the host's swap area."""
+    return m.host.pmap[gpid] >> at.MPN_SHIFT
+
+
+@kernel
+def note_backed(m, vm, gpid):
+    """Let a page that has got a frame be chosen from now on."""
+    if _is_paged(m, vm, gpid):
+        enter(m.paging.host, vm, gpid, np.int64(0))
+
+
+@kernel
+def note_unbacked(m, vm, gpid):
+    """Let a page that is about to lose its frame, or to hold a table, be chosen no more."""
+    if _is_paged(m, vm, gpid):
+        leave(m.paging.host, vm, gpid)
+
+
+@part
+def page_in(m, core, vcpu, vm, ppn, is_overwritten):
+    """Give a page that lies in the swap area a frame, and read it unless that can be spared."""
+    gpid = m.guests.vm[vm, at.BASE] + ppn
+    row = m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW]
+    slot = slot_of(m, gpid)
+    _return_page(m, vm, gpid)
+    m.counters[row, Event.HOST_PAGE_INS] += 1
+    if is_overwritten and m.paging.rules[PREVENTS]:
+        m.counters[row, Event.PREVENTED_READS] += 1
+        return
+    m.counters[row, Event.FALSE_READS] += is_overwritten == BY_CPU
+    m.counters[row, Event.STALE_READS] += is_overwritten == BY_DEVICE
+    first, pages = _read_along(m, row, slot)
+    done = transfer(m, HOST_AREA, m.core[core, at.CLOCK], first, pages, np.int64(0))
+    m.vcpu[vcpu, at.WAITS_UNTIL] = max(m.vcpu[vcpu, at.WAITS_UNTIL], done)
+
+
+@kernel
+def _is_paged(m, vm, gpid):
+    """Tell whether a guest page is one that the host may page out, if it is backed."""
+    is_pinned = gpid - m.guests.vm[vm, at.BASE] < m.guests.vm[vm, at.PINNED]
+    return m.paging.rules[PAGES] != 0 and not is_pinned and m.host.pmap[gpid] & at.IS_TABLE == 0
+
+
+@kernel
+def _return_page(m, vm, gpid):
+    """Give a swapped page a frame again, and its slot back."""
+    slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))
+    mpn = frame_take(m, at.FRAME_PRIVATE, gpid)
+    m.host.pmap[gpid] = (mpn << at.MPN_SHIFT) | (m.host.pmap[gpid] & at.IS_TABLE) | at.PRIVATE
+    note_backed(m, vm, gpid)
+
+
+@kernel
+def _read_along(m, row, slot):
+    """Bring in what lies in the used slots around one that is read, as far as frames allow; return (first, slots).
+
+    The slots that are read are neighbours: a free one among them ends the stretch, as reading it would be in vain.
+    """
+    cluster = m.paging.rules[CLUSTER]
+    begin = slot // cluster * cluster
+    end = min(begin + cluster, m.paging.area[HOST_AREA, SLOTS])
+    first, last = slot, slot + 1
+    while first > begin and _read_neighbour(m, row, first - 1):
+        first -= 1
+    while last < end and _read_neighbour(m, row, last):
+        last += 1
+    return first, last - first
+
+
+@kernel
+def _read_neighbour(m, row, slot):
+    """Bring in what lies in a slot, if anything does and a frame can be spared for it; tell whether that was done."""
+    content = np.int64(m.paging.slots[m.paging.area[HOST_AREA, FIRST] + slot])
+    if content == 0 or m.host.counts[at.FRAME_FREE] <= m.host.counts[at.RESERVE]:
+        return False
+    gpid = content - 1
+    _return_page(m, _vm_of(m, gpid), gpid)
+    m.counters[row, Event.HOST_READ_AHEAD] += 1
+    return True
+
+
+@kernel
+def _vm_of(m, gpid):
+    """Return the VM that a guest page belongs to."""
+    vm = np.int64(0)
+    while vm + 1 < m.paging.rules[VMS] and m.guests.vm[vm + 1, at.BASE] <= gpid:
+        vm += 1
+    return vm

@@ -1,0 +1,145 @@
+"""How the VMM frees frames when they run out: by quotas that policy left, without the help of guests.
+
+    make_room    free frames until an access can begin: page out by quotas, wait for what is on its way
+    page_out     a batch of one VM's pages: unmapped, one flush for all, written in as few requests as slots allow
+
+Which VM has to give, and how much, is policy, in Python: it leaves quotas. Which of the VM's pages go is selection.
+Frames whose pages are being written are no longer of use to the VM and not yet free: they count as reserved. A page
+is unmapped before it is written, so none can change meanwhile; one that is touched meanwhile is read back after it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.jit import by_reference, entry, kernel, part
+from vmcfg.metrics.events import Event, Exit
+from vmcfg.reclaim.replacement import victim
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.frames import frame_free, frame_reserve
+from vmcfg.vmm.paging import BATCH, NEXT_VM, VMS
+from vmcfg.vmm.shadow_pages import zap_mappers
+from vmcfg.vmm.swap import (
+    FLIGHTS,
+    HOST_AREA,
+    NO_SLOT,
+    flying,
+    has_landed,
+    is_full,
+    land,
+    launch,
+    slot_take,
+    when_landed,
+    write_launched,
+)
+from vmcfg.vmm.verbs import invalidate, vm_exit
+
+ENOUGH, WAITS, NO_QUOTA = range(3)  # what `make_room` comes to
+
+
+@entry
+def make_room(machine, core):
+    """Free frames for the head of a core's queue until as many are free as it WANTED.
+
+    Returns ENOUGH, WAITS if some are on their way (its vCPU's WAITS_UNTIL says for how long), or NO_QUOTA.
+    """
+    m = by_reference(machine)
+    return free_frames(m, core, np.int64(m.queue[core, 0]), m.host.counts[at.WANTED])
+
+
+@entry
+def make_room_for(machine, vcpu):
+    """Do the same for something that a vCPU's guest does at its time, and not the vCPU."""
+    m = by_reference(machine)
+    waits = m.vcpu[vcpu, at.WAITS_UNTIL]
+    made = free_frames(m, vcpu % m.sched[at.CORES], vcpu, m.host.counts[at.WANTED])
+    m.vcpu[vcpu, at.WAITS_UNTIL] = waits
+    return made
+
+
+@part
+def free_frames(m, core, vcpu, wanted):
+    """Free frames for a vCPU until `wanted` are free: see `make_room`."""
+    now = m.core[core, at.CLOCK]
+    collect_written(m, now)
+    while m.host.counts[at.FRAME_FREE] + flying(m, HOST_AREA) < wanted + m.paging.rules[BATCH]:
+        vm = _next_giver(m)
+        if vm < 0 or flying(m, HOST_AREA) + m.paging.rules[BATCH] > FLIGHTS:
+            break
+        m.core[core, at.CLOCK] += page_out(m, core, vcpu, vm)
+    collect_written(m, now)
+    missing = wanted - m.host.counts[at.FRAME_FREE]
+    if missing <= 0:
+        return ENOUGH
+    if missing > flying(m, HOST_AREA):
+        return NO_QUOTA
+    m.vcpu[vcpu, at.WAITS_UNTIL] = max(m.vcpu[vcpu, at.WAITS_UNTIL], when_landed(m, HOST_AREA, missing))
+    return WAITS
+
+
+@kernel
+def collect_written(m, now):
+    """Free the frames whose pages have reached the disk."""
+    while has_landed(m, HOST_AREA, now):
+        frame_free(m, land(m, HOST_AREA))
+
+
+@part
+def page_out(m, core, vcpu, vm):
+    """Page a whole batch of a VM's pages out; return the cycles. A VM that cannot give it loses its quota."""
+    now = m.core[core, at.CLOCK]
+    allowed = m.paging.rules[BATCH]
+    first = following = count = np.int64(0)
+    while count < allowed:
+        slot = _send_out(m, vm)
+        if slot == NO_SLOT:
+            m.paging.quota[vm] = 0
+            break
+        if slot != following or count == 0:
+            _write(m, now, first, following)
+            first = slot
+        following = slot + 1
+        count += 1
+    _write(m, now, first, following)
+    m.paging.quota[vm] = max(np.int64(0), m.paging.quota[vm] - allowed)
+    if count == 0:
+        return np.int64(0)
+    m.counters[m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW], Event.HOST_PAGE_OUTS] += count
+    return vm_exit(m, core, vcpu, Exit.RECLAIM, invalidate(m, vm))
+
+
+@kernel
+def _next_giver(m):
+    """Return the next VM that has a quota, in turn; -1 if none has."""
+    vms = m.paging.rules[VMS]
+    for step in range(vms):
+        vm = (m.paging.rules[NEXT_VM] + step) % vms
+        if m.paging.quota[vm] > 0:
+            m.paging.rules[NEXT_VM] = vm + 1
+            return vm
+    return np.int64(-1)
+
+
+@kernel
+def _send_out(m, vm):
+    """Unmap the page of a VM that its policy chooses; return its slot, or NO_SLOT if no page or no slot is left."""
+    if is_full(m, np.int64(HOST_AREA)):
+        return np.int64(NO_SLOT)
+    gpid = victim(m.paging.host, vm)
+    if gpid < 0:
+        return np.int64(NO_SLOT)
+    slot = slot_take(m, np.int64(HOST_AREA), gpid + 1)
+    if m.cost[at.MODE] == at.SHADOW:
+        zap_mappers(m, vm, gpid - m.guests.vm[vm, at.BASE])
+    mpn = m.host.pmap[gpid] >> at.MPN_SHIFT
+    frame_reserve(m, mpn)
+    launch(m, np.int64(HOST_AREA), mpn)
+    m.host.pmap[gpid] = (slot << at.MPN_SHIFT) | at.SWAPPED
+    return slot
+
+
+@kernel
+def _write(m, now, first, following):
+    """Write what was sent out into the slots from `first` up to `following`, if there are any."""
+    if following > first:
+        write_launched(m, np.int64(HOST_AREA), now, first, following - first)
