@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from vmcfg.errors import RunFailed
-from vmcfg.plan.model import HostPlan
+from vmcfg.plan.model import HostPlan, VmPlan
 from vmcfg.vmm import machine as at
+from vmcfg.vmm import swap
 
 
 def out_of_frames(host: HostPlan, machine: at.Machine) -> RunFailed:
@@ -29,9 +30,18 @@ def _no_frames(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
         "out_of_frames",
         f"vm {host.vms[vm].vm.name} needs machine frames and host {host.name} has not enough: "
         f"{int(count[at.TOTAL]):,} frames ({kinds}), of which {host.reserve_frames} must be free before an access "
-        f"that may take some. The host has no reclaim policy. Raise hosts.{host.name}.memory, "
+        f"that may take some. {_what_paging_does(host, machine)} Raise hosts.{host.name}.memory, "
         f"or lower the memory or the footprint of its VMs.",
     )
+
+
+def _what_paging_does(host: HostPlan, machine: at.Machine) -> str:
+    if host.paging is None:
+        return "The host has no reclaim policy."
+    used = int(machine.paging.area[swap.HOST_AREA, swap.USED])
+    if used == host.areas[swap.HOST_AREA].slots:
+        return f"All {used:,} slots of its swap area are in use: raise hosts.{host.name}.swap.size."
+    return "No guest has anything left that can be paged out: page tables and kernels stay."
 
 
 def _no_pages(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
@@ -40,8 +50,16 @@ def _no_pages(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
         "out_of_guest_pages",
         f"the guest of vm {plan.vm.name} has no free page left: {plan.vm.memory_pages:,} pages configured, "
         f"{int(machine.guests.vm[vm, at.GUEST_FREE]):,} free. Its workload touches more than fits, and the guest "
-        f"has no swap. Raise vms.{plan.vm.declared}.memory, or lower the size of workloads.{plan.vm.workload}.",
+        f"{_what_its_swap_does(plan, machine, vm)}. "
+        f"Raise vms.{plan.vm.declared}.memory, or lower the size of workloads.{plan.vm.workload}.",
     )
+
+
+def _what_its_swap_does(plan: VmPlan, machine: at.Machine, vm: int) -> str:
+    if plan.vm.reclaim is None:
+        return "has no swap"
+    used, slots = int(machine.paging.area[1 + vm, swap.USED]), plan.vm.reclaim.swap.pages
+    return f"has used {used:,} of {slots:,} slots of its swap area and cannot page out enough"
 
 
 def _asking_vm(machine: at.Machine) -> int:

@@ -72,9 +72,11 @@ def _shadow(host: HostPlan) -> tuple[ArrayPlan, ...]:
 
 def _paging(host: HostPlan) -> tuple[ArrayPlan, ...]:
     slots = sum(area.slots for area in host.areas)
+    layers = host.pages * (bool(host.paging) + host.guests_reclaim)
     flights = len(host.areas) * FLIGHTS
     return (
         _array("paging.slots", "i32", (slots,), slots, "what the slots of swap areas hold"),
+        _array("paging.layers", "i64", (layers,), layers, "pages that may leave memory, in their policies' order"),
         _array("paging.flights", "i64", (flights, 2), flights * 2, "pages on their way out of memory"),
     )
 

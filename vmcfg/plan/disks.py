@@ -38,3 +38,8 @@ def area_plans(swaps: list[Swap | None]) -> Iterator[AreaPlan]:
         yield AreaPlan(disk, ends.get(disk, 0), first, slots)
         ends[disk] = ends.get(disk, 0) + slots
         first += slots
+
+
+def about(disk: DiskPlan) -> str:
+    """Say what a disk is like."""
+    return f"{disk.name}: {disk.bandwidth} bytes per s, latency {disk.latency} cycles, seek {disk.seek} cycles"

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from vmcfg.plan.compile import cycles_of
+from vmcfg.plan.disks import about
 from vmcfg.plan.limits import rounded_size
 from vmcfg.plan.model import UNLIMITED, USUAL_LEVELS, ArrayPlan, HostPlan, PhasePlan, Plan, VcpuPlan, VmPlan
 from vmcfg.plan.parameters import Parameter, parameters
+from vmcfg.plan.show_reclaim import reclaim_of
 from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Mmu, Pattern, Rate, Region, Run, Scenario, Stride, Vm
 from vmcfg.units import format_duration, format_rate, format_share, format_size
 
@@ -63,6 +65,8 @@ def _machine(scenario: Scenario, host: HostPlan) -> Iterator[str]:
             *(("", how) for how in _of_the_mode(host, declared.mmu)),
             ("cpu", f"{declared.cpu.profile}, {host.hz} Hz, {_some(host.cores, 'core')}"),
             ("frames", f"{host.frames} ({format_size(host.frames * PAGE_BYTES)}); {_reserve(host)}"),
+            *(("reclaim", how) for how in reclaim_of(host)),
+            *(("disk", about(disk)) for disk in host.disks),
         ]
     )
 
