@@ -268,6 +268,7 @@ class Memory:
             "configured": self.vm.memory_pages,
             "private": len(self.pmap),
             "unbacked": self.vm.memory_pages - len(self.pmap),
+            **dict.fromkeys(("ballooned", "swapped", "balloon", "guest_swapped"), 0),  # nobody takes any away here
             "guest_free": len(self.free_ppns) + len(self.range_ppns) + len(self.freed_ppns)
             + 512 * len(self.freed_blocks),
             "guest_tables": guest_tables,
