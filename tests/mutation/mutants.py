@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant("taking pages away flushes the first core only", "vmm/verbs.py",
            "for core in range(m.sched[at.CORES]):", "for core in range(1):"),
     Mutant("a new table's frame is not charged", "vmm/verbs.py",
-           "frames * m.cost[at.ZERO_PAGE]", "min(frames, 1) * m.cost[at.ZERO_PAGE]"),
+           "handling + frames * m.cost[at.ZERO_PAGE]", "handling + min(frames, 1) * m.cost[at.ZERO_PAGE]"),
     Mutant("freed frames are used again first in, first out", "vmm/frames.py",
            "mpn = np.int64(host.free_list[host.counts[TOP]])", "mpn = np.int64(host.free_list[0])"),
     Mutant("the guest's data page is taken before its tables", "guest/pages.py",
@@ -99,7 +99,7 @@ MUTANTS = (
     Mutant("a fault maps the page writable and dirty", "mmu/tables.py",
            "(ppn << at.PPN_SHIFT) | at.WRITABLE | at.PRESENT",
            "(ppn << at.PPN_SHIFT) | at.WRITABLE | at.PRESENT | at.DIRTY"),
-    Mutant("the check for frames stands one frame too late", "engine/access.py",
+    Mutant("the check for frames stands one frame too late", "engine/room.py",
            "lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]",
            "lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE] - 1"),
     # Time.
@@ -139,7 +139,7 @@ MUTANTS = (
     Mutant("a fork leaves the parent's pages writable without a flush", "guest/processes.py",
            "    return cycles + reload(m, core, vcpu)", "    return cycles", "guests"),
     Mutant("a copy on write forgets that one sharer less is left", "guest/fault.py",
-           "    m.guests.sharers[m.guests.vm[vm, at.BASE] + page_of(entry)] -= 1\n    ppn", "    ppn", "guests"),
+           "    unshare_page(m, vm, slot, page_of(entry))\n", "", "guests"),
     Mutant("an event with a rate that is late waits for its next time", "engine/events.py",
            "v[vcpu, at.RETIRED] + 1 if is_timed else due", "at.UNLIMITED if is_timed else due", "guests"),
     # MMU modes.
