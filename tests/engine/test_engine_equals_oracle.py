@@ -21,7 +21,7 @@ from vmcfg.engine import simulate
 from vmcfg.metrics.events import Event, Found, Sized
 from vmcfg.metrics.result import RunResult
 from vmcfg.plan import compile_plan
-from vmcfg.scenario.spec import DataCache, DataCaches, GuestEvent, LargeTlbs, Promotion
+from vmcfg.scenario.spec import DataCache, DataCaches, GuestEvent, LargeTlbs, Promotion, ShadowPaging
 
 Figures = dict[str, int]
 
@@ -108,11 +108,20 @@ def test_shadow_tables_are_kept_as_the_oracle_keeps_them(folder: Path) -> None:
         assert {} == differences(oracle, engine)
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
 
+    for variant in ("virtual_tlb", "cached", "unsync"):
+        is_equal(in_one_loop(under_shadow(with_large_pages(), variant)))
+        is_equal(in_one_loop(under_shadow(with_pages_that_become_large(), variant)))
     for focus, count in {"": 60, "large": 40}.items():
         examples(count)(given(cases(folder, ("shadow",), focus).map(in_one_loop))(is_equal))()
     if "VMCFG_EXAMPLES" not in os.environ:
         sized = ("filled_2m", "filled_splintered", "guest_splits", "large_unmapped", "collapsed", "promoted")
         assert [] == [name for name in (*EXITS["shadow"], *sized) if not seen[name]]
+
+
+def under_shadow(case: Case, variant: str) -> Case:
+    shadow = ShadowPaging(variant, False, False, 0, 3)
+    hosts = tuple(evolve(host, mmu=evolve(host.mmu, mode="shadow", shadow=shadow)) for host in case.scenario.hosts)
+    return case._replace(scenario=evolve(case.scenario, hosts=hosts))
 
 
 def in_one_loop(case: Case) -> Case:
