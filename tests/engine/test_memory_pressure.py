@@ -9,6 +9,7 @@ import pytest
 from running import machines_of
 
 from vmcfg.engine import simulate
+from vmcfg.errors import RunFailed
 from vmcfg.metrics.result import RunResult
 from vmcfg.plan import compile_plan
 from vmcfg.scenario import loads
@@ -171,6 +172,26 @@ def test_a_balloon_that_is_touched_pops_and_comes_back() -> None:
     assert (1, 1) == (vm.phases[1].counters["balloon_pops"], vm.phases[1].exits["balloon_pop"][0])
     assert (512, 2 * 512) == (vm.pages["ballooned"], vm.phases[1].counters["balloon_inflated"])
     assert 512 == vm.phases[1].counters["balloon_frames_won"]  # the second time its pages had been touched
+
+
+def touched_on(host: str) -> str:
+    """A guest of 4 MiB in use gives away 3 that it never touched, and writes to these, on a smaller host."""
+    plain = ballooned("{at: 5ms, target: 3MiB}, {at: 105ms, touched: true}", "{kind: sequential, size: 4MiB}")
+    return plain.replace("memory: 32MiB", f"memory: {host}")
+
+
+def test_a_host_pages_for_a_guest_that_touches_its_balloon() -> None:
+    """The touching waits where the host is short: all 768 pages get frames, if not all of them at the same time."""
+    vm = run(touched_on("6MiB\n    swap: {size: 16MiB}\n    reclaim: {paging: {victim: fifo}}")).vms[0]
+    counters = vm.phases[1].counters
+    assert 1 == counters["balloon_pops"]
+    assert counters["host_page_outs"] > 100
+    assert 768 == counters["balloon_frames_won"] + counters["host_slots_dropped"]
+
+
+def test_a_host_that_cannot_page_fails_when_a_balloon_is_touched() -> None:
+    with pytest.raises(RunFailed, match=r"vm a needs machine frames and host \w+ has not enough"):
+        run(touched_on("6MiB"))
 
 
 def test_a_balloon_takes_what_its_guest_pages_out() -> None:

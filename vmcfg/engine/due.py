@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from vmcfg.engine.paging import free_for
+from vmcfg.engine.shortage import out_of_frames_for
 from vmcfg.guest.balloon import poll, touch_balloon
 from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import HostPlan, VmPlan
 from vmcfg.scenario.spec import Balloon
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.reclaiming import ENOUGH, NO_QUOTA
 
 Action = Callable[[], object]
 Due = tuple[int, int, Action]  # cycles, priority, what
@@ -49,19 +51,49 @@ def _balloon(host: HostPlan, machine: at.Machine, number: int, plan: VmPlan) -> 
             target = _target(balloon, count * balloon.poll_ns)
             yield cycles_of(count * balloon.poll_ns, host.hz), number, partial(contact, machine, number, target)
 
-    touches = (
-        (cycles_of(step.at_ns, host.hz), number, partial(touch_balloon, machine, number))
+    touches = [
+        _touches(host, machine, number, cycles_of(step.at_ns, host.hz))
         for step in balloon.steps if step.target_pages is None
-    )
-    return heapq.merge(polls(), touches, key=lambda due: due[:2])
+    ]
+    return heapq.merge(polls(), *touches, key=lambda due: due[:2])
+
+
+def _touches(host: HostPlan, machine: at.Machine, number: int, now: int) -> Iterator[Due]:
+    """Yield a guest's writing to all of its balloon: a slice later it goes on, where it had to wait for frames."""
+    touched, is_done = 0, False
+
+    def go_on() -> None:
+        nonlocal touched, is_done
+        touched, is_done = touch(host, machine, number, touched)
+
+    while not is_done:
+        yield now, number, go_on
+        now += int(machine.sched[at.SLICE_CYCLES])
 
 
 def contact(machine: at.Machine, number: int, target: int) -> None:
     """Let a VM's driver hear its target, unless the guest still boots; what the host lacks for that it frees."""
     vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
     has_begun = machine.vcpu[vcpu, at.PHASE] >= machine.vcpu[vcpu, at.FIRST_PHASE]
-    while has_begun and poll(machine, number, target) and free_for(machine, vcpu):
+    while has_begun and poll(machine, number, target) and free_for(machine, vcpu) == ENOUGH:
         pass
+
+
+def touch(host: HostPlan, machine: at.Machine, number: int, touched: int) -> tuple[int, bool]:
+    """Let a guest write to its balloon, of which some is `touched`; return how much is now, and whether that is all.
+
+    Raises RunFailed: `out_of_frames`.
+    """
+    vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
+    made = ENOUGH
+    while made == ENOUGH:
+        touched = int(touch_balloon(machine, number, touched))
+        if touched >= machine.guests.vm[number, at.BALLOON_PAGES]:
+            return touched, True
+        made = free_for(machine, vcpu)
+    if made == NO_QUOTA:
+        raise out_of_frames_for(host, machine, number)
+    return touched, False
 
 
 def _target(balloon: Balloon, now_ns: int) -> int:

@@ -14,7 +14,7 @@ from vmcfg.reclaim.replacement import POLICIES
 from vmcfg.rng import mixed_key
 from vmcfg.vmm import devices, paging, swap
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.reclaiming import ENOUGH, NO_QUOTA, make_room_for
+from vmcfg.vmm.reclaiming import NO_QUOTA, make_room_for
 
 
 def paging_of(
@@ -47,13 +47,13 @@ def allow(machine: at.Machine) -> bool:
     return any(quotas)
 
 
-def free_for(machine: at.Machine, vcpu: int) -> bool:
-    """Free the frames that something of a vCPU's guest WANTED, by policy; tell whether they are there now."""
+def free_for(machine: at.Machine, vcpu: int) -> int:
+    """Free the frames that something of a vCPU's guest WANTED, by policy: ENOUGH, WAITS, or NO_QUOTA for any more."""
     if not machine.paging.rules[paging.PAGES]:
-        return False
+        return NO_QUOTA
     while (made := int(make_room_for(machine, vcpu))) == NO_QUOTA and allow(machine):
         pass
-    return made == ENOUGH
+    return made
 
 
 ROUND = 4  # a sixteenth of what can be taken is allowed at a time: then policy looks again

@@ -10,20 +10,11 @@ from vmcfg.vmm import swap
 
 def out_of_frames(host: HostPlan, machine: at.Machine) -> RunFailed:
     """Return the error of a host that has no frames left for an access and no policy that could free any."""
-    return _no_frames(host, machine, _asking_vm(machine))
+    return out_of_frames_for(host, machine, _asking_vm(machine))
 
 
-def out_of_guest_pages(host: HostPlan, machine: at.Machine) -> RunFailed:
-    """Return the error of a guest whose own memory is exhausted."""
-    return _no_pages(host, machine, _asking_vm(machine))
-
-
-def too_little_at_start(host: HostPlan, machine: at.Machine, vm: int, is_guests: bool) -> RunFailed:
-    """Return the error of what does not fit before the run: what a VM populates, into itself or into its host."""
-    return _no_pages(host, machine, vm) if is_guests else _no_frames(host, machine, vm)
-
-
-def _no_frames(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
+def out_of_frames_for(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
+    """Return the same error for something that a VM does, and not one of its vCPUs."""
     count = machine.host.counts
     kinds = ", ".join(f"{int(count[number]):,} {kind}" for number, kind in enumerate(at.FRAME_KINDS) if count[number])
     return RunFailed(
@@ -33,6 +24,16 @@ def _no_frames(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
         f"that may take some. {_what_paging_does(host, machine)} Raise hosts.{host.name}.memory, "
         f"or lower the memory or the footprint of its VMs.",
     )
+
+
+def out_of_guest_pages(host: HostPlan, machine: at.Machine) -> RunFailed:
+    """Return the error of a guest whose own memory is exhausted."""
+    return _no_pages(host, machine, _asking_vm(machine))
+
+
+def too_little_at_start(host: HostPlan, machine: at.Machine, vm: int, is_guests: bool) -> RunFailed:
+    """Return the error of what does not fit before the run: what a VM populates, into itself or into its host."""
+    return _no_pages(host, machine, vm) if is_guests else out_of_frames_for(host, machine, vm)
 
 
 def _what_paging_does(host: HostPlan, machine: at.Machine) -> str:

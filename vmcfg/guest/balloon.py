@@ -47,16 +47,20 @@ def poll(machine, vm, target):
 
 
 @entry
-def touch_balloon(machine, vm):
-    """Let a guest that knows nothing of its balloon write to all of it, as at a crash or a boot; the balloon pops."""
+def touch_balloon(machine, vm, touched):
+    """Let a guest that knows nothing of its balloon write to all of it, as at a crash or a boot; the balloon pops.
+
+    The first pages were `touched` before. Returns how many are now: fewer than all if the host must free frames first.
+    """
     m = by_reference(machine)
     vcpu = m.guests.vm[vm, at.FIRST_VCPU]
     core = vcpu % m.sched[at.CORES]
     base = m.guests.vm[vm, at.BASE]
-    for number in range(m.guests.vm[vm, at.BALLOON_PAGES]):
-        if m.host.counts[at.FRAME_FREE] < m.host.counts[at.RESERVE]:
-            return
-        m.core[core, at.CLOCK] += gpa_overwrite(m, core, vcpu, np.int64(m.guests.balloon[base + number]))
+    m.host.counts[at.WANTED] = m.host.counts[at.RESERVE]
+    while touched < m.guests.vm[vm, at.BALLOON_PAGES] and m.host.counts[at.FRAME_FREE] >= m.host.counts[at.RESERVE]:
+        m.core[core, at.CLOCK] += gpa_overwrite(m, core, vcpu, np.int64(m.guests.balloon[base + touched]))
+        touched += 1
+    return touched
 
 
 @part
