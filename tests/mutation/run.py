@@ -60,6 +60,10 @@ PARTS: dict[str, tuple[str, ...]] = {
                 "tests/golden_discipline/test_verdicts.py", "tests/golden_discipline/test_golden_text.py"),
     "commands": ("tests/cli/test_check_and_accept.py", "tests/cli/test_run.py", "tests/cli/test_what_goes_wrong.py"),
     "killed": ("tests/killed/test_killed_before_any_change.py",),
+    "replacement": (
+        "tests/reclaim/test_published_counts.py", "tests/reclaim/test_layers_equal_oracle.py",
+        "tests/reclaim/test_bits_of_others.py", "tests/reclaim/test_curves.py", "-mnot slow",
+    ),
     "bounds": ("tests/engine/test_bounds.py",),
     "front": ("tests/test_units.py", "tests/scenario"),
     "traces": ("tests/workload/test_trace_faults.py", "tests/workload/test_trace_hostile.py"),

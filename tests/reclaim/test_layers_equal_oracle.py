@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layers import ENTER, KEY, LEAVE, NOBODY, REFER, VICTIM, Step, naive, play
+from oracle.replacement import TwoList, misses
 
 from vmcfg.reclaim.layer import new_layer
 from vmcfg.reclaim.replacement import POLICIES
+from vmcfg.reclaim.replay import replay
 
 PAGES = (9, 1, 70)  # of three owners
 
@@ -68,6 +70,31 @@ def test_victims_are_those_of_the_naive_policy(policy: str) -> None:
         assert expected == play(new_layer(POLICIES[policy], PAGES, [KEY] * 3), steps)
 
     is_equal()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_long_sequences_have_the_victims_of_the_naive_policy(policy: str) -> None:
+    """Long enough that pages come back after they were freed, in any order."""
+    steps, expected = steps_of(policy, random_wishes(20_000))
+    assert expected == play(new_layer(POLICIES[policy], PAGES, [KEY] * 3), steps)
+
+
+@pytest.mark.parametrize("capacity", [300, 800, 1500])
+@pytest.mark.parametrize("batch", [1, 64])
+def test_two_lists_of_many_pages_miss_as_often_as_naive_ones(capacity: int, batch: int) -> None:
+    """Enough active pages that it matters with which priority a reclaim begins: four of five accesses to 500 pages."""
+    random = np.random.default_rng(3)
+    is_hot = random.random(30_000) < 0.8
+    pages = np.where(is_hot, random.integers(0, 500, 30_000), random.integers(500, 4000, 30_000)).astype(np.uint32)
+    assert misses(TwoList(), pages.tolist(), capacity, batch) == replay(pages, capacity, "two_list", batch=batch)
+
+
+@pytest.mark.parametrize("policy", ["lru2", "lru2_history"])
+def test_a_freed_page_has_no_second_last_access(policy: str) -> None:
+    """Page 1 is accessed at 0 and 1; page 0 at 2, freed, and accessed at 4, as if for the first time: it goes first."""
+    steps, expected = steps_of(policy, [(ENTER, 0, 1), (REFER, 0, 1), (ENTER, 0, 0), (LEAVE, 0, 0), (ENTER, 0, 0),
+                                        (VICTIM, 0, 0), (VICTIM, 0, 0)])  # fmt: skip
+    assert [0, 1] == expected == play(new_layer(POLICIES[policy], PAGES, [KEY] * 3), steps)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
