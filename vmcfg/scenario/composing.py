@@ -86,13 +86,18 @@ class Composer:
         """Ends the reading with a last fault."""
         raise Unreadable([*self.diagnostics, Diagnostic(mark.place(), "", code, message, hint, notes)])
 
+    def stop_too_deep(self, mark: Mark) -> None:
+        """Ends the reading because of brackets in brackets, as counted here or, where that is first, by the scanner."""
+        self.stop(mark, "yaml-depth",
+                  f"found more than {DEEPEST} levels of nesting, expected a scenario of a handful")
+
     def _report(self, mark: Mark, code: str, message: str, hint: str = "", notes: tuple[Note, ...] = ()) -> None:
         self.diagnostics.append(Diagnostic(mark.place(), "", code, message, hint, notes))
 
     def _start(self, event: Any) -> None:
         mark = self._mark(event)
-        self.check(len(self._open) < DEEPEST, mark, "yaml-depth",
-                   f"found more than {DEEPEST} levels of nesting, expected a scenario of a handful")
+        if len(self._open) >= DEEPEST:
+            self.stop_too_deep(mark)
         self._tag(event, mark)
         self._open.append(_Open(event, mark))
 

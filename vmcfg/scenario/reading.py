@@ -41,6 +41,8 @@ def read(source: Source, text: str) -> tuple[Node, list[Diagnostic]]:
             composer.take(event)
     except yaml.MarkedYAMLError as error:
         mark = _mark(source, error.problem_mark or error.context_mark)
+        if "nesting depth" in (error.problem or ""):  # libyaml has a limit of its own since 0.2.6, and reads ahead
+            composer.stop_too_deep(mark)
         opened = _mark(source, error.context_mark or error.problem_mark)
         notes = (Note(opened.place(), "what is not closed begins here"),) if opened.line != mark.line else ()
         composer.stop(mark, "yaml-syntax", *_explain(error, mark), notes)
