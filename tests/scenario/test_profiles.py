@@ -48,6 +48,21 @@ def test_the_table_of_features_leaves_none_out() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_profile_follows_its_schema(name: str) -> None:
+    """A start takes that for granted, so it has to be asked here."""
+    profiles.check(name)
+
+
+def test_a_profile_that_breaks_its_schema_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test above relies on: a figure without evidence is a fault, with its place."""
+    shipped = resources.profile_directory() / "haswell.yaml"
+    (tmp_path / "haswell.yaml").write_text(shipped.read_text("utf-8").replace("source:", "sauce:", 1), "utf-8")
+    monkeypatch.setattr(resources, "profile_directory", lambda: tmp_path)
+    with pytest.raises(InvalidScenario, match=r"haswell\.yaml:\d+:\d+.*sauce"):
+        profiles.check("haswell")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_profile_is_complete(name: str) -> None:
     """Each loads, data caches included, and every cost is there but that of a log which the host does not keep."""
     cpu = _cpu(name)

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from vmcfg import resources
-from vmcfg.errors import InvalidScenario
+from vmcfg.errors import Diagnostic, InvalidScenario
 from vmcfg.scenario import messages, schema
 from vmcfg.scenario.document import Node, Source, plain
 from vmcfg.scenario.reading import Unreadable, read, split_lines
@@ -30,12 +30,21 @@ class Profile:
 
 @cache
 def load(name: str) -> Profile:
-    """Reads a shipped profile. Raises InvalidScenario with the profile's own faults, KeyError if there is none."""
+    """Reads a shipped profile; KeyError if there is none. That it follows its schema is tested, not asked at each start."""
     if name not in resources.profile_names():
         raise KeyError(name)
-    value = plain(_checked(name))
+    root, _ = _read(name)
+    value = plain(root)
     figures = {key: item for key, item in value.items() if key not in ("apiVersion", "kind", "title")}
     return Profile(value["title"], _values(figures), _named(figures, "source"), _named(figures, "assumed"))
+
+
+def check(name: str) -> None:
+    """Raises InvalidScenario with all faults of a shipped profile, if it has any."""
+    root, diagnostics = _read(name)
+    diagnostics += messages.diagnose(root, "profile", schema.faults("profile", plain(root)))
+    if diagnostics:
+        raise InvalidScenario(diagnostics)
 
 
 def asked(given: dict[str, Any], default: str) -> dict[str, Any]:
@@ -53,17 +62,13 @@ def merged(profile: Any, overrides: Any) -> Any:
     return {**profile, **overrides, **both}
 
 
-def _checked(name: str) -> Node:
+def _read(name: str) -> tuple[Node, list[Diagnostic]]:
     path = resources.profile_directory() / f"{name}.yaml"
     text = path.read_text("utf-8")
     try:
-        root, diagnostics = read(Source(f"{name}.yaml", split_lines(text)), text)
+        return read(Source(f"{name}.yaml", split_lines(text)), text)
     except Unreadable as unreadable:
         raise InvalidScenario(unreadable.diagnostics) from None
-    diagnostics += messages.diagnose(root, "profile", schema.faults("profile", plain(root)))
-    if diagnostics:
-        raise InvalidScenario(diagnostics)
-    return root
 
 
 def _values(figures: dict[str, Any]) -> dict[str, Any]:
