@@ -30,7 +30,7 @@ class Profile:
 
 @cache
 def load(name: str) -> Profile:
-    """Reads a shipped profile; KeyError if there is none. That it follows its schema is tested, not asked at each start."""
+    """Reads a shipped profile; KeyError if there is none. That it follows its schema is tested, and not asked here."""
     if name not in resources.profile_names():
         raise KeyError(name)
     root, _ = _read(name)
