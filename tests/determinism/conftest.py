@@ -1,4 +1,7 @@
-"""Machine code for a generic processor: compiled once, for all tests of this folder."""
+"""Machine code for a generic processor: kept beside the usual one, so that it is compiled once for unchanged sources.
+
+A folder of its own, as two processes that compile for two processors at once would overwrite each other's files.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from vmcfg.jit.compiled import cache_directory
+
 
 @pytest.fixture(scope="session")
-def generic_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("generic_kernels")
+def generic_kernels() -> Path:
+    return cache_directory().parent / "generic"
