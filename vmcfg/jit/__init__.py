@@ -10,9 +10,9 @@ With `VMCFG_KERNELS=plain` all three hand the function back untouched, so that e
 stepped through and tested as Python. Nothing else in the package imports numba.
 
 Two facts about numba decide the shape of this room. Its disk cache does not notice an edit in a *called*
-function of another file: the cache folder is therefore named by a digest of all of the package's sources, and a
-stale kernel can never be loaded. And a function that takes many arrays pays for each of them, at every call and
-at every compilation: a machine is therefore handed on by reference (`jit.reference`).
+function of another file: the cache folder is therefore named by a digest of all sources that kernels are made
+from, and a stale kernel can never be loaded. And a function that takes many arrays pays for each of them, at every
+call and at every compilation: a machine is therefore handed on by reference (`jit.reference`).
 """
 
 from __future__ import annotations

@@ -17,6 +17,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PACKAGE = Path(__file__).parent.parent
 
+# Where kernels lie, and all that they name: functions, and constants, which are part of the machine code.
+KERNEL_ROOMS = (
+    "bench", "digest.py", "engine", "guest", "hardware", "jit", "metrics", "mmu", "reclaim", "rng.py", "vmm",
+    "workload",
+)  # fmt: skip
+
 # Kernels allocate nothing: without numba's runtime, no reference is ever counted.
 _OPTIONS = {"error_model": "numpy", "_nrt": False}
 # Only kernels call pieces: wrappers for calls from Python and from C would be compiled for nothing.
@@ -24,9 +30,10 @@ _PIECE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
 
 
 def sources_digest() -> str:
-    """Return 16 hex digits that change with any source file of the package."""
+    """Return 16 hex digits that change with any source file from which machine code is made."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(PACKAGE.rglob("*.py")):
+    rooms = [PACKAGE / room for room in KERNEL_ROOMS]
+    for path in sorted(path for room in rooms for path in (room.rglob("*.py") if room.is_dir() else [room])):
         digest.update(path.relative_to(PACKAGE).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
