@@ -31,6 +31,7 @@ tables: [vms, translation, exits, memory, time, frames]
 
 CACHED = ONE_PHASE.replace("hz: 1000000000}", "hz: 1000000000, data_caches: profile}")
 LOGGED = CACHED.replace("mode: nested}", "mode: nested, pml: true}").replace("nehalem", "cascade_lake")
+ROUNDS = LOGGED.replace("pml: true", "pml: true, dirty_log: {every: 1s}")
 LARGE = LOGGED.replace("pml: true}", "pml: true, page_size: 2MiB}")
 PRESSED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, swap: {size: 4MiB},")
 ASKING = ONE_PHASE.replace("mode: nested", "mode: paravirt")

@@ -14,7 +14,7 @@ from oracle import tiny
 from running import machines_of, run_to_the_end
 
 from vmcfg.guest.flushing import flush
-from vmcfg.guest.switching import invalidate_page
+from vmcfg.guest.switching import invalidate_page, reload
 from vmcfg.hardware.core import (
     GUEST_WALK,
     HIGHEST_WALK,
@@ -28,8 +28,20 @@ from vmcfg.hardware.core import (
 from vmcfg.hardware.sets import KEY_SHIFT, SPACE_SHIFT
 from vmcfg.hardware.stores import held
 from vmcfg.jit import by_reference, entry
+from vmcfg.metrics.events import Event
 from vmcfg.plan.model import HostPlan
-from vmcfg.scenario.spec import DataCache, DataCaches, GuestEvent, Mixture, Mmu, Part, Pattern, Region, Scenario
+from vmcfg.scenario.spec import (
+    DataCache,
+    DataCaches,
+    GuestEvent,
+    Mixture,
+    Mmu,
+    Part,
+    Pattern,
+    Region,
+    Scenario,
+    ShadowPaging,
+)
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.verbs import invalidate
 from vmcfg.workload import fields as work
@@ -50,6 +62,11 @@ DROPS = {
     "EPT violation": (EPT_VIOLATION, 0, False, {"physical way"}),
     "INVEPT": (INVEPT, 0, False, LINEAR | {"physical way", "physical"}),
     "exit without VPID": (UNTAGGED_EXIT, 0, False, LINEAR | {"other VM"}),
+}
+WHOLE = {"page", "other pages", "way", "other ways", "globals"}
+INVVPID = {  # under shadow paging, where one process is loaded and VPIDs keep what it holds over exits
+    "INVVPID 0, for an INVLPG": (False, (1, 0), {"page", "way", "other ways"}),
+    "INVVPID 1, for a load of CR3": (True, (0, 1), WHOLE),
 }
 FIRST, SECOND = 0x400, 0x400 + (3 << 18)  # first pages of two regions, some GiB apart
 PAGES = 4
@@ -84,6 +101,37 @@ def test_a_flush_drops_its_set_and_nothing_else(name: str) -> None:
     after = set(parts_held(host, machine))
     assert expected == {part for part, place in before if (part, place) not in after}
     assert not {part for part, _ in after} & expected
+
+
+@pytest.mark.parametrize("name", INVVPID)
+def test_a_vmm_drops_for_its_guest_what_that_does_not_execute(name: str) -> None:
+    """An INVLPG or load of CR3 that exits drops nothing by itself; INVVPID does, of this VM, and is counted."""
+    is_load, counted, expected = INVVPID[name]
+    plain = filled()
+    mmu = Mmu("shadow", 4096, vpid=True, shadow=ShadowPaging("cached", False, False, 0, 3))
+    (on,), (runs,) = plain.hosts, plain.workloads
+    phase = evolve(runs.phases[0], events=runs.phases[0].events[1:])
+    runs = evolve(runs, processes=1, max_processes=1, phases=(phase,))
+    [(host, machine)] = machines_of(evolve(plain, hosts=(evolve(on, mmu=mmu),), workloads=(runs,)))
+    run_to_the_end(host, machine)
+    before = list(parts_held(host, machine))
+    assert WHOLE | {"other VM"} == {part for part, _ in before}
+    row = machine.counters[int(machine.vcpu[0, at.ROW])]
+    already = row[Event.INVVPIDS_ADDRESS], row[Event.INVVPIDS_CONTEXT]
+    ask_to_drop(machine, is_load)
+    after = set(parts_held(host, machine))
+    assert expected == {part for part, place in before if (part, place) not in after}
+    assert counted == (row[Event.INVVPIDS_ADDRESS] - already[0], row[Event.INVVPIDS_CONTEXT] - already[1])
+
+
+@entry
+def ask_to_drop(machine, is_load):  # type: ignore[no-untyped-def]
+    """Let vCPU 0 load CR3 again, or execute INVLPG of the first page."""
+    m = by_reference(machine)
+    if is_load:
+        reload(m, 0, 0)
+    else:
+        invalidate_page(m, 0, 0, FIRST, 1)
 
 
 @entry

@@ -126,7 +126,7 @@ VALUES: dict[str, list[Any]] = {
     "workload": ["mixed", "scan", "w", "replay"],
     "region": ["heap", "stack"],
     "table": ["vms", "translation", "memory", "time", "exits", "frames", "comparison", "data_caches", "dirty_log",
-              "hypercalls"],
+              "dirty_rounds", "hypercalls"],
     "value": [0, 1, 0.5, 1e9],
     "tolerance": [0, "1%", "100%", 5],
     "format": ["records", "lackey", "csv", "u64", "champsim", "oracle_general"],

@@ -174,7 +174,7 @@ MUTANTS = (
            "    m.guests.types[table] = level * is_more\n", "    m.guests.types[table] = level\n", "paravirt"),
     Mutant("the VMM's TLB answers stores with clean entries", "mmu/software_tlb.py",
            "if way < 0 or (is_store and not is_dirty(m.stores, built, index, way)):", "if way < 0:", "software"),
-    Mutant("the log of modified pages is full one page early", "mmu/pml.py",
+    Mutant("the log of modified pages is full one page early", "vmm/dirty_log.py",
            "return m.vcpu[vcpu, at.LOG_INDEX] < 0", "return m.vcpu[vcpu, at.LOG_INDEX] < 1", "log"),
     # Page sizes.
     Mutant("a TLB entry has the guest's page size", "engine/large_tlbs.py",

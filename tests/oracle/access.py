@@ -7,6 +7,7 @@ from .core import LOAD, STORE, of_size
 from .faults import handle_ept_violation, handle_guest_fault, take_exit
 from .memory import page_count, prefix
 from .shadow_walk import ShadowFault, ShadowWalk
+from .shortage import look_after
 from .spaces import View
 from .vcpu import Vcpu
 from .walker import EptViolation, GuestFault, LogFull, Walk
@@ -14,6 +15,7 @@ from .walker import EptViolation, GuestFault, LogFull, Walk
 
 def touch(vcpu: Vcpu, vpn: int, kind: int, accesses_per_touch: int) -> None:
     """Translates and retires one touch; those of its accesses that stay on the page hit the L1 TLB."""
+    vcpu.is_looked_after = False
     _access(vcpu, vcpu.spaces.user_view(vcpu.loaded), vpn, kind)
     vcpu.count("touches")
     vcpu.count("accesses", accesses_per_touch - 1)
@@ -25,13 +27,23 @@ def access_kernel(vcpu: Vcpu) -> None:
     """The guest's kernel loads from the next page of its memory."""
     page = vcpu.kernel_touches % vcpu.vm.kernel_pages
     vcpu.kernel_touches += 1
+    vcpu.is_looked_after = True
     _access(vcpu, vcpu.spaces.kernel_view(vcpu.loaded), vcpu.spaces.kernel_vpn + page, LOAD)
     vcpu.count("kernel_accesses")
 
 
 def _access(vcpu: Vcpu, view: View, vpn: int, kind: int) -> None:
     """Finds the translation; a store that may not be made there begins anew, as if it had not looked."""
+    with vcpu.at_one_time():
+        _translate(vcpu, view, vpn, kind)
+
+
+def _translate(vcpu: Vcpu, view: View, vpn: int, kind: int) -> None:
     outcome, line = _look_up(vcpu, view, vpn, kind)
+    if kind == STORE and not line.dirty:
+        look_after(vcpu, view, vpn, is_store=True)
+        if outcome == "stlb_hits" and vcpu.stands_at is not None:
+            vcpu.stands_at += vcpu.costs["l2_tlb_hit"]
     while kind == STORE and not line.dirty and not _walk_for_dirty_bit(vcpu, view, vpn):
         outcome, line = _look_up(vcpu, view, vpn, kind)
     vcpu.count(outcome)
@@ -53,6 +65,7 @@ def _look_up(vcpu: Vcpu, view: View, vpn: int, kind: int) -> tuple[str, Line]:
     lower = second.hit(tag, vpn)
     if lower is not None:
         return "stlb_hits", first.fill(tag, vpn, lower.dirty)
+    look_after(vcpu, view, vpn, is_store=kind == STORE)
     line = _fill(vcpu, view, vpn, kind, _walk_until_done(vcpu, view, vpn, kind))
     assert line.dirty or kind != STORE
     return "walks", line

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from vmcfg.scenario.spec import GuestEvent
+from vmcfg.scenario.spec import GuestEvent, Promotion
 
 from .access import access_kernel
 from .faults import Kernel, access_past_tlbs, map_anew, split, write_leaf
 from .flushes import forget_dead, forget_narrowed, load_cr3, reload_cr3
 from .memory import Entry, key, page_count
 from .promotion import promote
+from .shortage import check_event
 from .spaces import Process, Space
 from .vcpu import Vcpu
 
@@ -22,18 +24,22 @@ def happen(vcpu: Vcpu) -> None:
     """All that is due after the touch that was just made, in the order of the phase's events."""
     for number, event in enumerate(vcpu.phase.events):
         if _is_due(vcpu, event, vcpu.occurrences[number] + 1):
-            KINDS[event.kind](vcpu, event, vcpu.occurrences[number])
+            check_event(vcpu, event)
+            with vcpu.at_one_time():
+                KINDS[event.kind](vcpu, event, vcpu.occurrences[number])
             vcpu.occurrences[number] += 1
+            vcpu.retire()
     plan = vcpu.host.mmu.promotion
-    while plan and (vcpu.promotions + 1) * plan.every_touches <= vcpu.touches_in_stretch:
+    if plan and _is_due(vcpu, plan, vcpu.promotions + 1):
         if vcpu.number == 0:
             promote(vcpu, plan, vcpu.promotions)
         vcpu.promotions += 1
 
 
-def _is_due(vcpu: Vcpu, event: GuestEvent, times: int) -> bool:
+def _is_due(vcpu: Vcpu, event: GuestEvent | Promotion, times: int) -> bool:
     if event.rate is None:
-        return times * event.every_touches // event.every_divisor <= vcpu.touches_in_stretch
+        divisor = event.every_divisor if isinstance(event, GuestEvent) else 1
+        return times * event.every_touches // divisor <= vcpu.touches_in_stretch
     cycles = times * vcpu.host.cpu.hz * event.rate.seconds // event.rate.touches
     return vcpu.began_at + cycles <= vcpu.core.clock
 
@@ -98,7 +104,8 @@ def _mprotect(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
         if size is None:
             continue
         leaf = space.tables[key(size, vpn)]
-        is_widened = event.to == "read_write" and not vcpu.memory.is_shared(leaf.target, page_count(size))
+        is_shared = leaf.slot is None and vcpu.memory.is_shared(leaf.target, page_count(size))
+        is_widened = event.to == "read_write" and not is_shared
         if leaf.writable if event.to == "read" else not leaf.writable and is_widened:
             level = _split_to(vcpu, space, vpn, pages)
             space.tables[key(level, vpn)].writable = is_widened
@@ -140,6 +147,12 @@ def _share(vcpu: Vcpu, parent: Space, child: Space, vpn: int, level: int) -> Non
     """Both may read the page, and who stores first will copy it, or its part of it."""
     vcpu.count("guest_table_pages", vcpu.spaces.make_tables(child, vpn, Kernel(vcpu, PART), level))
     leaf = parent.tables[key(level, vpn)]
+    if leaf.slot is not None:
+        assert vcpu.memory.guest and vcpu.memory.guest.area
+        vcpu.memory.guest.area.held[leaf.slot] += 1
+        child.tables[key(level, vpn)] = replace(leaf)
+        write_leaf(vcpu, child, vpn, PART, level)
+        return
     if leaf.writable:
         leaf.writable = False
         write_leaf(vcpu, parent, vpn, PART, level)
@@ -183,9 +196,17 @@ def _tear_down(vcpu: Vcpu, space: Space) -> None:
 
 
 def _clear_leaf(vcpu: Vcpu, space: Space, vpn: int, level: int) -> None:
-    ppn = space.tables.pop(key(level, vpn)).target
+    leaf = space.tables.pop(key(level, vpn))
     write_leaf(vcpu, space, vpn, PART, level)
-    vcpu.memory.release(ppn, page_count(level))
+    guest = vcpu.memory.guest
+    if leaf.slot is not None:
+        assert guest
+        guest.release(vcpu, leaf.slot)
+        return
+    is_shared = leaf.target in vcpu.memory.sharers
+    vcpu.memory.release(leaf.target, page_count(level))
+    if guest:
+        guest.note_unmapped(space, vpn, leaf.target, is_shared)
     vcpu.count("large_unmapped", int(level > 1))
 
 

@@ -19,16 +19,34 @@ def take_exit(vcpu: Vcpu, reason: str, cycles: int, payer: Vcpu | None = None) -
         vcpu.core.flush_untagged()
 
 
-def handle_ept_violation(vcpu: Vcpu, ppn: int, kind: str) -> None:
+def handle_ept_violation(vcpu: Vcpu, ppn: int, kind: str, overwritten_by: str = "") -> None:
     """The VMM backs the page; the core forgets the guest-physical translations on the way to it."""
-    pages, tables = vcpu.memory.back(ppn, kind)
+    reason = vcpu.memory.where_is(ppn)
+    pages, tables = supply(vcpu, ppn, kind, overwritten_by)
     vcpu.core.drop_guest_physical(vcpu.vm.name, ppn)
-    take_violation(vcpu, kind, pages, tables)
+    take_violation(vcpu, kind, pages, tables, reason)
 
 
-def take_violation(vcpu: Vcpu, kind: str, pages: int, tables: int) -> None:
+def supply(vcpu: Vcpu, ppn: int, kind: str = "data", overwritten_by: str = "") -> tuple[int, int]:
+    """Gives a page a frame wherever it is now; returns (pages, EPT tables) whose frames had to be zeroed."""
+    memory = vcpu.memory
+    if ppn in memory.swapped:
+        assert memory.pager
+        memory.pager.page_in(vcpu, ppn, overwritten_by)
+        return 0, 0
+    if ppn in memory.ballooned:
+        assert memory.guest
+        memory.guest.pop()
+    return memory.back(ppn, kind)
+
+
+def take_violation(vcpu: Vcpu, kind: str, pages: int, tables: int, reason: str = "") -> None:
     """The exit that backed some pages, and made some EPT tables: the frames of both are zeroed by the VMM."""
     costs, sizes = vcpu.costs, vcpu.memory.host_sizes
+    if reason:
+        handling = costs["hidden_fault" if vcpu.shadow else "ept_violation"]
+        take_exit(vcpu, reason, costs["exit"] + handling + costs["zero_page"] * (pages + tables))
+        return
     if vcpu.shadow:
         take_exit(vcpu, "hidden_fault", costs["exit"] + costs["hidden_fault"] + costs["zero_page"] * pages)
         return
@@ -44,8 +62,12 @@ def handle_guest_fault(vcpu: Vcpu, view: View, vpn: int, is_present: bool) -> No
     vcpu.core.drop_linear(view, vpn)
     vcpu.count("guest_faults")
     vcpu.charge("guest_fault_cycles", vcpu.costs["guest_fault"])
+    leaf = view.process.space.tables.get(key(1, vpn))
     if is_present:
         _allow_store(vcpu, view.process.space, vpn)
+    elif leaf and leaf.slot is not None:
+        assert vcpu.memory.guest
+        vcpu.memory.guest.swap_in(vcpu, view.process.space, vpn)
     else:
         map_anew(vcpu, view.process.space, vpn, "guest_fault_cycles")
         _count_mapping(vcpu, vcpu.spaces.mapping(view, vpn))
@@ -62,6 +84,8 @@ def map_anew(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
     """Missing tables top down, then the page, each zeroed before it is linked in; charged to `part`."""
     before = len(space.roots[0].entries)
     vcpu.count("guest_table_pages", vcpu.spaces.map_page(space, vpn, Kernel(vcpu, part)))
+    if vcpu.memory.guest:
+        vcpu.memory.guest.note_mapped(space, vpn, space.tables[key(1, vpn)].target)
     if vcpu.spaces.levels == 3 and len(space.roots[0].entries) > before:
         tell_of_pointer(vcpu)
 
@@ -69,7 +93,8 @@ def map_anew(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
 def write_leaf(vcpu: Vcpu, space: Space, vpn: int, part: str, level: int = 1) -> None:
     """A leaf has become what it is now, or is gone."""
     table = vcpu.spaces.leaf_table(space, vpn, level)
-    Kernel(vcpu, part).write(table, level, vpn, space.tables.get(key(level, vpn)))
+    leaf = space.tables.get(key(level, vpn))
+    Kernel(vcpu, part).write(table, level, vpn, None if leaf and leaf.slot is not None else leaf)
 
 
 def split(vcpu: Vcpu, space: Space, vpn: int, part: str) -> None:
@@ -109,16 +134,17 @@ class Kernel:
         """The page of a table, to the guest's free pages."""
         if self.vcpu.shadow:
             self.vcpu.shadow.table_freed(ppn)
+        self.vcpu.memory.note_no_table(ppn)
         self.vcpu.memory.free_ppn(ppn)
         self.vcpu.count("table_pages_freed")
 
 
-def access_past_tlbs(vcpu: Vcpu, ppn: int, kind: str) -> None:
-    """A guest access by physical address: a page without a frame meets the VMM."""
+def access_past_tlbs(vcpu: Vcpu, ppn: int, kind: str, overwritten_by: str = "cpu") -> None:
+    """A guest access by physical address, that mostly writes all of the page: one without a frame meets the VMM."""
     if vcpu.shadow:
-        vcpu.shadow.page_accessed(ppn, kind)
+        vcpu.shadow.page_accessed(ppn, kind, overwritten_by)
     elif ppn not in vcpu.memory.pmap:
-        handle_ept_violation(vcpu, ppn, kind)
+        handle_ept_violation(vcpu, ppn, kind, overwritten_by)
 
 
 def _allow_store(vcpu: Vcpu, space: Space, vpn: int) -> None:
@@ -140,9 +166,12 @@ def _allow_store(vcpu: Vcpu, space: Space, vpn: int) -> None:
     if shared in vcpu.memory.sharers:
         leaf.target = vcpu.memory.take_ppn("data")
         leaf.accessed = leaf.dirty = False
-        access_past_tlbs(vcpu, shared, "data")
+        access_past_tlbs(vcpu, shared, "data", "")
         access_past_tlbs(vcpu, leaf.target, "data")
         vcpu.memory.lose_sharer(shared)
+        if vcpu.memory.guest:
+            vcpu.memory.guest.note_unmapped(space, vpn, shared, is_shared=True)
+            vcpu.memory.guest.note_mapped(space, vpn, leaf.target)
         vcpu.count("cow_faults")
         vcpu.charge("guest_fault_cycles", vcpu.costs["copy_page"])
     else:

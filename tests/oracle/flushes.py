@@ -46,6 +46,17 @@ def forget_narrowed(vcpu: Vcpu, vpns: list[tuple[int, int]]) -> None:
             other.stale.add(vcpu.loaded.slot)
 
 
+def forget_of(vcpu: Vcpu, process: Process, vpn: int) -> None:
+    """A page of any process of the guest is gone: who has it loaded forgets it, who only keeps it will."""
+    for other in [vcpu, *(each for each in vcpu.siblings if each is not vcpu)]:
+        if other.loaded is process:
+            if other is not vcpu:
+                _charge(vcpu, "shootdowns", "ipi")
+            _forget_pages(vcpu, other, [(vpn, 1)])
+        elif process.slot in other.kept:
+            other.stale.add(process.slot)
+
+
 def forget_dead(vcpu: Vcpu, slot: int) -> None:
     """A process that is not loaded has ended: its tag is flushed."""
     _drop(vcpu, slot)

@@ -7,8 +7,14 @@ target of the entry above it. A flat host table has level 1 alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vmcfg.scenario.spec import Vm
+
+if TYPE_CHECKING:
+    from .candidates import Candidates
+    from .guest_paging import GuestPager
+    from .host_paging import HostPager
 
 Place = tuple[int, int]  # (level, page number >> 9·(level - 1))
 
@@ -30,6 +36,7 @@ class Entry:
     dirty: bool = False
     is_leaf: bool = False  # maps a page, and leads to no table
     writable: bool = True  # W; only leaves of guest tables ever lack it
+    slot: int | None = None  # of the guest's swap area: the page is there, and the entry not present
 
 
 def key(level: int, page: int, bits: int = 9) -> Place:
@@ -102,7 +109,7 @@ class Frames:
         self.single += reversed(rest)
 
     def summary(self) -> dict[str, int]:
-        """Frames by kind; nothing is shared or reserved in this scope."""
+        """Frames by kind; nothing is shared in this scope."""
         kinds = list(self.kind.values())
         return {
             "total": self.total,
@@ -110,7 +117,7 @@ class Frames:
             "private": kinds.count("private"),
             "shared": 0,
             "overhead": kinds.count("overhead"),
-            "reserved": 0,
+            "reserved": kinds.count("reserved"),
         }
 
 
@@ -132,6 +139,14 @@ class Memory:
     pmap: dict[int, int] = field(default_factory=dict)
     ept: dict[Place, Entry] = field(default_factory=dict)
     sharers: dict[int, int] = field(default_factory=dict)  # of a data page, beyond the first mapping
+    pager: HostPager | None = None  # who may take its frames, and what a guest does about its own; below, for them:
+    guest: GuestPager | None = None
+    number: int = 0  # of the VM on its host
+    candidates: Candidates = field(init=False)  # where the host pages
+    tables: set[int] = field(default_factory=set)  # pages that hold tables
+    accessed: set[int] = field(default_factory=set)  # pages that walks of shadow tables have come to
+    swapped: dict[int, int] = field(default_factory=dict)  # pages in the host's swap area, by their slots
+    ballooned: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         own = range(self.vm.kernel_pages, self.vm.memory_pages) if self.vm.table_levels else ()
@@ -141,6 +156,9 @@ class Memory:
         self.range_ppns: list[int] = []  # free ones of the range that tables have for themselves
         self.levels = self.vm.table_levels
         self.is_nested = self.host_levels > 0
+
+    def power_on(self) -> None:
+        """Takes the frames that stand before anything else does."""
         if self.is_nested:
             self.ept_root = self.frames.take("overhead")
         if self.host_levels == 1:
@@ -160,8 +178,40 @@ class Memory:
         own = [self.freed_ppns, self.free_ppns]
         for place in [self.range_ppns, *own] if kind == "table" else [*own, self.range_ppns]:
             if place:
-                return place.pop()
+                return self._note_table(place.pop()) if kind == "table" else place.pop()
         raise OutOfGuestPagesError(self.vm.name)
+
+    def _note_table(self, ppn: int) -> int:
+        """The host does not page out what holds a table."""
+        if self.pager and self.pager.how and ppn in self.pmap and self.is_paged(ppn):
+            self.candidates.leave(ppn)
+        self.tables.add(ppn)
+        return ppn
+
+    def note_no_table(self, ppn: int) -> None:
+        """It holds one no more."""
+        self.tables.discard(ppn)
+        if ppn in self.pmap:
+            self.note_backed(ppn)
+
+    def is_paged(self, ppn: int) -> bool:
+        """Whether the host may take its frame."""
+        may_page = self.pager is not None and self.pager.how is not None
+        return may_page and ppn >= self.vm.kernel_pages and ppn not in self.tables
+
+    def note_backed(self, ppn: int) -> None:
+        """It has got a frame."""
+        if self.is_paged(ppn):
+            self.candidates.enter(ppn)
+
+    def where_is(self, ppn: int) -> str:
+        """Why a page without a frame exits, if not because it never had one."""
+        return "swap_in" if ppn in self.swapped else "balloon_pop" if ppn in self.ballooned else ""
+
+    @property
+    def free_pages(self) -> int:
+        """Free pages of the guest."""
+        return len(self.free_ppns) + len(self.range_ppns) + len(self.freed_ppns) + 512 * len(self.freed_blocks)
 
     def take_ppns(self, size: int) -> int | None:
         """The first of `size` pages, freed as one or never used, at a multiple of it; None if there are none such."""
@@ -202,6 +252,7 @@ class Memory:
         self.pmap[ppn] = self.frames.take("private")
         if self.is_nested:
             self.ept[key(1, ppn)] = Entry(self.pmap[ppn], is_leaf=True)
+        self.note_backed(ppn)
         return 1, tables
 
     def _take_large(self, ppn: int, size: int) -> int | None:
@@ -267,10 +318,12 @@ class Memory:
         return {
             "configured": self.vm.memory_pages,
             "private": len(self.pmap),
-            "unbacked": self.vm.memory_pages - len(self.pmap),
-            **dict.fromkeys(("ballooned", "swapped", "balloon", "guest_swapped"), 0),  # nobody takes any away here
-            "guest_free": len(self.free_ppns) + len(self.range_ppns) + len(self.freed_ppns)
-            + 512 * len(self.freed_blocks),
+            "unbacked": self.vm.memory_pages - len(self.pmap) - len(self.swapped) - len(self.ballooned),
+            "ballooned": len(self.ballooned),
+            "swapped": len(self.swapped),
+            "balloon": len(self.guest.balloon) if self.guest else 0,
+            "guest_swapped": len(self.guest.area.held) if self.guest and self.guest.area else 0,
+            "guest_free": self.free_pages,
             "guest_tables": guest_tables,
             "guest_kernel": self.vm.kernel_pages,
         }

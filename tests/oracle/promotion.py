@@ -46,6 +46,9 @@ def _put_together(vcpu: Vcpu, first: int, pages: list[int]) -> None:
     vcpu.count("promote_added", added)
     costs = vcpu.costs
     moving = len(pages) * costs["copy_page"] + added * costs["zero_page"]
+    is_nested = vcpu.host.mmu.mode == "nested"
+    if is_nested or vcpu.host.mmu.vpid:
+        vcpu.count("invepts" if is_nested else "invvpids_context", len(vcpu.cores))
     take_exit(vcpu, "promotion", costs["exit"] + moving + len(vcpu.cores) * costs["invept"])
 
 

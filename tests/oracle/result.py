@@ -14,11 +14,12 @@ EVENTS = (
     "guest_cycles", "system_calls", "kernel_accesses", "context_switches", "cr3_loads", "invlpgs", "shootdowns",
     "cow_faults", "write_faults", "forks", "process_exits", "table_pages_freed", "pages_logged",
     "mmu_updates", "tables_validated", "validated_entries", "software_tlb_hits",
-    # Of memory that is taken away, which this oracle knows nothing of: all stay 0.
     "blocked_cycles", "host_page_outs", "host_page_ins", "host_read_ahead", "false_reads", "prevented_reads",
     "major_faults", "guest_page_outs", "guest_page_ins", "double_page_outs", "double_page_ins", "stale_reads",
     "guest_slots_freed", "balloon_inflated", "balloon_deflated", "balloon_frames_won", "balloon_pops",
     "host_slots_dropped",
+    "log_entries_read", "pages_marked", "pages_collected",  # of a VMM that asks what is modified: all stay 0
+    "invvpids_address", "invvpids_context", "invepts",
 )  # fmt: skip
 SIZED = (
     "backed_4k", "backed_2m", "backed_1g", "backed_smaller", "mapped_4k", "mapped_2m", "mapped_1g", "mapped_smaller",
@@ -29,6 +30,8 @@ SIZED = (
 FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a host has data caches
 LOG_EXITS = ("pml_full",)  # of `nested` with a log of modified pages
 PROMOTION_EXITS = ("promotion",)  # where the VMM promotes small pages
+PAGING_EXITS = ("swap_in", "reclaim")  # where the host pages
+BALLOON_EXITS = ("balloon", "balloon_pop")  # where a guest of the host has a balloon
 EXITS = {
     "native": (),
     "nested": ("ept_violation_data", "ept_violation_table", "vcpu_switch"),

@@ -7,9 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from vmcfg.scenario.spec import PAGE_BYTES, Host, Run, Scenario, Vm, Workload
 
 from .core import Core
+from .disks import Queue
+from .host_paging import HostPager
 from .lines import lines_of_cores
 from .memory import Entry, Frames, Memory, Place
-from .result import EVENTS, EXITS, FOUND, LOG_EXITS, PROMOTION_EXITS, SIZED, Leaf, OracleResult
+from .pressure import Pressure
+from .result import (
+    BALLOON_EXITS,
+    EVENTS,
+    EXITS,
+    FOUND,
+    LOG_EXITS,
+    PAGING_EXITS,
+    PROMOTION_EXITS,
+    SIZED,
+    Leaf,
+    OracleResult,
+)
 from .schedule import Schedule
 from .shadow import ShadowMmu
 from .shadow_tables import ShadowTables
@@ -62,12 +76,17 @@ class _Machine:
         self.frames = Frames(host.memory_pages)
         self.accounts: dict[str, Account] = {}
         self.spaces: dict[str, Spaces] = {}
+        self.disks = [Queue(disk, host.cpu.hz) for disk in host.disks]
+        self.pager: HostPager | None = None
+        own = [vm for vm in scenario.vms if vm.host == host.name]
+        memories = [_memory_of(vm, host, self.frames, scenario) for vm in own]
+        if host.paging or any(vm.reclaim or vm.balloon for vm in own):
+            self.pager = HostPager(host, memories, scenario.seed, self.disks)
         cores = [Core(host.cpu, lines, host.mmu.nested_caches) for lines in lines_of_cores(host.cpu, host.cores)]
         vcpus: list[Vcpu] = []
         shadows: dict[str, ShadowTables] = {}
-        for vm in scenario.vms:
-            if vm.host == host.name:
-                vcpus += self._power_on(vm, scenario, cores, len(vcpus), traces)
+        for vm, memory in zip(own, memories, strict=True):
+            vcpus += self._power_on(vm, memory, scenario, cores, len(vcpus), traces)
         for vcpu in vcpus:
             vcpu.core.asleep.append(vcpu)
             if host.mmu.shadow and host.mmu.mode == "shadow":
@@ -77,18 +96,33 @@ class _Machine:
         quantum = to_cycles(host.quantum_ns, hz)
         slice_cycles = to_cycles(timing.slice_ns, hz)
         self.schedule = Schedule(cores, slice_cycles, quantum, end, scenario.seed, zipf, scatter)
+        if self.pager:
+            self.schedule.pressure = Pressure(
+                host, vcpus, self.pager, scenario.seed, self.disks, slice_cycles
+            )
+            self._note_what_is_mapped()
+
+    def _note_what_is_mapped(self) -> None:
+        """Pages that were mapped before there were pagers."""
+        for spaces in self.spaces.values():
+            for process in spaces.living():
+                for vpn, _, leaf in process.space.mappings():
+                    assert spaces.memory.guest
+                    spaces.memory.guest.note_mapped(process.space, vpn, leaf.target)
 
     def _power_on(
-        self, vm: Vm, scenario: Scenario, cores: list[Core], first_index: int, traces: dict[str, Records]
+        self, vm: Vm, memory: Memory, scenario: Scenario, cores: list[Core], first_index: int,
+        traces: dict[str, Records],
     ) -> list[Vcpu]:
         """EPT root, kernel pages, backing at start, the kernel's tables, the processes: in this order."""
         workload = next(w for w in scenario.workloads if w.name == vm.workload)
-        memory = _memory_of(vm, self.host, self.frames, scenario)
+        memory.power_on()
         is_backed = vm.backing == "at_start" or self.host.mmu.mode == "native"
         is_apart = len(set(memory.host_sizes.values())) > 1
         _back_from_start(memory, vm.memory_pages if is_backed and not is_apart else vm.kernel_pages)
         spaces = Spaces(memory, workload.max_processes, vm.kpti, workload.kernel_accesses)
-        account = _new_account(len(workload.phases), self.host, memory.may_be_large)
+        has_balloons = any(other.balloon for other in scenario.vms if other.host == vm.host)
+        account = _new_account(len(workload.phases), self.host, memory.may_be_large, has_balloons)
         violations: list[tuple[int, int]] = []
         tables = _make_processes(spaces, workload, traces, violations)
         account.counters[_first_row(scenario.run)]["guest_table_pages"] += tables
@@ -136,9 +170,10 @@ def _pages_at_once(vm: Vm) -> int:
     return next(pages for pages in (512 * 512, 512, 1) if pages <= min(vm.page_size // PAGE_BYTES, vm.memory_pages))
 
 
-def _new_account(phases: int, host: Host, is_large: bool) -> Account:
+def _new_account(phases: int, host: Host, is_large: bool, has_balloons: bool) -> Account:
     rows = phases + 1
     exits = EXITS[host.mmu.mode] + LOG_EXITS * host.mmu.pml + PROMOTION_EXITS * bool(host.mmu.promotion)
+    exits += PAGING_EXITS * bool(host.paging) + BALLOON_EXITS * has_balloons
     counted = EVENTS + (FOUND if host.cpu.data_caches else ()) + (SIZED if is_large else ())
     return Account(
         counters=[dict.fromkeys(counted, 0) for _ in range(rows)],

@@ -8,6 +8,8 @@ from .access import touch
 from .core import Core
 from .events import happen
 from .faults import take_exit, take_violation
+from .pressure import Pressure
+from .shortage import Stopped
 from .streams import Scatter, Zipf, kind_of_touch, part_of_touch, stream_key, vpn_of_touch
 from .vcpu import Vcpu
 
@@ -26,12 +28,16 @@ class Schedule:
         self.seed = seed
         self.zipf = zipf
         self.scatter = scatter
+        self.pressure: Pressure | None = None  # who takes memory away, if somebody does
 
     def simulate(self) -> None:
         """Slice after slice until the end, or until no vCPU has work; the last slice is cut at the end."""
         slice_end = 0
         while any(core.asleep or core.queue for core in self.cores) and slice_end != self.end:
+            if self.pressure:
+                self.pressure.happen(slice_end)
             ahead = min(core.clock for core in self.cores if core.asleep or core.queue) - slice_end
+            ahead = 0 if self.pressure else ahead
             slice_end += self.slice_cycles * max(1, ahead // self.slice_cycles + 1)  # past those nobody is in
             if self.end is not None:
                 slice_end = min(slice_end, self.end)
@@ -49,8 +55,11 @@ class Schedule:
                 continue
             vcpu = core.queue[0]
             _give_core(core, vcpu)
-            self._run_head(vcpu, slice_end)
-            if vcpu.is_finished:
+            if self.pressure:
+                self._run_under_pressure(vcpu, slice_end)
+            else:
+                self._run_head(vcpu, slice_end)
+            if vcpu.is_finished and core.queue[:1] == [vcpu]:
                 core.queue.pop(0)
                 core.head = None
 
@@ -79,6 +88,38 @@ class Schedule:
                 vcpu.retire()
             vcpu.settle()
 
+    def _run_under_pressure(self, vcpu: Vcpu, slice_end: int) -> None:
+        """The same where an access or an event may have to wait, for memory before it begins or for a disk after it."""
+        core = vcpu.core
+        while True:
+            if vcpu.waits_until and _is_blocked(vcpu):
+                return
+            try:
+                if not vcpu.is_back:
+                    happen(vcpu)
+                    vcpu.is_back = True
+                    continue
+                vcpu.settle()
+                if vcpu.is_finished or core.clock >= slice_end:
+                    return
+                self._touch_once(vcpu, slice_end)
+            except Stopped as stopped:
+                vcpu.stands_at = None
+                assert vcpu.memory.guest and vcpu.memory.pager
+                (vcpu.memory.guest if stopped.lacks == "pages" else vcpu.memory.pager).decide(vcpu)
+
+    def _touch_once(self, vcpu: Vcpu, slice_end: int) -> None:
+        due = vcpu.due()
+        if vcpu.core.clock < due:
+            pause_end = min(due, slice_end) if vcpu.deadline is None else min(due, slice_end, vcpu.deadline)
+            vcpu.charge("pace_cycles", pause_end - vcpu.core.clock)
+            return
+        vcpu.drop_debt()
+        touch(vcpu, *self._next_touch(vcpu), vcpu.phase.accesses_per_touch)
+        vcpu.advance()
+        vcpu.retire()
+        vcpu.is_back = False
+
     def _next_touch(self, vcpu: Vcpu) -> tuple[int, int]:
         """VPN and kind, from the phase's trace or drawn by its pattern."""
         phase = vcpu.phase
@@ -95,6 +136,21 @@ class Schedule:
             pattern, nth = pattern.parts[number].pattern, vcpu.next_of_part(number)
         vpn = vpn_of_touch(key, vcpu.touches, nth, vcpu.workload, pattern, self.zipf, self.scatter)
         return vpn, kind_of_touch(key, vcpu.touches, phase.write_ppm)
+
+
+def _is_blocked(vcpu: Vcpu) -> bool:
+    """A vCPU that waits for a disk leaves its core until that is done; its last touch ends then."""
+    core = vcpu.core
+    wake, vcpu.waits_until = max(core.clock, vcpu.waits_until), 0
+    if wake == core.clock:
+        return False
+    vcpu.count("blocked_cycles", wake - core.clock)
+    vcpu.span.retired = wake
+    core.queue.pop(0)
+    core.head = None
+    vcpu.start = wake
+    core.asleep.append(vcpu)
+    return True
 
 
 def _admit_woken(core: Core) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from vmcfg.scenario.spec import ShadowPaging
 
-from .faults import take_exit
+from .faults import handle_ept_violation, supply, take_exit
 from .memory import Entry, Frames, key, page_count, prefix
 from .shadow_tables import ShadowEntry, ShadowTable, ShadowTables, index
 from .spaces import View
 from .vcpu import Vcpu
 
 FLOOD = 3  # writes in a row, after which a table is let go
+
+INVVPIDS = {"invlpg": "invvpids_address", "cr3_load": "invvpids_context"}  # executed in the exit, where there are VPIDs
 
 
 class ShadowMmu:
@@ -110,11 +112,16 @@ class ShadowMmu:
                 vcpu.shadow._forget(table)
         self.frames.give_back(table.frame)
 
-    def page_accessed(self, ppn: int, kind: str) -> None:
+    def entry_settled(self, page: int, vpn: int) -> None:
+        """The guest has changed a leaf of a table that nobody may have loaded."""
+        table = self.tables.by_page.get(page)
+        if table and table.state == "unsynced":
+            self._sync_entry(table, index(1, vpn))
+
+    def page_accessed(self, ppn: int, kind: str, overwritten_by: str) -> None:
         """The guest accesses a page past the TLBs."""
         if ppn not in self.memory.pmap:
-            pages, _ = self.memory.back(ppn, kind)
-            self._exit("hidden_fault", self.costs["hidden_fault"] + pages * self.costs["zero_page"])
+            handle_ept_violation(self.vcpu, ppn, kind, overwritten_by)
         for _ in range(self.tables.still_traced.pop(ppn, 0)):
             self._exit("trace_fault", self.costs["trace_fault"])
 
@@ -203,7 +210,7 @@ class ShadowMmu:
         ppn = leaf.target + vpn % page_count(table.level)
         taken = 0
         if ppn not in self.memory.pmap:
-            taken, _ = self.memory.back(ppn)
+            taken, _ = supply(self.vcpu, ppn)
         while table.level > self.memory.host_size(ppn):
             place = index(table.level, vpn)
             if place not in table.entries:
@@ -266,8 +273,18 @@ class ShadowMmu:
         for holder in [self.spaces.kernel, *(process.space.tables for process in self.spaces.living())]:
             above = holder.get(key(2, vpn))
             if above and above.target == table.table:
-                return holder.get(key(1, vpn))
+                leaf = holder.get(key(1, vpn))
+                return None if leaf is None or leaf.slot is not None else leaf
         return None
+
+    def note_accessed(self, mpn: int) -> None:
+        """A walk has come to a frame: whoever pages looks for that."""
+        if self.memory.pager:
+            self.memory.accessed |= {ppn for ppn, frame in self.memory.pmap.items() if frame == mpn}
+
+    def lacks_tables(self, vpn: int) -> bool:
+        """Whether a shadow table is missing on the way to a page's entry."""
+        return self._end_of_way(vpn).level > 1
 
     def _forget(self, table: ShadowTable) -> None:
         self.slots = [None if table is occupant else occupant for occupant in self.slots]
@@ -282,4 +299,6 @@ class ShadowMmu:
             table.entries = {p: entry for p, entry in table.entries.items() if entry.below or entry.mpn not in mpns}
 
     def _exit(self, reason: str, handling: int, payer: Vcpu | None = None) -> None:
+        if self.vcpu.host.mmu.vpid and reason in INVVPIDS:
+            (payer or self.vcpu).count(INVVPIDS[reason])
         take_exit(self.vcpu, reason, self.costs["exit"] + handling, payer)

@@ -20,6 +20,7 @@ class ShadowWalk(Walk):
     def __init__(self, mmu: ShadowMmu, view: View, vpn: int, is_store: bool, is_quiet: bool) -> None:
         super().__init__(mmu.vcpu.core, mmu.spaces, view, vpn, is_store, is_quiet)
         self.root = mmu.root
+        self.mmu = mmu
 
     def go(self) -> bool:
         """Walks to the end and returns D for the TLB entry; raises ShadowFault."""
@@ -32,6 +33,7 @@ class ShadowWalk(Walk):
                 raise ShadowFault
             entry.accessed = True
             if entry.below is None:
+                self.mmu.note_accessed(entry.mpn)
                 entry.dirty |= self.is_store
                 return entry.dirty
             self._keep(level, entry.below)

@@ -149,7 +149,8 @@ class Spaces:
         root = view.process.space.roots[view.root]
         if self.is_of_kernel(vpn):
             return root.to_kernel if level == self.levels else self.kernel.get(self.key(level, vpn))
-        return (root.entries if level == self.levels else view.process.space.tables).get(self.key(level, vpn))
+        entry = (root.entries if level == self.levels else view.process.space.tables).get(self.key(level, vpn))
+        return None if entry is None or entry.slot is not None else entry
 
     def table_ppn(self, view: View, level: int, vpn: int) -> int:
         """The page that holds the entry of `level` on the path to a page."""

@@ -7,6 +7,8 @@ A stretch ends at a boundary between touches: right after a touch, when pacing s
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,6 +105,25 @@ class Vcpu:
         self.kernel_touches = 0
         self.occurrences: Counter[int] = Counter()  # in this stretch, by the phase's event
         self.promotions = 0  # in this stretch: how often the VMM has looked for small pages to promote
+        self.waits_until = 0  # when the last disk that it has asked for something is done
+        self.stands_at: int | None = None  # for disks: what happens within an access or an event happens at one time
+        self.is_looked_after = False  # this access has found what it needs, or is not asked
+        self.is_back = True  # nothing is left to happen after the last touch
+
+    @property
+    def now(self) -> int:
+        """When a disk is asked for something."""
+        return self.core.clock if self.stands_at is None else self.stands_at
+
+    def wait_until(self, done: int) -> None:
+        self.waits_until = max(self.waits_until, done)
+
+    @contextmanager
+    def at_one_time(self) -> Iterator[None]:
+        """All that happens inside asks disks at the time at which it began."""
+        self.stands_at = self.core.clock
+        yield
+        self.stands_at = None
 
     @property
     def is_finished(self) -> bool:

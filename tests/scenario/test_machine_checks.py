@@ -13,6 +13,7 @@ from vmcfg.scenario.checks.memory import table_pages
 
 SMALLEST = (Path(__file__).parent / "good" / "smallest.yaml").read_text("utf-8")
 SHADOW = ["mmu.mode=shadow"]
+ASKING = "mmu.dirty_log={every: 1s}"
 RANDOM = "hosts.esx.reclaim.paging.victim=random"
 PAGED = [RANDOM, "hosts.esx.swap={size: 1GiB}"]
 SWAPPING = "vms.web.swap={size: 1GiB}"
@@ -46,6 +47,14 @@ EXAMPLES = {
     "nested_caches without a nested TLB": ["mmu.nested_caches=2d_nested_tlb_data", "cpu.nested_tlb=none"],
     "pml in native": ["mmu.mode=native", "mmu.pml=true"],
     "pml without the feature": ["mmu.pml=true"],
+    "dirty_log in other modes": [*SHADOW, ASKING],
+    "dirty_log without D bits": [ASKING, "cpu.features=[ept]"],
+    "dirty_log by a log that is not there": ["mmu.dirty_log={every: 1s, by: pml}", "cpu.features=[ept, ept_ad]"],
+    "dirty_log by protection beside pml": [
+        "mmu.dirty_log={every: 1s, by: write_protection}", "mmu.pml=true", "cpu.features=[ept, ept_ad, pml]",
+    ],
+    "dirty_log of large pages": [ASKING, "mmu.page_size=2MiB", "cpu.features=[ept, ept_ad]"],
+    "dirty_log beside host paging": [ASKING, *PAGED, "cpu.features=[ept, ept_ad]"],
     "host_table of five levels": ["mmu.host_table=5_level"],
     "page_table of five levels": ["vms.web.page_table=5_level"],
     **{

@@ -12,6 +12,7 @@ from made_results import (
     CACHED,
     LARGE,
     PRESSED,
+    ROUNDS,
     TWO_PHASES,
     cached_vm,
     idle_phase,
@@ -118,15 +119,17 @@ def test_columns_are_declared_whole(kind) -> None:  # type: ignore[no-untyped-de
 def test_every_counter_of_lookups_and_time_is_shown() -> None:
     """No counter is hidden, except those that only sums and other columns need."""
     inner = {"touches", "walk_charged_cycles", "guest_table_pages", "gpt_writes", "vcpu_switches", "software_tlb_hits"}
+    inner |= {"log_entries_read", "pages_marked", "pages_collected"}
     shown = {column.name for kind in KINDS.values() for column in kind.columns}
     assert {event.name.lower() for event in Event} - inner <= shown
 
 
 def test_every_table_is_built_whatever_the_scenario_prints() -> None:
     """`tables:` picks what is printed; Python has them all."""
-    names = {name for made in (LARGE, ASKING, PRESSED) for name in build(scenario(made), result())}
+    names = {name for made in (LARGE, ASKING, PRESSED, ROUNDS) for name in build(scenario(made), result())}
     assert set(KINDS) == names
-    special = {"paging", "devices", "data_caches", "dirty_log", "hypercalls", "large_pages", "page_sizes"}
+    special = {"paging", "devices", "data_caches", "hypercalls", "large_pages", "page_sizes"}
+    special |= {"dirty_log", "dirty_rounds"}
     assert set(KINDS) - special == set(build(scenario(), result()))
 
 

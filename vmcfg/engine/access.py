@@ -33,7 +33,7 @@ from vmcfg.hardware.core import L1, L2, STORES, drop_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu import native, nested, shadow, software_tlb
-from vmcfg.mmu.pml import drain_log
+from vmcfg.mmu.pml import drain_log, is_protecting, note_violation, write_anyway
 from vmcfg.mmu.walks import (
     COMPLETE,
     HOST_VIOLATION,
@@ -85,7 +85,7 @@ def dirty_walk(m, core, vcpu, vpn, mode, has_data_caches):
         count_hits(m, row, guest_hits, host_hits, nested_hits)
         if end == COMPLETE:
             break
-        if end != LOG_FULL:
+        if end != LOG_FULL or is_protecting(m):
             answering, walking = _walk_anew(m, walker, vpn, mode, end, frame, refs)
             return handling + answering, cycles + walking, np.int64(0)
         handling += fault(m, walker, vpn, end, frame, refs, True)
@@ -216,15 +216,20 @@ def _charge_walk(m, vcpu, cycles):
 def fault(m, walker, vpn, end, ppn, refs, is_store):
     """Handle a walk that could not finish: the guest's fault, or the VMM's. Returns the handlers' cycles."""
     m.counters[walker.row, Event.FAULT_REFS] += refs
-    if end == LOG_FULL:
+    if end == LOG_FULL and not is_protecting(m):
         return drain_log(m, walker.core, walker.vcpu)
     drop_linear(m.stores, walker.core, walker.space, vpn, walker.bits)
     if m.cost[at.HAS_LARGE_PAGES]:
         drop_large(m, walker.core, walker.space, vpn)
     if end == TLB_MISS:
         return answer_miss(m, walker, vpn, ppn != 0)
+    if end == LOG_FULL:
+        return write_anyway(m, walker.core, walker.vcpu, ppn)
     if end == HOST_VIOLATION:
-        return violation(m, walker.core, walker.vcpu, ppn)
+        cycles = violation(m, walker.core, walker.vcpu, ppn)
+        if is_protecting(m):
+            note_violation(m, walker.vcpu, ppn, is_store)
+        return cycles
     handling = np.int64(0)
     is_guests = True
     if end == SHADOW_FAULT:

@@ -12,6 +12,7 @@ from attrs import astuple
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import NO_PAGES, back_range, load_first, start_kernel, start_process
 from vmcfg.engine.data_caches import data_caches_of
+from vmcfg.engine.dirty_rounds import logging_of
 from vmcfg.engine.large_tlbs import NOWHERE
 from vmcfg.engine.paging import paging_of
 from vmcfg.engine.shadow import shadow_of
@@ -208,7 +209,7 @@ def is_lean(host: HostPlan) -> bool:
     """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
     has_l1i = host.stores[L1I].shape is not None
     levels = {host.host_levels or at.USUAL_LEVELS, *(plan.vm.table_levels for plan in host.vms)}
-    is_special = has_l1i or host.nested_tlb_holds_data or host.has_pml or host.has_large_pages
+    is_special = has_l1i or host.nested_tlb_holds_data or host.has_pml or host.dirty_log or host.has_large_pages
     is_special = is_special or host.mode == "software_tlb"  # its misses cost more than any loop spares
     return levels == {at.USUAL_LEVELS} and not is_special and all(
         is_plain(store.shape, room) for store, room in zip(host.stores, LEAN_ROOMS, strict=True) if store.shape
@@ -278,7 +279,8 @@ def _costs(host: HostPlan) -> np.ndarray:
         cost[[at.BYPASSES, at.CR3_TARGETS]] = host.shadow.bypasses_not_present, host.shadow.cr3_targets
         cost[at.UNSYNC_SLOTS] = host.shadow.unsync_slots if host.shadow.variant == "unsync" else 0
     cost[[at.HAS_LARGE_PAGES, at.TABLE_NODES]] = host.has_large_pages, host.table_nodes
-    cost[[at.NESTED_TLB_HOLDS_DATA, at.HAS_PML]] = host.nested_tlb_holds_data, host.has_pml
+    cost[[at.NESTED_TLB_HOLDS_DATA, at.LOGGING]] = host.nested_tlb_holds_data, logging_of(host)
+    cost[at.HAS_ROUNDS] = host.dirty_log is not None
     cost[[at.BATCH_UPDATES, at.PINS]] = host.batch_updates, host.pins_roots
     cost[at.HOMES :] = homes_of(host)
     return cost

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
+from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.metrics.events import (
     BALLOON_EXITS,
     EXIT_COUNT,
@@ -10,7 +13,10 @@ from vmcfg.metrics.events import (
     MODE_EXITS,
     PAGING_EXITS,
     PROMOTION_EXITS,
+    PROTECTION_EXITS,
+    ROUND_EXITS,
     Event,
+    Exit,
     Found,
     Sized,
 )
@@ -34,9 +40,9 @@ def _disk(host: HostPlan, machine: at.Machine, number: int) -> DiskResult:
     return DiskResult(host.disks[number].name, host.name, host.hz, counters)
 
 
-def collect_vms(host: HostPlan, machine: at.Machine) -> list[VmResult]:
+def collect_vms(host: HostPlan, machine: at.Machine, rounds: Rounds) -> list[VmResult]:
     """Return the results of a host's VMs, phase 0 (the warm-up) first."""
-    return [_vm(host, machine, number) for number in range(len(host.vms))]
+    return [evolve(_vm(host, machine, number), rounds=rounds.of(number)) for number in range(len(host.vms))]
 
 
 def _vm(host: HostPlan, machine: at.Machine, number: int) -> VmResult:
@@ -56,10 +62,15 @@ def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> Phas
         counters |= {sized.name.lower(): int(sizes[sized]) for sized in Sized}
     exits = {
         reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
-        for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml + PROMOTION_EXITS * bool(host.promotion)
-        + PAGING_EXITS * bool(host.paging) + BALLOON_EXITS * host.has_balloons
+        for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml + _round_exits(host)
+        + PROMOTION_EXITS * bool(host.promotion) + PAGING_EXITS * bool(host.paging) + BALLOON_EXITS * host.has_balloons
     }
     return PhaseResult(phase, counters, exits, _elapsed(host, machine, number, phase))
+
+
+def _round_exits(host: HostPlan) -> tuple[Exit, ...]:
+    """Return the exits of a host that asks which pages have been modified."""
+    return (PROTECTION_EXITS * (not host.has_pml) + ROUND_EXITS) * (host.dirty_log is not None)
 
 
 def _elapsed(host: HostPlan, machine: at.Machine, number: int, phase: int) -> int:

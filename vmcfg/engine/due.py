@@ -1,4 +1,4 @@
-"""What happens at its time, whatever the guests do: epochs, and contacts of balloon drivers with the host.
+"""What happens at its time, whatever the guests do: epochs, rounds of dirty logging, and contacts of balloon drivers.
 
 A time is rounded up to the end of the slice that it falls into; what is due at the same time happens in the order of
 priority, then of declaration. So none of it changes how vCPUs interleave within a slice.
@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.engine.paging import free_for
 from vmcfg.engine.shortage import out_of_frames_for
 from vmcfg.guest.balloon import poll, touch_balloon
@@ -23,12 +24,16 @@ Action = Callable[[], object]
 Due = tuple[int, int, Action]  # cycles, priority, what
 
 
-def schedule(host: HostPlan, machine: at.Machine, epoch_ns: int, at_epoch: Action) -> Iterator[Due]:
+def schedule(
+    host: HostPlan, machine: at.Machine, epoch_ns: int, at_epoch: Action, rounds: Rounds
+) -> Iterator[Due]:
     """Yield all that is due on a host, in order: epochs last among what is due at the same time."""
     streams = [_every(epoch_ns, host.hz, len(host.vms), at_epoch)]
     for number, plan in enumerate(host.vms):
         if plan.vm.balloon:
             streams.append(_balloon(host, machine, number, plan))
+        if host.dirty_log:
+            streams.append(_every(host.dirty_log.every_ns, host.hz, number, partial(rounds.end, machine, number)))
     return heapq.merge(*streams, key=lambda due: due[:2])
 
 

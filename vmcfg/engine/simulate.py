@@ -18,6 +18,7 @@ from vmcfg.engine import loop
 from vmcfg.engine.build import build, is_lean
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
+from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.engine.due import schedule
 from vmcfg.engine.events import handle
 from vmcfg.engine.invariants import check_machine
@@ -84,8 +85,8 @@ def simulate_host(
 ) -> HostRun:
     """Run one host of a plan to its end; the hosts share nothing."""
     host = plan.hosts[number]
-    machine, checkpoints = _simulate_machine(plan, host, report, check_invariants, for_traces)
-    return HostRun(collect_host(host, machine, checkpoints.kept()), tuple(collect_vms(host, machine)))
+    machine, checkpoints, rounds = _simulate_machine(plan, host, report, check_invariants, for_traces)
+    return HostRun(collect_host(host, machine, checkpoints.kept()), tuple(collect_vms(host, machine, rounds)))
 
 
 def needs_compiling(plan: Plan) -> bool:
@@ -97,10 +98,11 @@ def needs_compiling(plan: Plan) -> bool:
 
 def _simulate_machine(
     plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
-) -> tuple[at.Machine, Checkpoints]:
+) -> tuple[at.Machine, Checkpoints, Rounds]:
     inputs = load_inputs(host.traces, for_traces, host.reach_pages)
     machine = build(host, plan.scenario.seed, inputs)
     checkpoints = Checkpoints(SUBSYSTEMS)
+    rounds = Rounds(len(host.vms))
 
     def at_epoch() -> None:
         checkpoints.add(int(machine.sched[at.NOW]), machine)
@@ -108,13 +110,13 @@ def _simulate_machine(
             check_machine(host, machine)
         report(_share_done(host, machine))
 
-    for due, _, action in schedule(host, machine, plan.scenario.run.epoch_ns, at_epoch):
+    for due, _, action in schedule(host, machine, plan.scenario.run.epoch_ns, at_epoch, rounds):
         why = _run_to(host, machine, min(due, host.run_end))
         if why == ALL_FINISHED or machine.sched[at.NOW] >= host.run_end:
             at_epoch()
             break
         action()
-    return machine, checkpoints
+    return machine, checkpoints, rounds
 
 
 def _run_to(host: HostPlan, machine: at.Machine, due: int) -> int:

@@ -89,6 +89,8 @@ def _events(host: HostPlan) -> np.ndarray:
         every, divisor = event.every_touches, event.every_divisor
         if event.rate:
             every, divisor = event.rate.seconds * host.hz, event.rate.touches
+            if every >= UNLIMITED:  # so long that a fraction of a cycle is nothing
+                every, divisor = every // divisor, 1
         fields = {
             work.EVENT_KIND: EVENT_KINDS[event.kind],
             work.IS_TIMED: event.rate is not None,

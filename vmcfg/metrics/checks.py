@@ -180,8 +180,15 @@ def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
     logged = sum(phase.counters["pages_logged"] for phase in vm.phases)
     read = LOG_ENTRIES * sum(phase.exits.get("pml_full", (0, 0))[0] for phase in vm.phases)
     room = rates.vcpus * LOG_ENTRIES if "pml_full" in vm.phases[0].exits else 0
-    left = min(max(0, logged - read), room)
-    yield Sum(subject, f"pml_full × {LOG_ENTRIES} + what is left in the logs = pages_logged", read + left, logged)
+    read += sum(phase.counters["log_entries_read"] for phase in vm.phases)
+    if "write_protected" in vm.phases[0].exits:
+        lifted = sum(phase.exits["write_protected"][0] for phase in vm.phases)
+        yield Sum(subject, "exits write_protected = pages_logged", lifted, logged)
+    else:
+        left = min(max(0, logged - read), room)
+        claim = f"pml_full × {LOG_ENTRIES} + log_entries_read + what is left in the logs = pages_logged"
+        yield Sum(subject, claim, read + left, logged)
+    yield from _rounds(subject, vm, logged)
     tables = sum(phase.counters["guest_table_pages"] - phase.counters["table_pages_freed"] for phase in vm.phases)
     claim = "guest_table_pages made - table_pages_freed = guest pages that hold tables"
     yield Sum(subject, claim, tables, vm.pages["guest_tables"])
@@ -190,6 +197,14 @@ def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
     configured = sum(vm.pages[state] for state in where)
     yield Sum(subject, f"{' + '.join(where)} = configured pages", configured, vm.pages["configured"])
     yield from _host_paging(subject, vm)
+
+
+def _rounds(subject: str, vm: VmResult, logged: int) -> Iterator[Sum]:
+    """What the VMM found when it asked was logged or marked before, and nothing twice."""
+    collected = sum(phase.counters["pages_collected"] for phase in vm.phases)
+    known = logged + sum(phase.counters["pages_marked"] for phase in vm.phases)
+    yield _at_most(subject, "pages_collected", collected, "pages_logged + pages_marked", max(known, 0))
+    yield Sum(subject, "pages of all rounds = pages_collected", sum(each.pages for each in vm.rounds), collected)
 
 
 def _host_paging(subject: str, vm: VmResult) -> Iterator[Sum]:

@@ -52,7 +52,7 @@ class Event(IntEnum):
     FORKS = 37  # processes made
     PROCESS_EXITS = 38  # processes that ended
     TABLE_PAGES_FREED = 39  # guest page-table pages given back, roots included
-    PAGES_LOGGED = 40  # times a walk set D in the host's table and wrote the page into the log of modified pages
+    PAGES_LOGGED = 40  # times D was set in the host's table, and the page logged, or its write protection lifted
     MMU_UPDATES = 41  # of GPT_WRITES those that went by hypercall
     TABLES_VALIDATED = 42  # guest tables that the VMM checked whole
     VALIDATED_ENTRIES = 43  # entries that the VMM checked, by tables and one by one
@@ -75,6 +75,12 @@ class Event(IntEnum):
     BALLOON_FRAMES_WON = 60  # of the pages put in: those that had a frame
     BALLOON_POPS = 61  # times that the host gave the balloon up, because the guest touched it
     HOST_SLOTS_DROPPED = 62  # slots of the host's swap area given back unread, for the page went into the balloon
+    LOG_ENTRIES_READ = 63  # entries of logs of modified pages that the VMM read when it asked
+    PAGES_MARKED = 64  # pages that the VMM knew to be modified otherwise than by the log or write protection
+    PAGES_COLLECTED = 65  # modified pages that the VMM found when it asked, in all rounds
+    INVVPIDS_ADDRESS = 66  # INVVPIDs of type 0, one address, that the VMM executed
+    INVVPIDS_CONTEXT = 67  # INVVPIDs of type 1, one VPID, that the VMM executed
+    INVEPTS = 68  # INVEPTs of one EPT that the VMM executed, each on one core
 
 
 class Exit(IntEnum):
@@ -97,6 +103,8 @@ class Exit(IntEnum):
     RECLAIM = 14  # frames ran out, and the VMM paged out a batch of guest pages
     BALLOON = 15  # the guest's balloon driver gave pages away
     BALLOON_POP = 16  # the guest touched a page of its balloon
+    WRITE_PROTECTED = 17  # a page was written that is write-protected, so that the VMM knows of the write
+    DIRTY_LOG = 18  # the VMM asked which pages had been modified
 
 
 class Found(IntEnum):
@@ -166,6 +174,10 @@ MODE_EXITS = {
 """Which exits a mode can raise: these rows stand in the table `exits`, also when they are zero."""
 LOG_EXITS = (Exit.PML_FULL,)
 """Likewise, where modified pages are logged."""
+PROTECTION_EXITS = (Exit.WRITE_PROTECTED,)
+"""Likewise, where pages are write-protected to know which are modified."""
+ROUND_EXITS = (Exit.DIRTY_LOG,)
+"""Likewise, where the VMM asks which are."""
 PROMOTION_EXITS = (Exit.PROMOTION,)
 """Likewise, where the VMM promotes small pages."""
 PAGING_EXITS = (Exit.SWAP_IN, Exit.RECLAIM)

@@ -18,6 +18,14 @@ class PhaseResult:
 
 
 @frozen
+class DirtyRound:
+    """What a VM modified from one time that the VMM asked to the next."""
+
+    ended_cycles: int  # of the host's clock
+    pages: int
+
+
+@frozen
 class VmResult:
     name: str
     host: str
@@ -25,6 +33,7 @@ class VmResult:
     hz: int  # cycles per simulated second on its host
     phases: tuple[PhaseResult, ...]
     pages: Mapping[str, int]  # configured, private, swapped, unbacked; guest_free, guest_tables, guest_kernel
+    rounds: tuple[DirtyRound, ...] = ()  # in which the VMM asked what had been modified
 
 
 @frozen

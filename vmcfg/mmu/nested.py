@@ -21,7 +21,6 @@ import numpy as np
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, TABLE_BITS, walk_key
 from vmcfg.jit import kernel, part
 from vmcfg.mmu.nested_tlb import ABSENT, keep, probe
-from vmcfg.mmu.pml import is_log_full, log_page
 from vmcfg.mmu.references import frame_of_table, reference_cycles
 from vmcfg.mmu.walks import (
     COMPLETE,
@@ -39,10 +38,11 @@ from vmcfg.mmu.walks import (
     slot_among,
 )
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.dirty_log import BY_PML, log_page, must_exit
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.large_pages import MARKS, level_behind
 
-NO_ROOM = np.int64(-1)  # no pmap entry either: A or D must be set, and the log is full
+NO_ROOM = np.int64(-1)  # no pmap entry either: A or D must be set, and the VMM be asked before
 
 
 @kernel
@@ -172,10 +172,11 @@ def _read_host_leaf(m, walker, gpid, is_write, is_lean):
         if is_write:
             wanted |= at.HOST_DIRTY
         if wanted != page:
-            if not is_lean and m.cost[at.HAS_PML]:
-                if is_log_full(m, walker.vcpu):
+            if not is_lean and m.cost[at.LOGGING]:
+                is_clean = (wanted ^ page) & at.HOST_DIRTY != 0
+                if must_exit(m, walker.vcpu, is_clean):
                     return NO_ROOM
-                if (wanted ^ page) & at.HOST_DIRTY:
+                if is_clean:
                     log_page(m, walker.vcpu, gpid)
             m.host.pmap[gpid] = wanted
         return wanted
@@ -193,10 +194,11 @@ def _read_large_leaf(m, walker, place, gpid, is_write):
         wanted = leaf | at.HOST_ACCESSED
         if is_write:
             wanted |= at.HOST_DIRTY
-        if wanted != leaf and m.cost[at.HAS_PML]:
-            if is_log_full(m, walker.vcpu):
+        if wanted != leaf and m.cost[at.LOGGING] == BY_PML:
+            is_clean = (wanted ^ leaf) & at.HOST_DIRTY != 0
+            if must_exit(m, walker.vcpu, is_clean):
                 return NO_ROOM
-            if (wanted ^ leaf) & at.HOST_DIRTY:
+            if is_clean:
                 log_page(m, walker.vcpu, gpid)
         m.host.ept[place] = leaf = wanted
     return (m.host.pmap[gpid] & ~np.int64(MARKS)) | (leaf & MARKS)

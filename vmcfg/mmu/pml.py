@@ -7,39 +7,52 @@ logged once until somebody clears its D. The exits are few: before an access tha
 hence at the 513th logged page, and nothing of that access has happened by then. The VMM reads the log, empties it and
 re-enters.
 
-What is logged is what walks do. A guest that zeroes a page does so past the walks here, and leaves D to the first
-store by the workload; tables of the guest count as written when they are read, as EPT's D bits have it. Nobody clears
-D yet, so that a run logs each page once: the first round of a migration. The log's own writes cost nothing.
+What is logged is what walks do. A guest that zeroes a page does so past the walks, and leaves D to the first store by
+the workload; tables of the guest count as written when they are read, as EPT's D bits have it. Where the VMM asks from
+time to time (`mmu.dirty_log`, `vmm.dirty_rounds`) it clears D, and each page may be logged again; there the kernel's
+own writes are logged too. Otherwise a run logs each page once. The log's own writes cost nothing.
+
+Where pages are write-protected instead, what the walker finds is an EPT violation: the first write of a page in a round
+exits, and the VMM lets it be written. That is what hypervisors did before there was a log.
 
 Source: Intel SDM volume 3, section on page-modification logging.
 """
 
 from __future__ import annotations
 
-from vmcfg.digest import HOST, fold
-from vmcfg.jit import part
-from vmcfg.metrics.events import Event, Exit
+from vmcfg.hardware.core import drop_guest_physical
+from vmcfg.jit import kernel, part
+from vmcfg.metrics.events import Exit
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.dirty_log import BY_WRITE_PROTECTION, empty_log, lift_protection, note_write
 from vmcfg.vmm.verbs import vm_exit
 
 
-@part
-def is_log_full(m, vcpu):
-    """Tell whether the log has no room; then neither A nor D may be set."""
-    return m.vcpu[vcpu, at.LOG_INDEX] < 0
-
-
-@part
-def log_page(m, vcpu, gpid):
-    """Write down that D of a page has been set. The caller has made sure that there is room."""
-    assert m.vcpu[vcpu, at.LOG_INDEX] >= 0
-    m.vcpu[vcpu, at.LOG_INDEX] -= 1
-    m.counters[m.vcpu[vcpu, at.ROW], Event.PAGES_LOGGED] += 1
-    fold(m.digest, HOST, gpid)
+@kernel
+def is_protecting(m):
+    """Tell whether pages may not be written before the VMM has been asked."""
+    return m.cost[at.LOGGING] == BY_WRITE_PROTECTION
 
 
 @part
 def drain_log(m, core, vcpu):
     """Leave the guest because its log is full, and empty that; return the cycles."""
-    m.vcpu[vcpu, at.LOG_INDEX] = at.LOG_ENTRIES - 1
+    empty_log(m, vcpu)
     return vm_exit(m, core, vcpu, Exit.PML_FULL, m.cost[at.PML_FULL])
+
+
+@part
+def write_anyway(m, core, vcpu, ppn):
+    """Leave the guest because it writes to a page that is write-protected, and lift that; return the cycles."""
+    vm = m.vcpu[vcpu, at.VM]
+    drop_guest_physical(m.stores, core, vm, ppn)
+    reason = lift_protection(m, vcpu, m.guests.vm[vm, at.BASE] + ppn)
+    return vm_exit(m, core, vcpu, reason, m.cost[at.EPT_VIOLATION])
+
+
+@part
+def note_violation(m, vcpu, ppn, is_store):
+    """Note that a page has got its frame for a write, if it was one: the guest's tables are written when read."""
+    gpid = m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE] + ppn
+    if is_store or m.host.pmap[gpid] & at.IS_TABLE:
+        note_write(m, vcpu, gpid, False, True)

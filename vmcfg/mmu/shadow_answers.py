@@ -1,7 +1,13 @@
 """What the VMM makes of a guest's dealings with its page tables under shadow paging: see `mmu.shadow` for the idea.
 
-Writes to entries, loads of CR3, INVLPG, and pages that hold a table no more. Under `unsync`, each vCPU has a few leaf
-tables that may disagree with their shadows until one of these says that they must not.
+Writes to entries, loads of CR3, INVLPG, and pages that hold a table no more. A load of CR3 or an INVLPG that exits is
+not executed, so the VMM drops for the guest what it would have dropped, by INVVPID where VPIDs keep translations over
+the exit: of one context (type 1) for CR3, which takes all of the VM's linear mappings, and of one address (type 0) for
+INVLPG, with all of the space's walk-cache entries, as INVLPG does; the manual lets INVVPID drop more than it must. Type
+2, all contexts, is for VMMs that hand out VPIDs anew, and type 3 spares global entries, which shadow tables have not.
+
+Under `unsync`, each vCPU has a few leaf tables that may disagree with their shadows until one of these says that they
+must not.
 """
 
 from __future__ import annotations
@@ -10,7 +16,7 @@ import numpy as np
 
 from vmcfg.hardware.core import flush_linear
 from vmcfg.jit import kernel, part
-from vmcfg.metrics.events import Exit
+from vmcfg.metrics.events import Event, Exit
 from vmcfg.mmu.shadow import UNSYNC, VIRTUAL_TLB, fill, shadow_of, way_to
 from vmcfg.mmu.walks import is_dirty_entry, page_of
 from vmcfg.vmm import machine as at
@@ -63,6 +69,7 @@ def cr3_loaded(m, core, vcpu, payer, root):
     handling += _sync_all(m, vcpu) * m.cost[at.HIDDEN_FAULT]
     if _is_target(m, vcpu, root):
         return np.int64(0)
+    m.counters[m.vcpu[payer, at.ROW], Event.INVVPIDS_CONTEXT] += m.cost[at.HAS_VPID]
     return vm_exit(m, core, payer, Exit.CR3_LOAD, m.cost[at.SHADOW_CR3_LOAD] + handling)
 
 
@@ -91,6 +98,7 @@ def page_invalidated(m, core, vcpu, payer, vpn):
         cut(m, page, place)
     elif m.shadow.page[page, STATE] == UNSYNCED:
         _sync_entry(m, page, place)
+    m.counters[m.vcpu[payer, at.ROW], Event.INVVPIDS_ADDRESS] += m.cost[at.HAS_VPID]
     return vm_exit(m, core, payer, Exit.INVLPG, m.cost[at.SHADOW_INVLPG])
 
 

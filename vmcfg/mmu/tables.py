@@ -10,11 +10,12 @@ import numpy as np
 
 from vmcfg.digest import GUEST, fold
 from vmcfg.hardware.core import TABLE_BITS
-from vmcfg.jit import kernel
+from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import paravirt, shadow_answers
 from vmcfg.mmu.walks import PARAVIRT
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.verbs import gpa_written, is_backed
 
 
 @kernel
@@ -65,7 +66,17 @@ def gpt_write(m, core, vcpu, slot, entry):
     m.guests.tables[slot] = entry
     if m.cost[at.MODE] == at.SHADOW:
         return shadow_answers.written(m, core, vcpu, slot)
+    if m.cost[at.HAS_ROUNDS]:
+        return _note_write(m, core, vcpu, slot)
     return np.int64(0)
+
+
+@part
+def _note_write(m, core, vcpu, slot):
+    """Have it known that a page that holds a table is written, unless it has no frame: then the next walk reads it."""
+    table = slot // at.TABLE_ENTRIES
+    ppn = np.int64(m.guests.ppns[table - table % m.cost[at.TABLE_NODES]])
+    return gpa_written(m, core, vcpu, ppn, False, False) if is_backed(m, m.vcpu[vcpu, at.VM], ppn) else np.int64(0)
 
 
 @kernel

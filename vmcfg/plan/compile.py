@@ -86,7 +86,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         walkers=host.cpu.walkers,
         has_vpid=host.mmu.vpid or host.mmu.mode not in EXITS_BY_HARDWARE,
         has_ept_ad=is_nested and "ept_ad" in host.cpu.features,
-        has_pml=host.mmu.pml,
+        has_pml=host.mmu.logs_pages,
+        dirty_log=host.mmu.dirty_log,
         has_pcid=host.mmu.pcid,
         batch_updates=host.mmu.batch_updates,
         pins_roots=host.mmu.pins_roots,
@@ -182,7 +183,7 @@ def _events(workload: Workload, phase: Phase, promotion: Promotion | None) -> It
     for event in phase.events:
         yield EventPlan(event, None if event.region < 0 else workload.regions[event.region])
     if promotion:
-        when = GuestEvent("promote", promotion.every_touches, 1)
+        when = GuestEvent("promote", promotion.every_touches, 0 if promotion.rate else 1, rate=promotion.rate)
         yield EventPlan(evolve(when, ranges=promotion.blocks, max_absent=promotion.max_absent), None)
 
 

@@ -11,6 +11,7 @@ from vmcfg.plan.disks import AreaPlan, DiskPlan
 from vmcfg.scenario.spec import (
     CacheShape,
     DataCaches,
+    DirtyLog,
     GuestEvent,
     HostPaging,
     LargeTlbs,
@@ -165,6 +166,7 @@ class HostPlan:
     has_vpid: bool
     has_ept_ad: bool
     has_pml: bool  # modified pages are logged
+    dirty_log: DirtyLog | None  # the VMM asks what has been modified
     has_pcid: bool
     batch_updates: int  # of page-table entries in one hypercall of `paravirt`
     pins_roots: bool

@@ -88,9 +88,15 @@ def _of_the_mode(host: HostPlan, mmu: Mmu) -> Iterator[str]:
         yield f"caches of walks: {mmu.nested_caches}"
     if host.has_pml:
         yield "modified guest pages are logged"
+    if host.dirty_log:
+        how = "logs of modified pages read" if host.has_pml else "write-protected pages that were modified counted"
+        yield f"{how} every {format_duration(host.dirty_log.every_ns)}"
     if host.promotion:
         blocks = _some(host.promotion.blocks, "block")
-        yield f"after each {host.promotion.every_touches} touches, {blocks} of 2MiB looked at for promotion"
+        rate = host.promotion.rate
+        touches = f"after each {host.promotion.every_touches} touches"
+        when = f"every {format_duration(rate.seconds * 1_000_000_000 // rate.touches)}" if rate else touches
+        yield f"{when}, {blocks} of 2MiB looked at for promotion"
 
 
 def _page_sizes(mmu: Mmu) -> str:

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from vmcfg import units
 from vmcfg.scenario import spec
+from vmcfg.scenario.build_mmu import cache_of, every, mmu_of
 from vmcfg.scenario.build_paging import balloon, guest_reclaim, host_paging, swap_area, with_disks
 from vmcfg.scenario.claims import claims
 from vmcfg.scenario.layout import (
@@ -76,7 +77,7 @@ def _run(given: Settings) -> spec.Run:
 
 
 def _host(name: str, given: Settings, assumed: tuple[str, ...], has_large_guest_pages: bool) -> spec.Host:
-    mmu = _mmu(given["mmu"])
+    mmu = mmu_of(given["mmu"])
     cpu = _cpu(given["cpu"], assumed, mmu)
     if has_large_guest_pages:
         cpu = evolve(cpu, large_tlbs=_large_tlbs(given["cpu"]["tlb"]))
@@ -106,42 +107,7 @@ def _has_large_pages(settings: Settings, host: str) -> bool:
 
 def _large_tlbs(given: Settings) -> spec.LargeTlbs:
     homes = [given[key] for key in ("l1_2m", "l1_1g", "l2_2m", "l2_1g")]
-    return spec.LargeTlbs(*(home if home == spec.SHARED else _cache(home) for home in homes))
-
-
-def _mmu(given: Settings) -> spec.Mmu:
-    size, table_size = units.parse_size(given["page_size"]), units.parse_size(given["table_page_size"])
-    asking = given["paravirt"]
-    levels = TABLE_LEVELS[given["host_table"]]
-    return spec.Mmu(
-        mode=given["mode"],
-        page_size=size,
-        vpid=given["vpid"],
-        host_levels=levels,
-        nested_caches=given["nested_caches"],
-        pml=given["pml"],
-        shadow=_shadow(given["shadow"]) if given["mode"] == "shadow" else None,
-        pcid=given["pcid"],
-        table_page_size=table_size,
-        batch_updates=asking["batch"],
-        pins_roots=asking["pin"],
-        software_tlb=_cache(given["software_tlb"]),
-        promotion=_promotion(given["promote"]),
-    )
-
-
-def _promotion(given: Settings | None) -> spec.Promotion | None:
-    return spec.Promotion(given["every"], given["blocks"], given["max_absent"]) if given else None
-
-
-def _shadow(given: Settings) -> spec.ShadowPaging:
-    return spec.ShadowPaging(
-        variant=given["variant"],
-        installs_on_write=given["installs_on_write"],
-        bypasses_not_present=given["bypass_not_present"],
-        cr3_targets=given["cr3_targets"],
-        unsync_slots=given["unsync_slots"],
-    )
+    return spec.LargeTlbs(*(home if home == spec.SHARED else cache_of(home) for home in homes))
 
 
 def _cpu(given: Settings, assumed: tuple[str, ...], mmu: spec.Mmu) -> spec.Cpu:
@@ -151,23 +117,17 @@ def _cpu(given: Settings, assumed: tuple[str, ...], mmu: spec.Mmu) -> spec.Cpu:
         profile=given["profile"],
         hz=given["hz"],
         features=tuple(sorted(given["features"])),
-        l1_tlb=_cache(given["tlb"]["l1"]),
-        l1_itlb=_cache(given["tlb"]["l1_instructions"]),
-        l2_tlb=_cache(given["tlb"]["l2"]),
+        l1_tlb=cache_of(given["tlb"]["l1"]),
+        l1_itlb=cache_of(given["tlb"]["l1_instructions"]),
+        l2_tlb=cache_of(given["tlb"]["l2"]),
         guest_walk_caches=_walk_caches(guest),
         host_walk_caches=_walk_caches(host),
-        nested_tlb=_cache(given["nested_tlb"]),
+        nested_tlb=cache_of(given["nested_tlb"]),
         walkers=given["walkers"],
-        costs={name: cycles for name, cycles in given["costs"].items() if mmu.pml or name not in COSTS_OF_PML},
+        costs={name: cycles for name, cycles in given["costs"].items() if mmu.logs_pages or name not in COSTS_OF_PML},
         assumed=assumed,
         data_caches=_data_caches(given["data_caches"]),
     )
-
-
-def _cache(given: Any) -> spec.CacheShape | None:
-    if given is None or given == "none":
-        return None
-    return spec.CacheShape(given["entries"], given["ways"] or given["entries"], given["policy"], given["index"])
 
 
 def _data_caches(given: Any) -> spec.DataCaches | None:
@@ -185,7 +145,7 @@ def _data_cache(given: Any) -> spec.DataCache | None:
 def _walk_caches(given: Any) -> dict[int, spec.CacheShape]:
     if given is None or given == "none":
         return {}
-    shapes = {level: _cache(given[name]) for name, level in LEVELS.items()}
+    shapes = {level: cache_of(given[name]) for name, level in LEVELS.items()}
     return {level: shape for level, shape in shapes.items() if shape is not None}
 
 
@@ -241,10 +201,13 @@ def _phase(index: int, given: Settings, names: list[str], directory: Path) -> sp
 def _event(index: int, given: Settings, phase: Settings, names: list[str]) -> spec.GuestEvent:
     """An event of the phase at `index`."""
     region = event_region(index, given, phase)
+    touches, rate = every(given["every"])
+    if given["rate"]:
+        rate = spec.Rate(*given["rate"])
     return spec.GuestEvent(
         kind=given["kind"],
-        every_touches=(given["count"] and phase["accesses"]) or given["every"] or 0,
-        every_divisor=0 if given["rate"] else given["count"] or 1,
+        every_touches=(given["count"] and phase["accesses"]) or touches,
+        every_divisor=0 if rate else given["count"] or 1,
         region=-1 if region is None else names.index(region),
         pages=given.get("pages", int(given.get("what") == PAGE_FLUSH)),
         ranges=given.get("ranges", 0),
@@ -253,7 +216,7 @@ def _event(index: int, given: Settings, phase: Settings, names: list[str]) -> sp
         to=given.get("to", ""),
         what=given.get("what", ""),
         of_next=given.get("whose") == "next",
-        rate=spec.Rate(*given["rate"]) if given["rate"] else None,
+        rate=rate,
     )
 
 

@@ -21,6 +21,7 @@ def fill(root: Node, settings: Settings) -> None:
         ("vms", _only_host),
         ("hosts", _tags_of_the_processor),
         ("hosts", _one_page_size),
+        ("hosts", _how_to_know_what_is_modified),
         ("vms", _backing_of_the_mode),
         ("vms", _watermark),
     )
@@ -33,7 +34,7 @@ def fill(root: Node, settings: Settings) -> None:
 def origin(settings: Settings, path: tuple[Step, ...]) -> Origin:
     """Where a value came from that the document does not mention."""
     own = (("profile",), ("data_caches",))  # a profile says nothing of these: which one, and that there are none
-    is_tag = path[2:] in (("mmu", "vpid"), ("mmu", "pcid"))
+    is_tag = path[2:] in (("mmu", "vpid"), ("mmu", "pcid"), ("mmu", "dirty_log", "by"))
     if path[0] == "hosts" and (path[2:3] == ("cpu",) or is_tag) and path[3:] not in own:
         return Origin("profile", settings["hosts"][path[1]]["cpu"]["profile"])
     if path[0] == "vms" and path[2:] == ("backing",):
@@ -62,6 +63,13 @@ def _one_page_size(_: Node, settings: Settings, name: str) -> None:
     mmu = settings["hosts"][name]["mmu"]
     if mmu["table_page_size"] is None:
         mmu["table_page_size"] = mmu["page_size"]
+
+
+def _how_to_know_what_is_modified(_: Node, settings: Settings, name: str) -> None:
+    host = settings["hosts"][name]
+    log = host["mmu"]["dirty_log"]
+    if log and log["by"] is None:
+        log["by"] = "pml" if "pml" in host["cpu"]["features"] else "write_protection"
 
 
 def _backing_of_the_mode(root: Node, settings: Settings, name: str) -> None:

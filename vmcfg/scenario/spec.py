@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from vmcfg.scenario.spec_claims import CellName, Claim, ExpectedError
-from vmcfg.scenario.spec_mmu import Promotion, ShadowPaging
+from vmcfg.scenario.spec_mmu import DirtyLog, Promotion, ShadowPaging
 from vmcfg.scenario.spec_paging import Balloon, BalloonStep, Disk, GuestReclaim, HostPaging, Swap
 from vmcfg.scenario.spec_workload import (
     LATER,
@@ -46,6 +46,7 @@ __all__ = [  # with what stands beside it
     "Cpu",
     "DataCache",
     "DataCaches",
+    "DirtyLog",
     "Disk",
     "ExpectedError",
     "GuestEvent",
@@ -193,6 +194,12 @@ class Mmu:
     pins_roots: bool = field(default=True, metadata=LATER)  # in `paravirt`: a load of CR3 has nothing to check
     software_tlb: CacheShape | None = field(default=None, metadata=LATER)  # the VMM's own, in that mode
     promotion: Promotion | None = field(default=None, metadata=LATER)  # small host pages become large ones
+    dirty_log: DirtyLog | None = field(default=None, metadata=LATER)  # the VMM asks what has been modified
+
+    @property
+    def logs_pages(self) -> bool:
+        """Tell whether the processor logs modified guest pages."""
+        return self.pml or (self.dirty_log is not None and self.dirty_log.by == "pml")
 
 
 @frozen

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
+
+from vmcfg.scenario.spec_workload import LATER, Rate
 
 
 @frozen
@@ -17,9 +19,18 @@ class ShadowPaging:
 
 
 @frozen
+class DirtyLog:
+    """How often the VMM asks which guest pages have been modified, and how it knows."""
+
+    every_ns: int
+    by: str  # pml | write_protection
+
+
+@frozen
 class Promotion:
     """When the VMM looks for small pages that can become a large one, at how many blocks of 2 MiB, and at which."""
 
-    every_touches: int  # of a VM's vCPU 0
+    every_touches: int  # of a VM's vCPU 0; 0 with a rate
     blocks: int
     max_absent: int  # pages of a block without a frame
+    rate: Rate | None = field(default=None, metadata=LATER)  # after the first touch that ends at i ÷ rate or later

@@ -14,7 +14,9 @@ from vmcfg.tables import claims, comparison
 from vmcfg.tables.data_caches import DATA_CACHES
 from vmcfg.tables.devices import DEVICES
 from vmcfg.tables.dirty_log import DIRTY_LOG
+from vmcfg.tables.dirty_rounds import DIRTY_ROUNDS
 from vmcfg.tables.exits import EXITS
+from vmcfg.tables.flushes import FLUSHES
 from vmcfg.tables.frames import FRAMES
 from vmcfg.tables.guest import GUEST
 from vmcfg.tables.hypercalls import HYPERCALLS
@@ -31,7 +33,7 @@ KINDS: Mapping[str, TableKind] = {
     kind.name: kind
     for kind in (
         VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, LARGE_PAGES,
-        EXITS, DIRTY_LOG, HYPERCALLS, GUEST, MEMORY, PAGING, DEVICES, TIME, FRAMES,
+        EXITS, DIRTY_LOG, DIRTY_ROUNDS, HYPERCALLS, GUEST, FLUSHES, MEMORY, PAGING, DEVICES, TIME, FRAMES,
     )
 }
 
@@ -61,7 +63,8 @@ def names_of(scenario: Scenario) -> list[str]:
         DATA_CACHES.name: any(host.cpu.data_caches for host in scenario.hosts),
         PAGE_SIZES.name: scenario.has_large_pages,
         LARGE_PAGES.name: scenario.has_large_pages,
-        DIRTY_LOG.name: any(host.mmu.pml for host in scenario.hosts),
+        DIRTY_LOG.name: any(host.mmu.logs_pages for host in scenario.hosts),
+        DIRTY_ROUNDS.name: any(host.mmu.dirty_log for host in scenario.hosts),
         PAGING.name: scenario.takes_memory_away,
         DEVICES.name: any(host.disks for host in scenario.hosts),
         HYPERCALLS.name: any(host.mmu.mode == "paravirt" for host in scenario.hosts),

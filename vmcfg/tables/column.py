@@ -84,9 +84,12 @@ def text(name: str, definition: str, read: Callable[[Any], Cell], width: int, is
     return Column(name, TEXT, "", max(width, len(name)), definition, read, is_key=is_key)
 
 
-def count(name: str, unit: str, definition: str, read: Callable[[Any], Cell], only_with: str = "") -> Column:
+def count(
+    name: str, unit: str, definition: str, read: Callable[[Any], Cell], only_with: str = "", is_key: bool = False
+) -> Column:
     """Declare a column of exact integers."""
-    return Column(name, COUNT, unit, max(COUNT_WIDTH, len(name)), definition, read, only_with=only_with)
+    width = max(COUNT_WIDTH, len(name))
+    return Column(name, COUNT, unit, width, definition, read, is_key=is_key, only_with=only_with)
 
 
 def features(scenario: Scenario) -> frozenset[str]:

@@ -41,6 +41,7 @@ class HandlerWatch:
             "vmcfg.vmm.verbs._missing": self._missing,
             "vmcfg.vmm.verbs.vm_exit": self._vm_exit,
             "vmcfg.mmu.pml.drain_log": self._drain_log,
+            "vmcfg.mmu.pml.write_anyway": self._drain_log,
             "vmcfg.vmm.promotion.promote": self._promote,
             "vmcfg.mmu.paravirt.bounce": self._violation,
             "vmcfg.mmu.paravirt.hypercall": self._violation,

@@ -47,7 +47,7 @@ class WalkWatch:
             "vmcfg.mmu.shadow._read_entry": self._read_shadow_entry,
             "vmcfg.mmu.nested._translate": self._translate,
             "vmcfg.mmu.nested._read_host_leaf": self._read_host_leaf,
-            "vmcfg.mmu.pml.log_page": self._log_page,
+            "vmcfg.vmm.dirty_log.log_page": self._log_page,
             "vmcfg.vmm.large_pages.level_behind": self._level_behind,
             "vmcfg.mmu.nested._read_large_leaf": self._read_large_leaf,
         }

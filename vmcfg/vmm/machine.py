@@ -189,8 +189,9 @@ COSTS = (
 (TRUE_FAULT, HIDDEN_FAULT, TRACE_FAULT, SHADOW_CR3_LOAD, SHADOW_INVLPG) = range(17, 22)
 (HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
 WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES = range(28, 35)
-NESTED_TLB_HOLDS_DATA, HAS_PML, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(35, 40)
-SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, TABLE_NODES, HOMES = range(40, 47)
+NESTED_TLB_HOLDS_DATA, LOGGING, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(35, 40)
+SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, TABLE_NODES, HAS_ROUNDS, HOMES = range(40, 48)
+# LOGGING: how it comes to be known which pages are modified, see `vmm.dirty_log`; HAS_ROUNDS: the VMM asks for it.
 # TABLE_NODES: runs of 512 entries that each guest table of the host takes in guests.tables, 2 if any has 1,024 entries.
 COST_FIELDS = HOMES + 4  # the stores for TLB entries of 2 MiB and 1 GiB, in the first level and in the second
 

@@ -25,6 +25,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.balloon import is_ballooned, pop
+from vmcfg.vmm.dirty_log import NO_EXIT, note_write
 from vmcfg.vmm.frames import frame_free, frame_take
 from vmcfg.vmm.large_pages import asked_level, back_large, count_backing, fitting_level, note_pieces, split_large
 from vmcfg.vmm.paging import BY_CPU, BY_DEVICE, is_swapped, note_backed, note_unbacked, page_in
@@ -101,9 +102,17 @@ def unback(m, vm, ppn):
 
 @part
 def invalidate(m, vm):
-    """Drop all mappings of a VM's memory on every core (INVEPT, with an IPI to each); return the cycles it costs."""
+    """Drop all mappings of a VM's memory on every core (INVEPT, with an IPI to each); return the cycles it costs.
+
+    Under shadow paging there is no EPT, and where there are VPIDs the instruction is INVVPID of the VM's.
+    """
     for core in range(m.sched[at.CORES]):
         flush_vm(m, core, vm)
+    row = m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW]
+    if m.cost[at.MODE] == at.NESTED:
+        m.counters[row, Event.INVEPTS] += m.sched[at.CORES]
+    elif m.cost[at.HAS_VPID]:
+        m.counters[row, Event.INVVPIDS_CONTEXT] += m.sched[at.CORES]
     return m.cost[at.INVEPT] * m.sched[at.CORES]
 
 
@@ -146,9 +155,23 @@ def _past_tlbs(m, core, vcpu, ppn, is_overwritten):
     vm = m.vcpu[vcpu, at.VM]
     if m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] & (at.IS_TRACED | at.IS_TRACED_ONCE):
         return _writes_to_traced(m, core, vcpu, m.guests.vm[vm, at.BASE] + ppn)
-    if is_backed(m, vm, ppn):
+    is_fresh = not is_backed(m, vm, ppn)
+    cycles = _missing(m, core, vcpu, ppn, is_overwritten) if is_fresh else np.int64(0)
+    if is_overwritten and m.cost[at.HAS_ROUNDS]:
+        cycles += gpa_written(m, core, vcpu, ppn, is_overwritten == BY_DEVICE, is_fresh)
+    return cycles
+
+
+@part
+def gpa_written(m, core, vcpu, ppn, is_by_device, is_fresh):
+    """Have it known that a guest page with a frame is written past the TLBs; return the cycles of the exit it takes."""
+    vm = m.vcpu[vcpu, at.VM]
+    reason = note_write(m, vcpu, m.guests.vm[vm, at.BASE] + ppn, is_by_device, is_fresh)
+    if reason == NO_EXIT:
         return np.int64(0)
-    return _missing(m, core, vcpu, ppn, is_overwritten)
+    if reason == Exit.WRITE_PROTECTED:
+        drop_guest_physical(m.stores, core, vm, ppn)
+    return vm_exit(m, core, vcpu, reason, m.cost[at.PML_FULL if reason == Exit.PML_FULL else at.EPT_VIOLATION])
 
 
 @part

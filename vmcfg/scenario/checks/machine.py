@@ -11,7 +11,7 @@ from typing import Any
 
 from vmcfg import units
 from vmcfg.scenario import schema
-from vmcfg.scenario.checks import page_tables, paging
+from vmcfg.scenario.checks import dirty_log, page_tables, paging
 from vmcfg.scenario.checks.caches import check_caches
 from vmcfg.scenario.checks.refusal import Refusal, lacks
 from vmcfg.scenario.findings import Findings, Path
@@ -182,16 +182,7 @@ REFUSED = (
         lambda host, _: "nested_tlb" in host["mmu"]["nested_caches"] and host["cpu"]["nested_tlb"] == "none",
         "all, 1d, 2d, or a processor with a nested TLB", "the cpu has no nested TLB",
     ),
-    Refusal(
-        "pml in native", "hosts", ("mmu", "pml"), ("mmu", "mode"),
-        lambda host, _: host["mmu"]["pml"] and host["mmu"]["mode"] != "nested",
-        "false but in mode nested", "what is logged is what walks set in the EPT",
-    ),
-    Refusal(
-        "pml without the feature", "hosts", ("mmu", "pml"), ("cpu", "profile"),
-        lambda host, _: host["mmu"]["pml"] and host["mmu"]["mode"] == "nested" and lacks("pml")(host),
-        "false, or a processor with page-modification logging", "this needs the feature pml, which {profile} lacks",
-    ),
+    *dirty_log.REFUSED,
     _five_levels("hosts", ("mmu", "host_table")),
     _five_levels("vms", ("page_table",)),
     *page_tables.REFUSED,

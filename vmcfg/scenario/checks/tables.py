@@ -35,7 +35,12 @@ NEEDS: Mapping[str, Need] = {
     "page_sizes": _LARGE_PAGES,
     "large_pages": _LARGE_PAGES,
     "dirty_log": Need(
-        lambda host: host["mmu"]["pml"], "a host with mmu.pml", "pml: true logs the guest pages that are modified",
+        lambda host: host["mmu"]["pml"] or (host["mmu"]["dirty_log"] or {}).get("by") == "pml", "a host with mmu.pml",
+        "pml: true logs the guest pages that are modified",
+    ),
+    "dirty_rounds": Need(
+        lambda host: host["mmu"]["dirty_log"] is not None, "a host with mmu.dirty_log",
+        "dirty_log: {every: 1s} asks once a second which pages have been modified",
     ),
     "hypercalls": Need(
         lambda host: host["mmu"]["mode"] == "paravirt", "a host with mmu.mode paravirt", "no other guest makes any",

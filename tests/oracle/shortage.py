@@ -1,0 +1,91 @@
+"""Whether an access or an event has the pages and frames that it takes, looked at before it begins."""
+
+from __future__ import annotations
+
+from vmcfg.scenario.spec import GuestEvent
+
+from .memory import key
+from .spaces import Process, View
+from .vcpu import Vcpu
+
+
+class Stopped(Exception):  # the field's word, and no error
+    """Something could stop half-way for want of pages or frames: it has not begun."""
+
+    def __init__(self, lacks: str) -> None:
+        self.lacks = lacks  # pages | frames
+
+
+def look_after(vcpu: Vcpu, view: View, vpn: int, is_store: bool) -> None:
+    """Before the first walk of an access; raises Stopped."""
+    pager, guest = vcpu.memory.pager, vcpu.memory.guest
+    if vcpu.is_looked_after or not pager or not guest:
+        return
+    vcpu.is_looked_after = True
+    is_short = pager.frames.free < pager.reserve
+    if not is_short and vcpu.memory.free_pages >= guest.least:
+        return
+    pages, lacks_frame = _needs(vcpu, view, vpn, is_store)
+    if guest.lacks(pages):
+        raise Stopped("pages")
+    if vcpu.shadow and vcpu.shadow.lacks_tables(vpn):
+        lacks_frame = True
+    if lacks_frame and is_short:
+        pager.wanted = pager.reserve
+        raise Stopped("frames")
+
+
+def _needs(vcpu: Vcpu, view: View, vpn: int, is_store: bool) -> tuple[int, bool]:
+    """Guest pages that an access takes at most, and whether it may take a frame."""
+    spaces, memory = vcpu.spaces, vcpu.memory
+    lacks_frame = spaces.table_ppn(view, spaces.levels, vpn) not in memory.pmap
+    for level in range(spaces.levels, 0, -1):
+        entry = spaces.entry(view, level, vpn)
+        if entry is None:
+            return level, True
+        lacks_frame |= entry.target not in memory.pmap
+    assert entry
+    if is_store and not entry.writable and entry.target in memory.sharers:
+        return 1, True
+    return 0, lacks_frame
+
+
+def check_event(vcpu: Vcpu, event: GuestEvent) -> None:
+    """Before an event begins; raises Stopped. A bound settles it where there is plenty."""
+    pager, guest, memory = vcpu.memory.pager, vcpu.memory.guest, vcpu.memory
+    if not pager or not guest:
+        return
+    most = vcpu.spaces.table_pages() + 2 if event.kind == "fork" else 0
+    shadows = pager.reserve if vcpu.shadow else 0
+    frames = max(most + shadows, most * memory.host_levels)
+    if most <= memory.free_pages and pager.frames.free >= frames:
+        return
+    pages, unbacked = _pages_to_fork(vcpu) if event.kind == "fork" else (0, 0)
+    if guest.lacks(pages):
+        raise Stopped("pages")
+    following = [*reversed(memory.freed_ppns), *reversed(memory.free_ppns)][: max(0, pages)]
+    unbacked += sum(ppn not in memory.pmap for ppn in following)
+    tables = sum(min(unbacked, (memory.vm.memory_pages - 1) // 512 ** (level - 1) + 1)
+                 for level in range(2, memory.host_levels + 1))
+    if pager.frames.free < unbacked + tables + shadows:
+        pager.wanted = unbacked + tables + shadows
+        raise Stopped("frames")
+
+
+def _pages_to_fork(vcpu: Vcpu) -> tuple[int, int]:
+    """Pages that a fork takes on balance, and those without frames that a child gives back which ends for it."""
+    spaces, parent = vcpu.spaces, vcpu.loaded
+    if None in spaces.slots:
+        return len(parent.space.table_ppns()), 0
+    ending = spaces.oldest_child()
+    assert ending
+    own = [ppn for ppn in _present(ending) if ppn not in vcpu.memory.sharers]
+    if ending is parent:
+        parent = spaces.next_after(parent.slot) or parent
+    freed = len(own) + len(ending.space.table_ppns())
+    return len(parent.space.table_ppns()) - freed, sum(ppn not in vcpu.memory.pmap for ppn in own)
+
+
+def _present(process: Process) -> list[int]:
+    leaves = [entry for where, entry in process.space.tables.items() if where == key(1, where[1]) and where[0] == 1]
+    return [entry.target for entry in leaves if entry.slot is None]
