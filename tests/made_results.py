@@ -33,6 +33,7 @@ CACHED = ONE_PHASE.replace("hz: 1000000000}", "hz: 1000000000, data_caches: prof
 LOGGED = CACHED.replace("mode: nested}", "mode: nested, pml: true}").replace("nehalem", "cascade_lake")
 ROUNDS = LOGGED.replace("pml: true", "pml: true, dirty_log: {every: 1s}")
 LARGE = LOGGED.replace("pml: true}", "pml: true, page_size: 2MiB}")
+FILED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, files: {data: {size: 4MiB}},")
 PRESSED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, swap: {size: 4MiB},")
 ASKING = ONE_PHASE.replace("mode: nested", "mode: paravirt")
 TWO_PHASES = ONE_PHASE.replace("{phases: [{", "{phases: [{pattern: {kind: uniform, size: 1MiB}, accesses: 10}, {")
@@ -70,6 +71,7 @@ def idle_phase(number: int) -> PhaseResult:
 def vm(*phases: PhaseResult, name: str = "web") -> VmResult:
     pages = {"configured": 1024, "private": 20, "unbacked": 1004, "ballooned": 0, "swapped": 0, "balloon": 0}
     pages["guest_swapped"] = 0
+    pages["guest_cached"] = 0
     pages |= {"guest_free": 1000, "guest_tables": 4, "guest_kernel": 0}
     return VmResult(name, "h", "nested", HZ, phases or (idle_phase(0), phase()), pages)
 

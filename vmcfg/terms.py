@@ -45,6 +45,12 @@ TERMS: Mapping[str, str] = {
     "unbacked": "Of a guest page: has no frame, because it was never touched or was given back.",
     "private": "Of a frame: backs exactly one guest page.",
     "overhead": "Of a frame: used by the VMM itself, for instance for EPT tables.",
+    # files
+    "page cache": "Pages of files that a guest's kernel keeps in its memory, since they may be wanted again.",
+    "read-ahead": "Pages read from a disk beside the one that is needed, because they lie behind it.",
+    "write-back": "Writing dirty pages of files to the disk, some time after they were changed.",
+    "minor fault": "A page fault that is answered without a disk, from the page cache for instance.",
+    "major fault": "A page fault that waits for the guest's disk.",
     # time
     "cycle": "The unit of all time inside: one clock cycle of the host, an integer.",
     "slice": "The stretch of time in which the cores run one after the other in the simulation.",

@@ -323,6 +323,7 @@ class Memory:
             "swapped": len(self.swapped),
             "balloon": len(self.guest.balloon) if self.guest else 0,
             "guest_swapped": len(self.guest.area.held) if self.guest and self.guest.area else 0,
+            "guest_cached": 0,  # there are no files
             "guest_free": self.free_pages,
             "guest_tables": guest_tables,
             "guest_kernel": self.vm.kernel_pages,

@@ -17,6 +17,7 @@ ASKING = "mmu.dirty_log={every: 1s}"
 RANDOM = "hosts.esx.reclaim.paging.victim=random"
 PAGED = [RANDOM, "hosts.esx.swap={size: 1GiB}"]
 SWAPPING = "vms.web.swap={size: 1GiB}"
+FILED = "vms.web.files={data: {size: 1MiB}}"
 BALLOONED = "vms.web.balloon={target: 4KiB}"
 UNPAGED = ["vms.web.page_table=none"]
 EXAMPLES = {
@@ -74,6 +75,9 @@ EXAMPLES = {
     "guest swap in other modes": ["mmu.mode=paravirt", SWAPPING],
     "guest swap of large pages": [SWAPPING, "vms.web.page_size=2MiB"],
     "guest swap of other tables": [SWAPPING, *UNPAGED],
+    "files in other modes": ["mmu.mode=paravirt", FILED],
+    "files in large pages": [FILED, "vms.web.page_size=2MiB"],
+    "files in other tables": [FILED, *UNPAGED],
     "a balloon in other modes": ["mmu.mode=native", BALLOONED],
     "a balloon of large pages": [BALLOONED, "vms.web.page_size=2MiB"],
     "a balloon without paging": [BALLOONED, *UNPAGED],

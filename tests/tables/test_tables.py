@@ -10,6 +10,7 @@ import pytest
 from made_results import (
     ASKING,
     CACHED,
+    FILED,
     LARGE,
     PRESSED,
     ROUNDS,
@@ -126,9 +127,9 @@ def test_every_counter_of_lookups_and_time_is_shown() -> None:
 
 def test_every_table_is_built_whatever_the_scenario_prints() -> None:
     """`tables:` picks what is printed; Python has them all."""
-    names = {name for made in (LARGE, ASKING, PRESSED, ROUNDS) for name in build(scenario(made), result())}
+    names = {name for made in (LARGE, ASKING, PRESSED, FILED, ROUNDS) for name in build(scenario(made), result())}
     assert set(KINDS) == names
-    special = {"paging", "devices", "data_caches", "hypercalls", "large_pages", "page_sizes"}
+    special = {"paging", "page_cache", "devices", "data_caches", "hypercalls", "large_pages", "page_sizes"}
     special |= {"dirty_log", "dirty_rounds"}
     assert set(KINDS) - special == set(build(scenario(), result()))
 

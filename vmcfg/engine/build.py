@@ -13,6 +13,7 @@ from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import NO_PAGES, back_range, load_first, start_kernel, start_process
 from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.dirty_rounds import logging_of
+from vmcfg.engine.files import files_of
 from vmcfg.engine.large_tlbs import NOWHERE
 from vmcfg.engine.paging import paging_of
 from vmcfg.engine.shadow import shadow_of
@@ -34,8 +35,7 @@ from vmcfg.vmm.large_pages import LARGEST
 from vmcfg.workload.inputs import Inputs
 
 LEAN_ROOMS = [sets.MIDDLE if kind == L2 else sets.NARROW for kind in range(STORES)]  # what lean loops take as given
-HUGE_PAGE_BYTES = 2 << 20
-LARGE_BYTES = 1 << 20
+HUGE_PAGE_BYTES, LARGE_BYTES = 2 << 20, 1 << 20
 PATH = 7  # levels of a table, and one above
 
 
@@ -49,6 +49,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
         host=vmm,
         shadow=shadow_of(host, partial(_zeros, host)),
         paging=paging_of(host, seed, partial(_zeros, host), vmm.pmap, guests),
+        files=files_of(host, partial(_zeros, host)),
         work=work_of(host, seed, inputs, _zeros(host, "work.buffer")),
         vcpu=_vcpus(host),
         core=_cores(host),

@@ -22,7 +22,7 @@ from vmcfg.metrics.events import (
 )
 from vmcfg.metrics.result import Checkpoint, DiskResult, HostResult, PhaseResult, VmResult
 from vmcfg.plan.model import HostPlan
-from vmcfg.vmm import devices, swap
+from vmcfg.vmm import devices, files, swap
 from vmcfg.vmm import machine as at
 
 
@@ -94,6 +94,7 @@ def _pages(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]:
         "unbacked": int((kinds == at.UNBACKED).sum()),
         "balloon": int(machine.guests.vm[number, at.BALLOON_PAGES]),
         "guest_swapped": int(machine.paging.area[1 + number, swap.USED]) if host.areas else 0,
+        "guest_cached": int(machine.files.rules[number, files.CACHED]),
         "guest_free": int(machine.guests.vm[number, at.GUEST_FREE]),
         "guest_tables": int((entries & at.IS_TABLE != 0).sum()),
         "guest_kernel": plan.vm.kernel_pages,

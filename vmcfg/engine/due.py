@@ -1,4 +1,4 @@
-"""What happens at its time, whatever the guests do: epochs, rounds of dirty logging, and contacts of balloon drivers.
+"""What happens at its time, whatever the guests do: epochs, rounds of dirty logging, balloon drivers, write-back.
 
 A time is rounded up to the end of the slice that it falls into; what is due at the same time happens in the order of
 priority, then of declaration. So none of it changes how vCPUs interleave within a slice.
@@ -14,6 +14,7 @@ from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.engine.paging import free_for
 from vmcfg.engine.shortage import out_of_frames_for
 from vmcfg.guest.balloon import poll, touch_balloon
+from vmcfg.guest.write_back import LACKS_FRAMES, write_back
 from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import HostPlan, VmPlan
 from vmcfg.scenario.spec import Balloon
@@ -34,6 +35,9 @@ def schedule(
             streams.append(_balloon(host, machine, number, plan))
         if host.dirty_log:
             streams.append(_every(host.dirty_log.every_ns, host.hz, number, partial(rounds.end, machine, number)))
+        if plan.vm.page_cache:
+            turn = partial(look_for_dirty_pages, machine, number)
+            streams.append(_every(plan.vm.page_cache.flush_every_ns, host.hz, number, turn))
     return heapq.merge(*streams, key=lambda due: due[:2])
 
 
@@ -82,6 +86,14 @@ def contact(machine: at.Machine, number: int, target: int) -> None:
     has_begun = machine.vcpu[vcpu, at.PHASE] >= machine.vcpu[vcpu, at.FIRST_PHASE]
     while has_begun and poll(machine, number, target) and free_for(machine, vcpu) == ENOUGH:
         pass
+
+
+def look_for_dirty_pages(machine: at.Machine, number: int) -> None:
+    """Let a VM's kernel write back what has been dirty for long; what the host lacks for that it frees."""
+    vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
+    why = write_back(machine, number, True)
+    while why == LACKS_FRAMES and free_for(machine, vcpu) == ENOUGH:
+        why = write_back(machine, number, False)
 
 
 def touch(host: HostPlan, machine: at.Machine, number: int, touched: int) -> tuple[int, bool]:

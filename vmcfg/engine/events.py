@@ -12,7 +12,7 @@ import numpy as np
 
 from vmcfg.engine.access import kernel_access
 from vmcfg.engine.room import DONE, NEED_FRAMES, NEED_GUEST_PAGES, lacks_pages_of_guest
-from vmcfg.guest import mapping, processes
+from vmcfg.guest import mapping, page_cache, processes
 from vmcfg.guest.collapsing import collapse_ranges
 from vmcfg.guest.flushing import flush
 from vmcfg.guest.pages import unbacked_among_next
@@ -22,11 +22,14 @@ from vmcfg.metrics.events import Event
 from vmcfg.mmu.privileged import leave_kernel
 from vmcfg.mmu.walks import kernel_vpn
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import READ_AHEAD, SPARE
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.machine import FRAME_FREE
+from vmcfg.vmm.paging import PAGES
 from vmcfg.vmm.promotion import promote_blocks
 from vmcfg.workload import fields as work
 
+FILE_KINDS = (work.READ_FILE, work.WRITE_FILE)
 MOST_SPLITS = 8  # of large pages, by one event: at both ends of two stretches of pages, from 1 GiB down to 4 KiB
 
 
@@ -87,6 +90,10 @@ def _happen(m, core, vcpu, event, times, mode, has_data_caches):
         cycles += processes.fork(m, core, vcpu)
     elif kind == work.EXEC:
         cycles += processes.execute(m, core, vcpu)
+    elif kind == work.READ_FILE:
+        cycles += page_cache.read_file(m, core, vcpu, event, times)
+    elif kind == work.WRITE_FILE:
+        cycles += page_cache.write_file(m, core, vcpu, event, times)
     else:
         cycles += processes.leave(m, core, vcpu)
     return cycles + change_view(m, core, vcpu, 0)
@@ -177,11 +184,9 @@ def _shortage(m, vcpu, event, times):
     kind = m.work.events[event, work.EVENT_KIND]
     most = np.int64(0)
     if kind == work.MMAP:
-        span = m.work.events[event, work.EVENT_PAGES]
-        most = span + (span // at.TABLE_ENTRIES + 3) * (m.guests.vm[vm, at.LEVELS] - 1)
-        if m.guests.vm[vm, at.GUEST_PAGE] > 1:
-            size = m.guests.vm[vm, at.GUEST_PAGE]
-            most += (span // pages_below(size) + 3) * mapping.with_tables(size)
+        most = mapping.most_to_map(m, vcpu, event)
+    elif kind in FILE_KINDS:
+        return _shortage_of_cache(m, vcpu, event, times)
     elif (kind == work.MUNMAP or kind == work.MPROTECT) and m.cost[at.HAS_LARGE_PAGES]:
         most = np.int64(MOST_SPLITS)
     elif kind == work.COLLAPSE:
@@ -197,6 +202,22 @@ def _shortage(m, vcpu, event, times):
     frames = max(frames, most * m.guests.vm[vm, at.HOST_LEVELS])
     if most > m.guests.vm[vm, at.GUEST_FREE] or m.host.counts[FRAME_FREE] < frames:
         return _exact_shortage(m, vcpu, event, times, most, shadows)
+    return DONE
+
+
+@part
+def _shortage_of_cache(m, vcpu, event, times):
+    """The same for a file that is read or written: with frames for what is read ahead, where the host can make some."""
+    vm = m.vcpu[vcpu, at.VM]
+    missing, unbacked = page_cache.pages_to_cache(m, vcpu, event, times)
+    if lacks_pages_of_guest(m, vm, missing):
+        return NEED_GUEST_PAGES
+    frames = _frames_for(m, vm, unbacked + unbacked_among_next(m, vm, missing))
+    if missing and m.paging.rules[PAGES]:
+        frames += m.files.rules[vm, SPARE] + m.files.rules[vm, READ_AHEAD]
+    if m.host.counts[FRAME_FREE] < frames:
+        m.host.counts[at.WANTED] = frames
+        return NEED_FRAMES
     return DONE
 
 

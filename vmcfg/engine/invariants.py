@@ -1,7 +1,8 @@
 """The invariants of the machine, checked from outside the kernels at an epoch's end.
 
 every frame has one kind, and the kinds' counts add up to the host's memory
-every guest page is just one of kernel, free, table and data, and data is shared as often as it is mapped
+every guest page is just one of kernel, free, table, cache and data, and data is shared as often as it is mapped
+every page of a file that is in memory is in one place
 every private frame belongs to just the guest page whose pmap names it
 every large page is backed from its first page to its last, by neighbouring frames from a multiple of its size
 every page out of memory has a slot of its own, and each layer knows just the pages that may go
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vmcfg.engine.file_invariants import cached_pages, check_files
 from vmcfg.engine.paging_invariants import check_paging, flying
 from vmcfg.engine.shadow import check_shadow
 from vmcfg.engine.table_types import check_types
@@ -33,6 +35,7 @@ def check_machine(host: HostPlan, machine: at.Machine) -> None:
     _check_guest_pages(host, machine)
     check_types(host, machine)
     check_paging(host, machine)
+    check_files(host, machine)
     if host.shadow:
         check_shadow(host, machine)
     for number in range(len(host.vms)):
@@ -79,7 +82,7 @@ def _root_of(machine: at.Machine, space: int) -> tuple[int, int]:
 
 
 def _check_guest_pages(host: HostPlan, machine: at.Machine) -> None:
-    """Every guest page is just one of: the kernel's, free, a table, or data that processes map; if there is paging."""
+    """Every guest page is just one of: the kernel's, free, a table, cached, or mapped data; if there is paging."""
     for number, plan in enumerate(host.vms):
         if not plan.vm.table_levels:
             continue
@@ -92,6 +95,7 @@ def _check_guest_pages(host: HostPlan, machine: at.Machine) -> None:
         free = int(machine.guests.vm[number, at.GUEST_FREE])
         used += flying(machine, 1 + number) if plan.vm.reclaim else 0
         used += int(machine.guests.vm[number, at.BALLOON_PAGES])
+        used += len(cached_pages(host, machine, number).keys() - mapped.keys())
         assert used + free == plan.vm.memory_pages, f"{used} guest pages are used, {free} free: not all"
         for ppn in data:
             sharers = int(machine.guests.sharers[plan.base + ppn])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vmcfg.engine.file_invariants import cached_pages
 from vmcfg.jit import as_python
 from vmcfg.plan.model import HostPlan
 from vmcfg.reclaim.layer import Layer, is_resident
@@ -79,7 +80,9 @@ def _check_guest_layer(host: HostPlan, machine: at.Machine, number: int) -> None
         if entry & at.PRESENT
     }
     found = {gpid - plan.base for gpid in _residents(machine.paging.guest, plan.base, plan.vm.memory_pages)}
-    assert found == mapped, "a guest's layer does not hold just the pages that its processes map"
+    cached = cached_pages(host, machine, number)
+    wanted = (mapped if plan.vm.reclaim and plan.vm.reclaim.swap else set()) | cached.keys()
+    assert found == wanted, "a guest's layer does not hold just the pages that its processes map, and its cache"
     for ppn in mapped:
         entry = machine.guests.tables[machine.guests.where[plan.base + ppn] - 1]
         assert entry & at.PRESENT and (entry >> at.PPN_SHIFT) & at.PPN_MASK == ppn, "a page is not where it is kept"

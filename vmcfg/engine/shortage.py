@@ -57,7 +57,7 @@ def _no_pages(host: HostPlan, machine: at.Machine, vm: int) -> RunFailed:
 
 
 def _what_its_swap_does(plan: VmPlan, machine: at.Machine, vm: int) -> str:
-    if plan.vm.reclaim is None:
+    if plan.vm.reclaim is None or plan.vm.reclaim.swap is None:
         return "has no swap"
     used, slots = int(machine.paging.area[1 + vm, swap.USED]), plan.vm.reclaim.swap.pages
     return f"has used {used:,} of {slots:,} slots of its swap area and cannot page out enough"

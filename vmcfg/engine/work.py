@@ -38,6 +38,8 @@ EVENT_KINDS = {
     "collapse": work.COLLAPSE,
     "promote": work.PROMOTE,  # of the VMM
     "flush": work.FLUSH,
+    "read_file": work.READ_FILE,
+    "write_file": work.WRITE_FILE,
 }
 FLUSHES = {
     "": 0,
@@ -104,6 +106,7 @@ def _events(host: HostPlan) -> np.ndarray:
             work.EVENT_MAX_ABSENT: event.max_absent,
             work.EVENT_WHAT: FLUSHES[event.what],
             work.EVENT_OF_NEXT: event.of_next,
+            work.EVENT_FILE: host.file_names.index(event.file) if event.file else 0,
         }
         rows[row, list(fields)] = list(fields.values())
     return rows

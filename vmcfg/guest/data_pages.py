@@ -1,8 +1,9 @@
 """Data pages of a guest: how many mappings each has, where one of them is, what becomes of it at the last one's end.
 
-Processes share pages only after a fork, each at the same virtual page. So it is enough to know where one mapping of a
-page is (`where`), and which page of which process a leaf table begins with (`homes`): the others are found by looking
-at the same virtual page of the guest's other processes. Only a guest that reclaims memory keeps this at all.
+Processes share pages after a fork, and those of files by mapping them, each at the same virtual page. So it is enough
+to know where one mapping of a page is (`where`), and which page of which process a leaf table begins with (`homes`):
+the others are found by looking at the same virtual page of the guest's other processes. Only a guest that reclaims
+memory keeps this at all. A page of a file stays in the page cache at its last mapping's end.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from vmcfg.jit import kernel, part
 from vmcfg.mmu.walks import page_of
 from vmcfg.reclaim.replacement import enter, leave
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import TURNS, is_of_file, page_in
 from vmcfg.vmm.frames import pages_below
+from vmcfg.vmm.swap import area_of, has_slots
 
 HOME_SHIFT = 40  # homes[table]: its process above, the number of its 512 pages below
 
@@ -30,8 +33,10 @@ def share_page(m, vm, ppn, level):
 
 @kernel
 def is_shared(m, vm, ppn, level):
-    """Tell whether other processes share any part of a data page."""
+    """Tell whether other processes share any part of a data page and must not see what is written: not of a file."""
     gpid = m.guests.vm[vm, at.BASE] + ppn
+    if is_of_file(m, vm, gpid):
+        return False
     end = gpid + pages_below(level)
     while gpid < end and m.guests.sharers[gpid] == 0:
         gpid += 1
@@ -46,7 +51,35 @@ def note_mapped(m, process, vpn, slot):
         gpid = m.guests.vm[vm, at.BASE] + page_of(m.guests.tables[slot])
         note_home(m, process, vpn, slot)
         m.guests.where[gpid] = slot + 1
-        enter(m.paging.guest, vm, gpid, np.int64(0))
+        if has_slots(m, area_of(vm)):
+            enter(m.paging.guest, vm, gpid, np.int64(0))
+
+
+@kernel
+def note_file_mapped(m, process, vpn, slot):
+    """Note one more mapping of a page in the page cache, by the leaf at `slot`."""
+    vm = m.guests.process[process, at.PROCESS_VM]
+    gpid = m.guests.vm[vm, at.BASE] + page_of(m.guests.tables[slot])
+    note_home(m, process, vpn, slot)
+    if m.guests.where[gpid]:
+        m.guests.sharers[gpid] += 1
+    else:
+        m.guests.where[gpid] = slot + 1
+
+
+@kernel
+def harvest_dirty(m, vm, entry):
+    """Keep that a page of a file is dirty, if the leaf says so that is going to lead to it no more."""
+    gpid = m.guests.vm[vm, at.BASE] + page_of(entry)
+    if entry & at.DIRTY and is_of_file(m, vm, gpid):
+        note_dirty(m, vm, page_in(m, gpid))
+
+
+@kernel
+def note_dirty(m, vm, page):
+    """Note that a page of a file is dirty, from the kernel's next look for such pages on, unless it is already."""
+    if m.files.dirtied[page] == 0:
+        m.files.dirtied[page] = m.files.rules[vm, TURNS] + 1
 
 
 @kernel
@@ -76,7 +109,7 @@ def unshare_page(m, vm, slot, ppn):
 
 @kernel
 def release_page(m, vm, slot, ppn, level):
-    """Let go of a data page of any size that the leaf at `slot` mapped: it is freed but for what others share.
+    """Let go of a data page of any size that the leaf at `slot` mapped: it is freed but for what others share or cache.
 
     A large page that nobody shares any part of is a block again.
     """
@@ -87,6 +120,8 @@ def release_page(m, vm, slot, ppn, level):
     for page in range(ppn, ppn + pages_below(level)):
         if m.guests.sharers[base + page]:
             unshare_page(m, vm, slot, np.int64(page))
+        elif is_of_file(m, vm, base + page):
+            m.guests.where[base + page] = 0  # it stays in the page cache
         else:
             forget_page(m, vm, np.int64(page))
             page_free(m, vm, np.int64(page))

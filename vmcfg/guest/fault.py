@@ -29,6 +29,7 @@ from vmcfg.guest.address_space import (
     take_table_page,
 )
 from vmcfg.guest.data_pages import is_shared, note_mapped, unshare_page
+from vmcfg.guest.file_mapping import file_fault
 from vmcfg.guest.pages import block_take, page_take
 from vmcfg.guest.splitting import split_to
 from vmcfg.guest.swapping import swap_in
@@ -38,6 +39,7 @@ from vmcfg.mmu import privileged
 from vmcfg.mmu.tables import gpt_write, large_leaf_entry, leaf_entry, new_table, table_entry
 from vmcfg.mmu.walks import guest_slot, page_of
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import NO_PAGE, page_at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.verbs import back, gpa_access, gpa_overwrite, is_backed
 
@@ -54,14 +56,25 @@ def guest_fault(m, core, vcpu, vpn):
     elif slot >= 0 and m.guests.tables[slot] & at.IN_SWAP:
         own, exits = swap_in(m, core, vcpu, vpn, slot)
     else:
-        own, exits, leaf = map_page(m, core, vcpu, process, vpn)
-        _count_size(m, row, m.vcpu[vcpu, at.VM], leaf)
+        own, exits = _map_absent(m, core, vcpu, process, vpn)
     exits += bouncing + privileged.leave_kernel(m, core, vcpu)
     own += m.cost[at.GUEST_FAULT]
     m.counters[row, Event.GUEST_FAULTS] += 1
     m.counters[row, Event.GUEST_FAULT_CYCLES] += own
     fold(m.digest, GUEST, vpn)
     return own + exits
+
+
+@kernel
+def _map_absent(m, core, vcpu, process, vpn):
+    """Map a page that is nowhere, or in a file; return (own cycles, cycles of exits)."""
+    vm = m.vcpu[vcpu, at.VM]
+    page = page_at(m, vm, vpn)
+    if page != NO_PAGE:
+        return file_fault(m, core, vcpu, process, vpn, page)
+    own, exits, leaf = map_page(m, core, vcpu, process, vpn)
+    _count_size(m, m.vcpu[vcpu, at.ROW], vm, leaf)
+    return own, exits
 
 
 @part
@@ -95,7 +108,7 @@ def _make_writable(m, core, vcpu, vpn, slot, level):
         level = np.int64(1)
     entry = m.guests.tables[slot]
     own += m.cost[at.GPT_WRITE]
-    if level > 1 or m.guests.sharers[m.guests.vm[vm, at.BASE] + page_of(entry)] == 0:
+    if level > 1 or not is_shared(m, vm, page_of(entry), level):
         m.counters[row, Event.WRITE_FAULTS] += 1
         return own, exits + gpt_write(m, core, vcpu, slot, entry | at.WRITABLE)
     m.counters[row, Event.COW_FAULTS] += 1

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.guest.address_space import absent_levels, can_be_large, leaf_slot
-from vmcfg.guest.data_pages import is_shared, release_page
+from vmcfg.guest.data_pages import harvest_dirty, is_shared, release_page
 from vmcfg.guest.fault import map_page
+from vmcfg.guest.file_mapping import map_file_page
 from vmcfg.guest.splitting import split_to
 from vmcfg.guest.swapping import release_slot
 from vmcfg.guest.switching import FLUSH_ALL_ABOVE, flush_everywhere, interrupt_others, invalidate_page
@@ -20,6 +21,7 @@ from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu.tables import gpt_write
 from vmcfg.mmu.walks import page_of
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import NO_PAGE, page_at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.workload import fields as work
 
@@ -29,15 +31,37 @@ def mmap(m, core, vcpu, event, times):
     """Map those of the event's pages that are absent, as a fault handler would; return the cycles."""
     process = m.vcpu[vcpu, at.PROCESS]
     own = exits = np.int64(0)
+    m.host.counts[at.PROMISED] = most_to_map(m, vcpu, event)  # nothing is read along into what these will take
     for number in range(m.work.events[event, work.EVENT_PAGES]):
         vpn = nth_page(m, event, times, number)
         slot, _ = leaf_slot(m, process, vpn)
         if slot < 0 or m.guests.tables[slot] & (at.PRESENT | at.IN_SWAP) == 0:
-            mapping, leaving, level = map_page(m, core, vcpu, process, vpn)
-            count_large(m, vcpu, level, Sized.LARGE_MAPPED)
+            mapping, leaving = _map_ahead(m, core, vcpu, process, vpn)
             own += mapping
             exits += leaving
+    m.host.counts[at.PROMISED] = 0
     return charge_guest(m, vcpu, own) + exits
+
+
+@kernel
+def most_to_map(m, vcpu, event):
+    """Bound the pages that an mmap takes: each with tables of its own, each large one whole."""
+    vm = m.vcpu[vcpu, at.VM]
+    span = m.work.events[event, work.EVENT_PAGES]
+    most = span + (span // at.TABLE_ENTRIES + 3) * (m.guests.vm[vm, at.LEVELS] - 1)
+    size = m.guests.vm[vm, at.GUEST_PAGE]
+    return most + (span // pages_below(size) + 3) * with_tables(size) if size > 1 else most
+
+
+@kernel
+def _map_ahead(m, core, vcpu, process, vpn):
+    """Map an absent page before it is touched; return (own cycles, cycles of exits)."""
+    page = page_at(m, m.vcpu[vcpu, at.VM], vpn)
+    if page != NO_PAGE:
+        return map_file_page(m, core, vcpu, process, vpn, page)
+    own, exits, level = map_page(m, core, vcpu, process, vpn)
+    count_large(m, vcpu, level, Sized.LARGE_MAPPED)
+    return own, exits
 
 
 @part
@@ -175,6 +199,7 @@ def _narrow_entry(m, core, vcpu, slot, level, bits):
     if entry & at.IN_SWAP:
         release_slot(m, vcpu, m.vcpu[vcpu, at.VM], entry)
     else:
+        harvest_dirty(m, m.vcpu[vcpu, at.VM], entry)
         release_page(m, m.vcpu[vcpu, at.VM], slot, page_of(entry), level)
     return exits
 

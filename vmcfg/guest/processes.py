@@ -16,7 +16,7 @@ from vmcfg.guest.address_space import (
     make_tables,
     next_present,
 )
-from vmcfg.guest.data_pages import note_home, release_page, share_page
+from vmcfg.guest.data_pages import harvest_dirty, note_home, release_page, share_page
 from vmcfg.guest.mapping import charge_guest, count_large
 from vmcfg.guest.swapping import release_slot, share_slot
 from vmcfg.guest.switching import flush_process, load_process, reload, replace
@@ -26,6 +26,7 @@ from vmcfg.mmu import privileged
 from vmcfg.mmu.tables import gpt_write
 from vmcfg.mmu.walks import guest_slot, page_of
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import is_of_file
 from vmcfg.vmm.frames import pages_below
 
 NO_PROCESS = -1
@@ -159,7 +160,7 @@ def _count_own_pages(m, process):
         first = base + page_of(m.guests.tables[slot])
         pages = pages_below(level) if m.guests.tables[slot] & at.PRESENT else np.int64(0)
         for gpid in range(first, first + pages):
-            if m.guests.sharers[gpid] == 0:
+            if m.guests.sharers[gpid] == 0 and not is_of_file(m, vm, gpid):
                 own += 1
                 unbacked += m.host.pmap[gpid] & at.KIND_MASK != at.PRIVATE
         vpn, slot, level = next_present(m, process, after(m, vm, vpn, level), 1)
@@ -168,7 +169,7 @@ def _count_own_pages(m, process):
 
 @kernel
 def _copy_tables(m, core, vcpu, parent, child):
-    """Let a child share all pages of its parent, neither with W; return the cycles."""
+    """Let a child share all pages of its parent, neither with W but of files; return the cycles."""
     vm = m.vcpu[vcpu, at.VM]
     own = exits = np.int64(0)
     vpn, slot, level = next_present(m, parent, np.int64(0), 1)
@@ -184,10 +185,12 @@ def _copy_tables(m, core, vcpu, parent, child):
             share_slot(m, vm, entry)
             vpn, slot, level = next_present(m, parent, after(m, vm, vpn, level), 1)
             continue
-        if entry & at.WRITABLE:
+        is_file = is_of_file(m, vm, m.guests.vm[vm, at.BASE] + page_of(entry))
+        if entry & at.WRITABLE and not is_file:
             exits += gpt_write(m, core, vcpu, slot, entry & ~np.int64(at.WRITABLE))
             own += m.cost[at.GPT_WRITE]
-        shared = (page_of(entry) << at.PPN_SHIFT) | (entry & at.LARGE_PAGE) | at.PRESENT
+        kept = at.LARGE_PAGE | at.WRITABLE * np.int64(is_file)
+        shared = (page_of(entry) << at.PPN_SHIFT) | (entry & kept) | at.PRESENT
         exits += gpt_write(m, core, vcpu, copy, shared)
         share_page(m, vm, page_of(entry), level)
         count_large(m, vcpu, level, Sized.LARGE_MAPPED)
@@ -209,6 +212,7 @@ def _tear_down(m, core, vcpu, process):
         if entry & at.IN_SWAP:
             release_slot(m, vcpu, vm, entry)
         else:
+            harvest_dirty(m, vm, entry)
             release_page(m, vm, slot, page_of(entry), size)
         vpn, slot, size = next_present(m, process, after(m, vm, vpn, size), 1)
     for level in range(2, m.guests.vm[vm, at.LEVELS] + 1):

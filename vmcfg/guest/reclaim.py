@@ -6,26 +6,23 @@ time later the guest does, for which the host must read it first (*double paging
 
 A victim is unmapped from every process that maps it, flushed, and written to the guest's swap area, in one request with
 its neighbours. The page is free when the disk is done. Who needs memory meanwhile takes what is left below the
-watermark, and waits when that is gone.
+watermark, and waits when that is gone. Pages of files stand in the same order. One that is clean is free at once, for
+the file has it; one that is dirty is written to the file. Without a swap area, or with a full one, only these go.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.address_space import leaf_slot
-from vmcfg.guest.data_pages import home_of
-from vmcfg.guest.mapping import charge_guest
+from vmcfg.guest.page_cache import forget_cached
 from vmcfg.guest.pages import page_free
-from vmcfg.guest.swapping import swap_entry
-from vmcfg.guest.switching import invalidate_for
+from vmcfg.guest.unmapping import unmap_everywhere
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
-from vmcfg.mmu.tables import entry_settled, gpt_write
-from vmcfg.mmu.walks import page_of
 from vmcfg.reclaim.layer import RESIDENT
-from vmcfg.reclaim.replacement import victim
+from vmcfg.reclaim.replacement import enter, victim
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import CACHED, is_of_file, page_in, transfer_file
 from vmcfg.vmm.paging import is_swapped
 from vmcfg.vmm.swap import (
     FLIGHTS,
@@ -36,7 +33,7 @@ from vmcfg.vmm.swap import (
     is_full,
     land,
     launch,
-    slot_count,
+    note_done,
     slot_take,
     when_landed,
     write_launched,
@@ -44,6 +41,8 @@ from vmcfg.vmm.swap import (
 from vmcfg.vmm.verbs import gpa_access
 
 ENOUGH, WAITS, NOTHING_LEFT, NO_FRAMES = range(4)  # what `make_free` comes to
+AT_ONCE = -2  # in place of a slot: the page is free
+IN_FILE = 1 << 40  # places from here on are pages of files
 BATCH = 32  # pages that Linux frees at a time (SWAP_CLUSTER_MAX)
 
 
@@ -90,85 +89,107 @@ def collect_written(m, vm, now):
 
 @part
 def page_out(m, core, vcpu):
-    """Page a batch of a guest's pages out to its own swap area; return how many."""
+    """Free a batch of a guest's pages, or send them out: to its swap area, or to their files; return how many."""
     first = following = count = np.int64(0)
     while count < BATCH:
-        slot = _send_out(m, core, vcpu)
-        if slot == NO_SLOT:
+        place = _send_out(m, core, vcpu)
+        if place == NO_SLOT:
             break
-        if slot != following or count == 0:
-            _write(m, core, vcpu, first, following)
-            first = slot
-        following = slot + 1
         count += 1
-    _write(m, core, vcpu, first, following)
-    m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_PAGE_OUTS] += count
+        if place == AT_ONCE:
+            continue
+        if place != following:
+            _write(m, core, vcpu, first, following, np.int64(1))
+            first = place
+        following = place + 1
+    _write(m, core, vcpu, first, following, np.int64(0))
     return count
 
 
 @part
 def can_reclaim(m, vm):
     """Tell whether a guest could page anything out now."""
-    if m.guests.vm[vm, at.RECLAIMS] == 0 or is_full(m, area_of(vm)):
+    if m.guests.vm[vm, at.RECLAIMS] == 0:
         return False
-    return m.paging.guest.owners[vm, RESIDENT] + m.paging.guest.owners[vm, RESIDENT + 1] > 0
+    if m.files.rules[vm, CACHED]:
+        return True
+    return not is_full(m, area_of(vm)) and _residents(m, vm) > 0
+
+
+@kernel
+def _residents(m, vm):
+    return m.paging.guest.owners[vm, RESIDENT] + m.paging.guest.owners[vm, RESIDENT + 1]
 
 
 @kernel
 def _send_out(m, core, vcpu):
-    """Unmap the page that the guest's policy chooses and hand it to the disk; return its slot, or NO_SLOT."""
+    """Let go of the page that the guest's policy chooses.
+
+    Returns NO_SLOT if there is none; AT_ONCE for one that is free already; or where it goes once the disk has it: its
+    slot, or from IN_FILE on its place in a file.
+    """
     vm = m.vcpu[vcpu, at.VM]
-    if is_full(m, area_of(vm)):
-        return np.int64(NO_SLOT)
-    gpid = victim(m.paging.guest, vm)
+    gpid = _choose(m, vm)
     if gpid < 0:
         return np.int64(NO_SLOT)
-    ppn = gpid - m.guests.vm[vm, at.BASE]
+    if is_of_file(m, vm, gpid):
+        return _drop(m, core, vcpu, gpid)
     slot = slot_take(m, area_of(vm), np.int64(1))
-    m.core[core, at.CLOCK] += _unmap_everywhere(m, core, vcpu, gpid, slot)
+    m.core[core, at.CLOCK] += unmap_everywhere(m, core, vcpu, gpid, slot)
+    m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_PAGE_OUTS] += 1
     m.counters[m.vcpu[vcpu, at.ROW], Event.DOUBLE_PAGE_OUTS] += is_swapped(m, gpid)
-    m.core[core, at.CLOCK] += gpa_access(m, core, vcpu, ppn)
-    launch(m, area_of(vm), ppn)
+    _hand_over(m, core, vcpu, gpid)
     return slot
 
 
 @kernel
-def _unmap_everywhere(m, core, vcpu, gpid, slot):
-    """Let every leaf that maps a page lead to its slot instead; return the cycles."""
+def _choose(m, vm):
+    """Return the page that the policy chooses, or -1: where the swap area is full, the first that needs none."""
+    gpid = victim(m.paging.guest, vm)
+    if gpid < 0 or not is_full(m, area_of(vm)):
+        return gpid
+    left = _residents(m, vm)
+    while not is_of_file(m, vm, gpid) and left > 0:
+        enter(m.paging.guest, vm, gpid, np.int64(0))
+        gpid = victim(m.paging.guest, vm)
+        left -= 1
+    if is_of_file(m, vm, gpid):
+        return gpid
+    enter(m.paging.guest, vm, gpid, np.int64(0))
+    return np.int64(-1)
+
+
+@kernel
+def _drop(m, core, vcpu, gpid):
+    """Drop a page of a file, at once if it is clean; see `_send_out`."""
+    vm, page = m.vcpu[vcpu, at.VM], page_in(m, gpid)
+    if m.guests.where[gpid]:
+        m.core[core, at.CLOCK] += unmap_everywhere(m, core, vcpu, gpid, np.int64(NO_SLOT))
+    is_dirty = m.files.dirtied[page] != 0
+    forget_cached(m, m.vcpu[vcpu, at.ROW], vm, gpid)
+    if is_dirty:
+        _hand_over(m, core, vcpu, gpid)
+        return page + IN_FILE
+    page_free(m, vm, gpid - m.guests.vm[vm, at.BASE])
+    return np.int64(AT_ONCE)
+
+
+@kernel
+def _hand_over(m, core, vcpu, gpid):
+    """Hand a page that nobody maps any more to the disk, which reads it past all TLBs."""
+    ppn = gpid - m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE]
+    m.core[core, at.CLOCK] += gpa_access(m, core, vcpu, ppn)
+    launch(m, area_of(m.vcpu[vcpu, at.VM]), ppn)
+
+
+@kernel
+def _write(m, core, vcpu, first, following, behind):
+    """Write what was handed over, but for those `behind`, into the places from `first` up to `following`."""
     vm = m.vcpu[vcpu, at.VM]
-    ppn = gpid - m.guests.vm[vm, at.BASE]
-    process, vpn = home_of(m, np.int64(m.guests.where[gpid]) - 1)
-    cycles = _unmap(m, core, vcpu, process, vpn, np.int64(m.guests.where[gpid]) - 1, slot)
-    m.guests.where[gpid] = 0
-    other = m.guests.vm[vm, at.FIRST_PROCESS]
-    while m.guests.sharers[gpid]:
-        leaf, _ = leaf_slot(m, other, vpn)
-        if m.guests.process[other, at.IS_LIVE] and leaf >= 0 and _maps(m, leaf, ppn):
-            cycles += _unmap(m, core, vcpu, other, vpn, leaf, slot)
-            slot_count(m, area_of(vm), slot, np.int64(1))
-            m.guests.sharers[gpid] -= 1
-        other += 1
-    return cycles
-
-
-@kernel
-def _maps(m, leaf, ppn):
-    return m.guests.tables[leaf] & at.PRESENT != 0 and page_of(m.guests.tables[leaf]) == ppn
-
-
-@kernel
-def _unmap(m, core, vcpu, process, vpn, leaf, slot):
-    """Let one leaf lead to a slot, and flush what it mapped; return the cycles."""
-    cycles = charge_guest(m, vcpu, m.cost[at.GPT_WRITE])
-    cycles += gpt_write(m, core, vcpu, leaf, swap_entry(slot, m.guests.tables[leaf]))
-    cycles += invalidate_for(m, core, vcpu, process, vpn)
-    entry_settled(m, leaf)
-    return cycles
-
-
-@kernel
-def _write(m, core, vcpu, first, following):
-    """Write what was handed over into the slots from `first` up to `following`, once it has been read by the host."""
-    if following > first:
-        now = max(m.core[core, at.CLOCK], m.vcpu[vcpu, at.WAITS_UNTIL])
-        write_launched(m, area_of(m.vcpu[vcpu, at.VM]), now, first, following - first)
+    now = max(m.core[core, at.CLOCK], m.vcpu[vcpu, at.WAITS_UNTIL])
+    if following > first >= IN_FILE:
+        done = transfer_file(m, vm, now, first - IN_FILE, following - first, np.int64(1))
+        note_done(m, area_of(vm), done, following - first, behind)
+        m.counters[m.vcpu[vcpu, at.ROW], Event.FILE_PAGES_WRITTEN] += following - first
+    elif following > first:
+        write_launched(m, area_of(vm), now, first, following - first, behind)

@@ -60,6 +60,7 @@ def sums(result: RunResult, vm_to_rates: Mapping[str, Rates]) -> Iterator[Sum]:
             yield from _hypercalls(subject, phase, rates)
             yield from _refills(subject, phase, rates)
             yield from _promotions(subject, phase, rates)
+            yield from _page_cache(subject, phase)
             yield from _cycles(subject, phase, rates)
         yield from _whole_run(vm, rates)
     for host in result.hosts:
@@ -88,7 +89,8 @@ def _page_sizes(subject: str, phase: PhaseResult) -> Iterator[Sum]:
     yield Sum(subject, "backed_4k + backed_2m + backed_1g = EPT violations", backed, violations)
     yield _at_most(subject, "backed_smaller", n["backed_smaller"], "backed_4k + backed_2m", backed - n["backed_1g"])
     mapped = n["mapped_4k"] + n["mapped_2m"] + n["mapped_1g"]
-    absent = n["guest_faults"] - n["cow_faults"] - n["write_faults"] - n["major_faults"]
+    elsewhere = n["major_faults"] - n["file_major_faults"] + n["file_faults"]
+    absent = n["guest_faults"] - n["cow_faults"] - n["write_faults"] - elsewhere
     yield Sum(subject, "mapped_4k + mapped_2m + mapped_1g = guest_faults of absent pages", mapped, absent)
     yield _at_most(subject, "mapped_smaller", n["mapped_smaller"], "mapped_4k + mapped_2m", mapped - n["mapped_1g"])
     filled = n["filled_4k"] + n["filled_2m"] + n["filled_1g"]
@@ -134,6 +136,16 @@ def _promotions(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]
     moving = copied * cost["copy_page"] + added * cost["zero_page"]
     taken = count * (cost["exit"] + rates.cores * cost["invept"]) + moving
     yield Sum(subject, "promotions, their INVEPTs, copies and zeroed pages × their costs = their cycles", taken, cycles)
+
+
+def _page_cache(subject: str, phase: PhaseResult) -> Iterator[Sum]:
+    """What the guest looked for in its page cache, and what it had to read."""
+    n = phase.counters
+    found = n["cache_hits"] + n["cache_misses"]
+    yield Sum(subject, "cache_hits + cache_misses = cache_lookups", found, n["cache_lookups"])
+    needed = n["file_pages_read"] - n["file_read_ahead"]
+    yield _at_most(subject, "file_pages_read - file_read_ahead", needed, "cache_misses", n["cache_misses"])
+    yield _at_most(subject, "file_major_faults", n["file_major_faults"], "file_faults", n["file_faults"])
 
 
 def _hypercalls(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
@@ -221,7 +233,10 @@ def _host_paging(subject: str, vm: VmResult) -> Iterator[Sum]:
     yield _at_most(subject, claim, kinds, "host_page_ins", n["host_page_ins"])
     left = n["guest_page_outs"] - n["guest_slots_freed"]
     yield Sum(subject, "guest_page_outs - guest_slots_freed = slots in use", left, vm.pages["guest_swapped"])
-    yield Sum(subject, "guest_page_ins = major_faults", n["guest_page_ins"], n["major_faults"])
+    waits = n["guest_page_ins"] + n["file_major_faults"]
+    yield Sum(subject, "guest_page_ins + file_major_faults = major_faults", waits, n["major_faults"])
+    cached = n["cache_misses"] + n["file_read_ahead"] - n["cache_drops"]
+    yield Sum(subject, "cache_misses + file_read_ahead - cache_drops = cached pages", cached, vm.pages["guest_cached"])
 
 
 def _large_pages(subject: str, vm: VmResult) -> Iterator[Sum]:

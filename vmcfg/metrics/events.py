@@ -81,6 +81,15 @@ class Event(IntEnum):
     INVVPIDS_ADDRESS = 66  # INVVPIDs of type 0, one address, that the VMM executed
     INVVPIDS_CONTEXT = 67  # INVVPIDs of type 1, one VPID, that the VMM executed
     INVEPTS = 68  # INVEPTs of one EPT that the VMM executed, each on one core
+    CACHE_LOOKUPS = 69  # pages of files that were looked for in the guest's page cache: to read, write or map them
+    CACHE_HITS = 70  # of these: those that were there
+    CACHE_MISSES = 71  # of these: those that were not
+    FILE_PAGES_READ = 72  # pages that the guest read from files
+    FILE_READ_AHEAD = 73  # of these: those that nobody had asked for yet
+    FILE_PAGES_WRITTEN = 74  # dirty pages that the guest wrote to files
+    CACHE_DROPS = 75  # pages that left the page cache
+    FILE_FAULTS = 76  # page faults of the guest on pages of files
+    FILE_MAJOR_FAULTS = 77  # of these, and of MAJOR_FAULTS: those that had to be read
 
 
 class Exit(IntEnum):

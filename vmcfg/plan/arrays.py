@@ -51,6 +51,7 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("host.ept", "i32", (host.ept_entries,), host.ept_entries, "entries of the EPT's upper levels"),
         *_shadow(host),
         *_paging(host),
+        *_files(host),
         _array("work.buffer", "i64", (vcpus, BATCH), vcpus * BATCH, "accesses generated ahead"),
         _array("counters", "i64", (host.rows, COLUMNS), host.rows * COLUMNS, "counters by VM and phase"),
         *_data_caches(host),
@@ -78,6 +79,15 @@ def _paging(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("paging.slots", "i32", (slots,), slots, "what the slots of swap areas hold"),
         _array("paging.layers", "i64", (layers,), layers, "pages that may leave memory, in their policies' order"),
         _array("paging.flights", "i64", (flights, 2), flights * 2, "pages on their way out of memory"),
+    )
+
+
+def _files(host: HostPlan) -> tuple[ArrayPlan, ...]:
+    pages, guests = host.file_pages, host.pages if host.files else 0
+    return (
+        _array("files.cached", "i32", (pages,), pages, "where pages of files are in guests' memory"),
+        _array("files.dirtied", "i32", (pages,), pages, "since when they are dirty"),
+        _array("files.origin", "i32", (guests,), guests, "which page of a file a guest page holds"),
     )
 
 

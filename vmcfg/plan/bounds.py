@@ -54,7 +54,7 @@ def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:
         return vm.memory_pages
     data = sum(_around(region, own) for region in workload.regions)
     data += own * sum(_trace_pages(phase.trace) for phase in workload.phases if phase.trace)
-    used = vm.kernel_pages + workload.max_processes * data
+    used = vm.kernel_pages + workload.max_processes * data + sum(file.pages for file in vm.files)
     return min(vm.memory_pages, _whole(used, block) + _whole(tables, block))
 
 

@@ -9,7 +9,7 @@ from attrs import astuple, evolve
 
 from vmcfg.plan.arrays import array_plans
 from vmcfg.plan.bounds import max_tables, max_touches, most_tables, scheduled_cycles, touched_pages
-from vmcfg.plan.disks import AreaPlan, DiskPlan, area_plans
+from vmcfg.plan.disks import AreaPlan, DiskPlan, area_plans, file_plans
 from vmcfg.plan.fingerprint import scenario_digest
 from vmcfg.plan.model import (
     UNLIMITED,
@@ -23,6 +23,7 @@ from vmcfg.plan.model import (
     VmPlan,
     pages_of_level,
 )
+from vmcfg.plan.reserve import PAGE_LEVELS, reserve
 from vmcfg.scenario.spec import (
     PAGE_BYTES,
     CacheShape,
@@ -42,7 +43,6 @@ from vmcfg.scenario.spec import (
 )
 
 TABLE_ENTRIES = 512
-PAGE_LEVELS = {4 << 10: 1, 2 << 20: 2, 1 << 30: 3}  # of the table entry that maps a page of so many bytes
 NANOSECONDS = 1_000_000_000
 EXITS_BY_HARDWARE = ("nested", "shadow")  # modes whose exits flush TLBs unless these are tagged
 
@@ -69,6 +69,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
     known_levels = host_levels or _sizes_known(host.mmu)
     vm_plans, ept_entries = _vms(vms, workloads, first_phases, known_levels, pages_of_level(max(page_levels)))
     vcpus = _vcpus(vm_plans, scenario.run, host)
+    areas = _areas(host, vms)
     plan = HostPlan(
         name=host.name,
         mode=host.mmu.mode,
@@ -81,7 +82,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         host_levels=host_levels,
         page_level=page_levels[0],
         table_page_level=page_levels[1],
-        reserve_frames=max((_reserve(vm, host.mmu.mode, host_levels) for vm in vms), default=0),
+        reserve_frames=max((reserve(vm, workloads[vm.workload], host.mmu.mode, host_levels) for vm in vms), default=0),
         costs=dict(host.cpu.costs),
         walkers=host.cpu.walkers,
         has_vpid=host.mmu.vpid or host.mmu.mode not in EXITS_BY_HARDWARE,
@@ -98,7 +99,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         promotion=host.mmu.promotion,
         data_caches=host.cpu.data_caches,
         disks=tuple(_disk(disk, host.cpu.hz) for disk in host.disks),
-        areas=_areas(host, vms),
+        areas=areas,
+        files=tuple(file_plans(vms, areas)),
         paging=host.paging,
         vms=vm_plans,
         vcpus=vcpus,
@@ -123,20 +125,6 @@ def _disk(disk: Disk, hz: int) -> DiskPlan:
 def _areas(host: Host, vms: list[Vm]) -> tuple[AreaPlan, ...]:
     swaps = [host.swap, *(vm.reclaim.swap if vm.reclaim else None for vm in vms)]
     return tuple(area_plans(swaps)) if host.disks else ()
-
-
-def _reserve(vm: Vm, mode: str, host_levels: int) -> int:
-    """Return how many frames one access can take: for its page, the guest's tables, and those of the VMM.
-
-    A fault by a large page zeroes all of it, which takes frames for its pages, and leaves of the host's for each 2 MiB.
-    """
-    if not host_levels and mode != "shadow":
-        return 0
-    fitting = (pages_of_level(level) for level in range(PAGE_LEVELS[vm.page_size], 0, -1))
-    pages = next(pages for pages in fitting if pages <= vm.memory_pages)
-    if mode == "shadow":
-        return 2 * vm.table_levels + pages
-    return (vm.table_levels + 1) * host_levels + pages - 1 + (pages - 1) // TABLE_ENTRIES
 
 
 def _sizes_known(mmu: Mmu) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from vmcfg.scenario.spec import Swap
+from vmcfg.scenario.spec import Swap, Vm
 
 
 @frozen
@@ -29,6 +29,18 @@ class AreaPlan:
     slots: int
 
 
+@frozen
+class FilePlan:
+    """A file of a guest: where it lies on its disk, and where its pages lie in the host's arrays."""
+
+    vm: int
+    name: str
+    disk: int
+    place: int
+    first: int
+    pages: int
+
+
 def area_plans(swaps: list[Swap | None]) -> Iterator[AreaPlan]:
     """Lay swap areas on their disks, one behind the other."""
     ends: dict[int, int] = {}
@@ -38,6 +50,19 @@ def area_plans(swaps: list[Swap | None]) -> Iterator[AreaPlan]:
         yield AreaPlan(disk, ends.get(disk, 0), first, slots)
         ends[disk] = ends.get(disk, 0) + slots
         first += slots
+
+
+def file_plans(vms: list[Vm], areas: Iterable[AreaPlan]) -> Iterator[FilePlan]:
+    """Lay files on their disks, behind the swap areas; between two files is a page in the arrays that is of none."""
+    ends: dict[int, int] = {}
+    for area in areas:
+        ends[area.disk] = area.place + area.slots
+    first = 0
+    for number, vm in enumerate(vms):
+        for file in vm.files:
+            yield FilePlan(number, file.name, file.disk, ends.get(file.disk, 0), first, file.pages)
+            ends[file.disk] = ends.get(file.disk, 0) + file.pages
+            first += file.pages + 1
 
 
 def about(disk: DiskPlan) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from vmcfg.metrics.events import Found
-from vmcfg.plan.disks import AreaPlan, DiskPlan
+from vmcfg.plan.disks import AreaPlan, DiskPlan, FilePlan
 from vmcfg.scenario.spec import (
     CacheShape,
     DataCaches,
@@ -178,6 +178,7 @@ class HostPlan:
     data_caches: DataCaches | None  # None: a reference of a walk costs costs["walk_reference"]
     disks: tuple[DiskPlan, ...]  # none where nothing lies on any
     areas: tuple[AreaPlan, ...]  # the host's swap area and each guest's, of no slots where there is none
+    files: tuple[FilePlan, ...]
     paging: HostPaging | None
     vms: tuple[VmPlan, ...]
     vcpus: tuple[VcpuPlan, ...]
@@ -209,8 +210,18 @@ class HostPlan:
 
     @property
     def guests_reclaim(self) -> bool:
-        """Tell whether any guest pages out to a swap area of its own."""
+        """Tell whether any guest frees its memory: to a swap area of its own, or from its page cache."""
         return any(plan.vm.reclaim for plan in self.vms)
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Names of files, each once: several guests may have one of the same name."""
+        return tuple(dict.fromkeys(file.name for file in self.files))
+
+    @property
+    def file_pages(self) -> int:
+        """Pages of all guests' files, and one behind each."""
+        return self.files[-1].first + self.files[-1].pages + 1 if self.files else 0
 
     @property
     def table_block(self) -> int:

@@ -11,7 +11,7 @@ from vmcfg.scenario.settings import Settings
 def with_disks(settings: Settings, host: spec.Host) -> spec.Host:
     """Give a host its disks, if anything lies on them."""
     own = [vm for vm in settings["vms"].values() if vm["host"] == host.name]
-    is_used = host.swap or any(vm["swap"] for vm in own)
+    is_used = host.swap or any(vm["swap"] or vm["files"] for vm in own)
     return evolve(host, disks=_disks(settings["hosts"][host.name]["disks"])) if is_used else host
 
 
@@ -23,10 +23,22 @@ def _disks(given: Settings) -> tuple[spec.Disk, ...]:
 
 def swap_area(given: Settings | None, host: Settings) -> spec.Swap | None:
     """Return a swap area, its disk by its place among the host's."""
-    if given is None:
-        return None
-    names = list(host["disks"])
-    return spec.Swap(given["size"], names.index(given["disk"]) if given["disk"] else 0)
+    return None if given is None else spec.Swap(given["size"], _disk_of(given, host))
+
+
+def files(given: Settings, host: Settings) -> tuple[spec.File, ...]:
+    """Return a guest's files, each with its disk by its place among the host's."""
+    return tuple(spec.File(name, file["size"], _disk_of(file, host)) for name, file in given["files"].items())
+
+
+def page_cache(given: Settings) -> spec.PageCache | None:
+    """Return how a guest keeps pages of files, if it has any."""
+    how = given["page_cache"]
+    return spec.PageCache(how["read_ahead"], how["flush_every"], how["flush_after"]) if given["files"] else None
+
+
+def _disk_of(given: Settings, host: Settings) -> int:
+    return list(host["disks"]).index(given["disk"]) if given["disk"] else 0
 
 
 def host_paging(given: Settings | None) -> spec.HostPaging | None:
@@ -46,6 +58,6 @@ def balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:
 
 
 def guest_reclaim(given: Settings, host: Settings) -> spec.GuestReclaim | None:
-    """Return how a guest pages, if it has somewhere to page to."""
+    """Return how a guest frees its memory, if it has somewhere to page to, or files."""
     swap, how = swap_area(given["swap"], host), given["reclaim"]
-    return spec.GuestReclaim(swap, how["victim"], how["keep_free"]) if swap else None
+    return spec.GuestReclaim(swap, how["victim"], how["keep_free"]) if swap or given["files"] else None

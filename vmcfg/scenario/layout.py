@@ -19,6 +19,7 @@ FIRST_VPN = 0x400000 // PAGE_BYTES
 ALIGN_PAGES = (1 << 30) // PAGE_BYTES
 TABLE_LEVELS = {"4_level": 4, "5_level": 5, "pae": 3, "2_level": 2, "flat": 1, "none": 0}
 PAGE_TABLES_OF_32_BITS = ("pae", "2_level")
+FILE_EVENTS = ("read_file", "write_file")  # those that concern pages of a file
 PAGED_EVENTS = ("mmap", "munmap", "mprotect")  # those that concern pages of a region
 REGION_EVENTS = (*PAGED_EVENTS, "collapse")
 PAGE_FLUSH = "page"  # what an event of kind flush drops, if it concerns a region
@@ -34,6 +35,7 @@ class Placed:
     base_vpn: int
     pages: int
     path: tuple[Step, ...]
+    file: str = ""  # whose pages it maps, or none
 
     @property
     def end_vpn(self) -> int:
@@ -54,9 +56,9 @@ def regions(name: str, workload: Settings) -> list[Placed]:
     """Places the regions of a workload. Raises Broken if one of them is faulty."""
     placed: list[Placed] = []
     following = FIRST_VPN
-    for region, pages, base, path in _unplaced(name, workload):
+    for region, pages, base, path, file in _unplaced(name, workload):
         base_vpn = following if base is None else base // PAGE_BYTES
-        placed.append(Placed(region, base_vpn, pages, path))
+        placed.append(Placed(region, base_vpn, pages, path, file))
         following = -(-placed[-1].end_vpn // ALIGN_PAGES) * ALIGN_PAGES
     return placed
 
@@ -138,10 +140,11 @@ def _instances(name: str, settings: Settings, vms: Settings, picked: dict[str, s
         yield Instance(instance, name, ("vms", entry), vms[entry])
 
 
-def _unplaced(name: str, workload: Settings) -> Iterator[tuple[str, int, int | None, tuple[Step, ...]]]:
+def _unplaced(name: str, workload: Settings) -> Iterator[tuple[str, int, int | None, tuple[Step, ...], str]]:
     for region, settings in workload["regions"].items():
-        yield region, settings["size"], settings["base"], ("workloads", name, "regions", region, "size")
+        path = ("workloads", name, "regions", region, "size")
+        yield region, settings["size"], settings["base"], path, settings["file"] or ""
     for index, phase in enumerate(workload["phases"]):
         for place, own, pattern in drawing(index, phase["pattern"]) if phase["pattern"] is not None else ():
             if pattern["size"] is not None:
-                yield own, pattern["size"], None, ("workloads", name, "phases", index, *place, "size")
+                yield own, pattern["size"], None, ("workloads", name, "phases", index, *place, "size"), ""

@@ -12,7 +12,7 @@ from vmcfg.scenario.suggest import one_of
 
 ORDER = (
     "scenario", "run", "host", "cpu", "mmu", "disk", "swap", "reclaim", "vm", "guest_reclaim", "balloon",
-    "workload", "event", "pattern", "trace", "table", "compare",
+    "file", "page_cache", "workload", "event", "pattern", "trace", "table", "compare",
     "expect", "quantity",
 )  # fmt: skip
 

@@ -13,7 +13,16 @@ from attrs import field, frozen
 
 from vmcfg.scenario.spec_claims import CellName, Claim, ExpectedError
 from vmcfg.scenario.spec_mmu import DirtyLog, Promotion, ShadowPaging
-from vmcfg.scenario.spec_paging import Balloon, BalloonStep, Disk, GuestReclaim, HostPaging, Swap
+from vmcfg.scenario.spec_paging import (
+    Balloon,
+    BalloonStep,
+    Disk,
+    File,
+    GuestReclaim,
+    HostPaging,
+    PageCache,
+    Swap,
+)
 from vmcfg.scenario.spec_workload import (
     LATER,
     LINE_BYTES,
@@ -49,6 +58,7 @@ __all__ = [  # with what stands beside it
     "DirtyLog",
     "Disk",
     "ExpectedError",
+    "File",
     "GuestEvent",
     "GuestReclaim",
     "Host",
@@ -58,6 +68,7 @@ __all__ = [  # with what stands beside it
     "Mixture",
     "Mmu",
     "Origin",
+    "PageCache",
     "Part",
     "Pattern",
     "Phase",
@@ -236,6 +247,8 @@ class Vm:
     page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # of the guest's data pages: 4096, 2 MiB or 1 GiB
     reclaim: GuestReclaim | None = field(default=None, metadata=LATER)  # None: it pages nothing out
     balloon: Balloon | None = field(default=None, metadata=LATER)
+    files: tuple[File, ...] = field(default=(), metadata=LATER)
+    page_cache: PageCache | None = field(default=None, metadata=LATER)  # None: it has no files
 
 
 @frozen

@@ -25,9 +25,9 @@ class Swap:
 
 @frozen
 class GuestReclaim:
-    """How a guest pages out to its own swap area: see `guest.reclaim`."""
+    """How a guest frees its memory, to its own swap area and from its page cache: see `guest.reclaim`."""
 
-    swap: Swap
+    swap: Swap | None  # None: it has files only, whose pages it need not keep
     victim: str
     keep_free_pages: int
 
@@ -47,6 +47,24 @@ class Balloon:
     steps: tuple[BalloonStep, ...]  # by time
     poll_ns: int
     most_pages: int
+
+
+@frozen
+class File:
+    """A file on a guest's virtual disk, which is a disk of the host, given by its place among them."""
+
+    name: str
+    pages: int
+    disk: int
+
+
+@frozen
+class PageCache:
+    """How a guest keeps pages of files in its memory: see `guest.page_cache`."""
+
+    read_ahead_pages: int  # read at once, that which is missing among them
+    flush_every_ns: int
+    flush_after_ns: int
 
 
 @frozen

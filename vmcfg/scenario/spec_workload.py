@@ -24,6 +24,7 @@ class Region:
     name: str
     base_vpn: int
     pages: int
+    file: str = field(default="", metadata=LATER)  # of the VM, whose pages it maps from the first on; "": anonymous
 
 
 @frozen
@@ -101,11 +102,13 @@ class Phase:
 class GuestEvent:
     """What the guest's kernel does from time to time. Fields that a kind does not use keep their neutral value."""
 
-    kind: str  # context_switch | syscall | mmap | munmap | mprotect | fork | exec | exit | collapse | flush
+    # context_switch | syscall | mmap | munmap | mprotect | fork | exec | exit | collapse | flush | read_file |
+    # write_file
+    kind: str
     every_touches: int  # the i-th time is after the vCPU's touch floor(i × every_touches ÷ every_divisor) of the phase
     every_divisor: int  # 0 of those with a rate
     region: int = -1  # index into Workload.regions
-    pages: int = 0  # of the region
+    pages: int = 0  # of the region, or the file
     kernel_pages: int = 0
     to: str = ""  # of mprotect: read | read_write
     rate: Rate | None = field(default=None, metadata=LATER)  # after the first touch that ends at i ÷ rate or later
@@ -113,6 +116,7 @@ class GuestEvent:
     max_absent: int = field(default=0, metadata=LATER)  # of its pages, likewise
     what: str = field(default="", metadata=LATER)  # of flush: page | process | all | all_with_globals
     of_next: bool = field(default=False, metadata=LATER)  # likewise: of the next process, not the loaded one
+    file: str = field(default="", metadata=LATER)  # of the VM: of read_file and write_file
 
 
 @frozen

@@ -22,6 +22,7 @@ from vmcfg.tables.guest import GUEST
 from vmcfg.tables.hypercalls import HYPERCALLS
 from vmcfg.tables.large_pages import LARGE_PAGES
 from vmcfg.tables.memory import MEMORY
+from vmcfg.tables.page_cache import PAGE_CACHE
 from vmcfg.tables.page_sizes import PAGE_SIZES
 from vmcfg.tables.paging import PAGING
 from vmcfg.tables.table import Description, Table, TableKind
@@ -33,7 +34,7 @@ KINDS: Mapping[str, TableKind] = {
     kind.name: kind
     for kind in (
         VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, LARGE_PAGES,
-        EXITS, DIRTY_LOG, DIRTY_ROUNDS, HYPERCALLS, GUEST, FLUSHES, MEMORY, PAGING, DEVICES, TIME, FRAMES,
+        EXITS, DIRTY_LOG, DIRTY_ROUNDS, HYPERCALLS, GUEST, FLUSHES, MEMORY, PAGING, PAGE_CACHE, DEVICES, TIME, FRAMES,
     )
 }
 
@@ -66,6 +67,7 @@ def names_of(scenario: Scenario) -> list[str]:
         DIRTY_LOG.name: any(host.mmu.logs_pages for host in scenario.hosts),
         DIRTY_ROUNDS.name: any(host.mmu.dirty_log for host in scenario.hosts),
         PAGING.name: scenario.takes_memory_away,
+        PAGE_CACHE.name: any(vm.files for vm in scenario.vms),
         DEVICES.name: any(host.disks for host in scenario.hosts),
         HYPERCALLS.name: any(host.mmu.mode == "paravirt" for host in scenario.hosts),
     }

@@ -20,6 +20,7 @@ NOTHING = "-"  # n / 0: there is no such figure
 
 TEXT, COUNT, RATIO = "text", "count", "ratio"
 PHASES, RECLAIM = "several phases in a workload", "anything that takes memory away"
+FILES = "files of a VM"
 COUNT_WIDTH = 12
 
 
@@ -49,7 +50,7 @@ class Column:
     read: Callable[[Any], Cell]
     decimals: int = 0
     is_key: bool = False  # tells a table's rows apart
-    only_with: str = ""  # PHASES or RECLAIM: stands only in tables of scenarios that have these
+    only_with: str = ""  # PHASES, RECLAIM or FILES: stands only in tables of scenarios that have these
 
     @property
     def is_number(self) -> bool:
@@ -97,6 +98,7 @@ def features(scenario: Scenario) -> frozenset[str]:
     has = {
         PHASES: any(len(workload.phases) > 1 for workload in scenario.workloads),
         RECLAIM: scenario.takes_memory_away,
+        FILES: any(vm.files for vm in scenario.vms),
     }
     return frozenset(name for name in has if has[name])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from vmcfg.metrics.result import RunResult, VmResult
-from vmcfg.tables.column import RECLAIM, Column, count
+from vmcfg.tables.column import FILES, RECLAIM, Column, count
 from vmcfg.tables.subjects import VM
 from vmcfg.tables.table import TableKind
 
@@ -35,6 +35,7 @@ MEMORY = TableKind(
         _pages("unbacked_pages", "unbacked", "Guest pages without a frame or slot: never touched, or given back."),
         _pages("guest_table_pages", "guest_tables", "Guest pages that hold the guest's page tables."),
         _pages("guest_swapped_pages", "guest_swapped", "Pages in the guest's own swap area.", RECLAIM),
+        _pages("guest_cached_pages", "guest_cached", "Guest pages that hold pages of files.", FILES),
         _pages("guest_free_pages", "guest_free", "Guest pages on the guest's own free list."),
     ),
     _vms,

@@ -117,6 +117,25 @@ class Paging(NamedTuple):
     guest: Layer
 
 
+class Files(NamedTuple):
+    """What guests' files are, and where their pages are: see `vmm.files`. Of no size where no guest has any.
+
+    file     i64[vms × names, fields]
+    mapping  i64[regions, fields]  regions that map files
+    rules    i64[vms, fields]
+    cached   i32[pages]            pages of files by number: the guest page that holds it, plus one
+    dirtied  i32[pages]            likewise: since which of the kernel's looks for dirty pages it is one; 0: clean
+    origin   i32[gpids]            the page of a file that a guest page holds, plus one
+    """
+
+    file: np.ndarray
+    mapping: np.ndarray
+    rules: np.ndarray
+    cached: np.ndarray
+    dirtied: np.ndarray
+    origin: np.ndarray
+
+
 class Work(NamedTuple):
     """What the vCPUs are to do.
 

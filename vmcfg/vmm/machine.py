@@ -21,7 +21,7 @@ import numpy as np
 
 from vmcfg.hardware.data_caches import DataCaches
 from vmcfg.hardware.sets import Stores
-from vmcfg.vmm.arrays import Guests, Host, Paging, Shadow, Work
+from vmcfg.vmm.arrays import Files, Guests, Host, Paging, Shadow, Work
 
 # --- bits of a guest page-table entry -------------------------------------------------------------------------
 PRESENT = 1
@@ -76,9 +76,9 @@ FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 # --- fields ------------------------------------------------------------------------------------------------------
 # host.counts: frames by kind stand first, in the order of FRAME_KINDS. FRESH: next never-used MPN. TOP, BLOCK_TOP:
 # heights of the stacks of free frames and of free blocks. RESERVE: kept back for an access. WANTED: frames that must be
-# free before what could not begin can.
-FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP, WANTED = range(5, 11)
-HOST_FIELDS = 11
+# free before what could not begin can. PROMISED: of the free ones, those that what is under way has yet to take.
+FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP, WANTED, PROMISED = range(5, 12)
+HOST_FIELDS = 12
 
 # guests.vm[vm, field].
 # LEVELS: of its own page table, 0 without paging. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT:
@@ -218,6 +218,7 @@ class Machine(NamedTuple):
     host: Host
     shadow: Shadow
     paging: Paging
+    files: Files
     work: Work
     vcpu: np.ndarray
     core: np.ndarray

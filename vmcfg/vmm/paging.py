@@ -108,7 +108,7 @@ def _read_along(m, row, slot):
 def _read_neighbour(m, row, slot):
     """Bring in what lies in a slot, if anything does and a frame can be spared for it; tell whether that was done."""
     content = np.int64(m.paging.slots[m.paging.area[HOST_AREA, FIRST] + slot])
-    if content == 0 or m.host.counts[at.FRAME_FREE] <= m.host.counts[at.RESERVE]:
+    if content == 0 or m.host.counts[at.FRAME_FREE] <= m.host.counts[at.RESERVE] + m.host.counts[at.PROMISED]:
         return False
     gpid = content - 1
     _return_page(m, _vm_of(m, gpid), gpid)

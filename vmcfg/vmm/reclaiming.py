@@ -96,11 +96,11 @@ def page_out(m, core, vcpu, vm):
             m.paging.quota[vm] = 0
             break
         if slot != following or count == 0:
-            _write(m, now, first, following)
+            _write(m, now, first, following, np.int64(1))
             first = slot
         following = slot + 1
         count += 1
-    _write(m, now, first, following)
+    _write(m, now, first, following, np.int64(0))
     m.paging.quota[vm] = max(np.int64(0), m.paging.quota[vm] - allowed)
     if count == 0:
         return np.int64(0)
@@ -139,7 +139,7 @@ def _send_out(m, vm):
 
 
 @kernel
-def _write(m, now, first, following):
-    """Write what was sent out into the slots from `first` up to `following`, if there are any."""
+def _write(m, now, first, following, behind):
+    """Write what was sent out, but for those `behind`, into the slots from `first` up to `following`, if any."""
     if following > first:
-        write_launched(m, np.int64(HOST_AREA), now, first, following - first)
+        write_launched(m, np.int64(HOST_AREA), now, first, following - first, behind)

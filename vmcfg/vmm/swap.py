@@ -66,6 +66,12 @@ def is_full(m, area):
 
 
 @kernel
+def has_slots(m, area):
+    """Tell whether there is such an area at all."""
+    return m.paging.area[area, SLOTS] > 0
+
+
+@kernel
 def area_of(vm):
     """Return the swap area of a guest."""
     return 1 + vm
@@ -80,10 +86,17 @@ def launch(m, area, what):
 
 
 @part
-def write_launched(m, area, now, slot, pages):
-    """Write the last pages that were launched into neighbouring slots, with one request."""
-    done = transfer(m, area, now, slot, pages, np.int64(1))
-    last = m.paging.area[area, LAUNCHED]
+def write_launched(m, area, now, slot, pages, behind):
+    """Write the last pages that were launched, but for those `behind`, into neighbouring slots, with one request."""
+    note_done(m, area, transfer(m, area, now, slot, pages, np.int64(1)), pages, behind)
+
+
+@kernel
+def note_done(m, area, done, pages, behind):
+    """Note when such pages will be there: not before those that were launched before them."""
+    last = m.paging.area[area, LAUNCHED] - behind
+    if last - pages > m.paging.area[area, LANDED]:
+        done = max(done, m.paging.flights[area * FLIGHTS + ((last - pages - 1) & (FLIGHTS - 1)), DONE_AT])
     for flight in range(last - pages, last):
         m.paging.flights[area * FLIGHTS + (flight & (FLIGHTS - 1)), DONE_AT] = done
 

@@ -37,6 +37,7 @@ PHASE_FIELDS = 25
 
 # Values of EVENT_KIND.
 CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT, COLLAPSE, PROMOTE, FLUSH = range(11)
+READ_FILE, WRITE_FILE = range(11, 13)
 
 # Values of EVENT_WHAT, as INVPCID numbers its types: of a flush.
 FLUSH_PAGE, FLUSH_PROCESS, FLUSH_ALL_WITH_GLOBALS, FLUSH_ALL = range(4)
@@ -56,8 +57,9 @@ FLUSH_PAGE, FLUSH_PROCESS, FLUSH_ALL_WITH_GLOBALS, FLUSH_ALL = range(4)
     EVENT_MAX_ABSENT,  # collapse, promote: of their pages
     EVENT_WHAT,  # flush
     EVENT_OF_NEXT,  # flush: of the next process
-) = range(12)
-EVENT_FIELDS = 12
+    EVENT_FILE,  # read_file, write_file: the number of its name
+) = range(13)
+EVENT_FIELDS = 13
 
 # Fields of work.due[vcpu, event × DUE_FIELDS + field].
 (

@@ -13,6 +13,7 @@ from vmcfg.scenario.checks import (
     claims,
     data_caches,
     events,
+    files,
     machine,
     memory,
     names,
@@ -36,6 +37,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     workloads.check(findings, settings, directory)
     events.check(findings, settings, picked)
     paging.check(findings, settings)
+    files.check(findings, settings, picked)
     memory.check(findings, settings, picked)
     addresses.check(findings, settings, picked)
     run.check(findings, settings, picked)

@@ -11,7 +11,7 @@ from typing import Any
 
 from vmcfg import units
 from vmcfg.scenario import schema
-from vmcfg.scenario.checks import dirty_log, page_tables, paging
+from vmcfg.scenario.checks import dirty_log, files, page_tables, paging
 from vmcfg.scenario.checks.caches import check_caches
 from vmcfg.scenario.checks.refusal import Refusal, lacks
 from vmcfg.scenario.findings import Findings, Path
@@ -187,6 +187,7 @@ REFUSED = (
     _five_levels("vms", ("page_table",)),
     *page_tables.REFUSED,
     *paging.REFUSED,
+    *files.REFUSED,
     Refusal(
         "large guest pages in paravirt", "vms", ("page_size",), ("mmu", "mode"),
         lambda host, vm: host["mmu"]["mode"] == "paravirt" and vm["page_size"] != "4KiB",
@@ -243,7 +244,7 @@ def _refuse(findings: Findings, settings: Settings, refusal: Refusal, name: str,
     found: Any = given
     for step in refusal.key:
         found = found[step]
-    shown = "[" + ", ".join(found) + "]" if isinstance(found, list) else str(found).lower()
+    shown = "[" + ", ".join(found) + "]" if isinstance(found, (list, dict)) else str(found).lower()
     path: Path = (refusal.section, name, *refusal.key)
     because: Path = ("hosts", host_name, *refusal.because)
     also = [(because, ".".join(map(str, because)) + " is here")] if refusal.because and because != path else []

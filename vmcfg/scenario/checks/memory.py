@@ -60,7 +60,7 @@ def _workload(findings: Findings, settings: Settings, vm: Instance) -> None:
     also = [((*vm.path, "memory"), f"VM '{vm.declared}' with this workload has {_size(memory)}")]
     placed = regions(vm.settings["workload"], settings["workloads"][vm.settings["workload"]])
     swap = vm.settings["swap"]["size"] if vm.settings["swap"] else 0
-    too_large = [region for region in placed if region.pages > memory + swap]
+    too_large = [region for region in placed if region.pages > memory + swap and not region.file]
     for region in too_large:
         whole = f"the VM's {_size(memory)}" + f" and its swap area of {_size(swap)}" * bool(swap)
         message = f"found {_size(region.pages)}, expected at most {whole}"

@@ -32,7 +32,7 @@ def _one_victim(findings: Findings, settings: Settings) -> None:
     """All guests of a host choose alike: their pages are kept in one order after the other, by one policy."""
     first: dict[str, str] = {}
     for name, vm in settings["vms"].items():
-        if not vm["swap"]:
+        if not vm["swap"] and not vm["files"]:
             continue
         other = first.setdefault(vm["host"], name)
         wanted = settings["vms"][other]["reclaim"]["victim"]
@@ -51,11 +51,12 @@ def _disk(findings: Findings, path: Path, swap: Settings | None, host: Settings)
 def _collapses(findings: Findings, settings: Settings, name: str, vm: Settings) -> None:
     for index, phase in enumerate(settings["workloads"][vm["workload"]]["phases"]):
         kinds = [event["kind"] for event in phase["events"]]
-        if vm["swap"] and "collapse" in kinds:
+        if (vm["swap"] or vm["files"]) and "collapse" in kinds:
             path = ("workloads", vm["workload"], "phases", index, "events", kinds.index("collapse"), "kind")
-            findings.add(path, "refused", "found collapse, expected no such event in a guest with a swap area",
+            what, key = ("a swap area", "swap") if vm["swap"] else ("files", "files")
+            findings.add(path, "refused", f"found collapse, expected no such event in a guest with {what}",
                          f"large pages that are paged out are not built yet {LATER}",
-                         [(("vms", name, "swap"), "its swap area is here")])
+                         [(("vms", name, key), f"its {what.removeprefix('a ')} is here")])
 
 
 def _pages(host: Settings) -> bool:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path as FilePath
 
 from vmcfg.scenario import trace_files
-from vmcfg.scenario.build import beside
+from vmcfg.scenario.build_workload import beside
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.document import find
 from vmcfg.scenario.findings import Findings, Path
