@@ -57,7 +57,7 @@ def test_frames_come_from_a_stack(length: int, seed: int) -> None:
     kinds = [held.get(mpn, at.FRAME_FREE) for mpn in range(FRAMES)]
     assert kinds == machine.host.kind.tolist()
     assert [kinds.count(kind) for kind in range(len(at.FRAME_KINDS))] == machine.host.counts[:5].tolist()
-    assert [int(mpn in held) for mpn in range(FRAMES)] == machine.host.refs.tolist()
+    assert [mpn in held for mpn in range(FRAMES)] == (machine.host.kind != at.FRAME_FREE).tolist()
 
 
 def bare_machine() -> at.Machine:
@@ -66,7 +66,7 @@ def bare_machine() -> at.Machine:
     [host] = compile_plan(scenario).hosts
     machine = build(host, 0, load_inputs([]))
     fresh = build(host, 0, load_inputs([])).host
-    for array in (fresh.kind, fresh.owner, fresh.refs, fresh.free_list, fresh.counts):
+    for array in (fresh.kind, fresh.owner, fresh.free_list, fresh.counts):
         array[:] = 0
     fresh.counts[[at.FRAME_FREE, at.TOTAL]] = FRAMES
     return machine._replace(host=fresh)

@@ -10,12 +10,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmcfg.bench import yardsticks
-from vmcfg.bench.rows import ROWS, Row, scenario_text
+from vmcfg.bench.rows import FEATURES, ROWS, Row, scenario_text
 from vmcfg.engine import loop
 from vmcfg.engine.build import build
 from vmcfg.engine.room import UNTIL
@@ -26,6 +26,7 @@ from vmcfg.vmm import machine as at
 from vmcfg.workload.inputs import load_inputs
 
 YARDSTICK_ITEMS = 2_000_000
+MOST_BYTES = {"native": 24, "nested": 24, "shadow": 36}  # per guest page
 
 
 @frozen
@@ -47,11 +48,25 @@ def measure_rows(rounds: int, report: Callable[[str], None]) -> list[Measured]:
     return [_measure(row, rounds, report) for row in ROWS]
 
 
+def measure_features(rounds: int, report: Callable[[str], None]) -> dict[str, float]:
+    """Return for each feature how many times as long nested misses take with it as without any, side by side."""
+    row = next(row for row in ROWS if row.mode == "nested" and row.footprint == "4GiB")
+    ratios = {}
+    for name, sets in FEATURES.items():
+        report(name)
+        plain, with_feature = _touches(row), _touches(row, sets)
+        pairs = [(plain(), with_feature()) for _ in range(rounds + 1)][1:]
+        ratios[name] = statistics.median(loaded / lean for lean, loaded in pairs)
+    return ratios
+
+
 def bytes_per_page(mode: str) -> float:
-    """Return the bytes that a machine with 4 GiB of mapped guest memory takes per guest page, by its plan."""
+    """Return the bytes that 64 VMs of 4 GiB take per guest page, nearly all of it mapped, by their plan."""
     row = next(row for row in ROWS if row.mode == mode and row.footprint == "4GiB")
-    plan = compile_plan(loads(scenario_text(row).replace("5GiB", "4128MiB")))
-    return plan.max_bytes / plan.hosts[0].vms[0].vm.memory_pages
+    text = scenario_text(evolve(row, footprint="4064MiB"))
+    sets = ("hosts.bench.memory=264GiB", "vms.vm.memory=4GiB", "vms.vm.count=64")
+    plan = compile_plan(loads(text, sets=sets))
+    return plan.max_bytes / sum(vm.vm.memory_pages for vm in plan.hosts[0].vms)
 
 
 def start_up_seconds(arguments: list[str], rounds: int) -> float:
@@ -80,9 +95,9 @@ def _measure(row: Row, rounds: int, report: Callable[[str], None]) -> Measured:
     return Measured(row, *medians)
 
 
-def _touches(row: Row) -> Callable[[], float]:
+def _touches(row: Row, sets: Sequence[str] = ()) -> Callable[[], float]:
     """Return what times a round of a stream, and returns the seconds for a touch."""
-    machine = _machine(row)
+    machine = _machine(row, sets)
     return lambda: _timed(lambda: _simulate(machine, row)) / row.touches
 
 
@@ -97,8 +112,8 @@ def _exits(row: Row) -> Callable[[], float]:
     return sample
 
 
-def _machine(row: Row) -> at.Machine:
-    plan = compile_plan(loads(scenario_text(row)))
+def _machine(row: Row, sets: Sequence[str] = ()) -> at.Machine:
+    plan = compile_plan(loads(scenario_text(row), sets=sets))
     return build(plan.hosts[0], plan.scenario.seed, load_inputs([]))
 
 

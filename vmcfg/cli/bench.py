@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from vmcfg.bench.measure import measure_rows
+    from vmcfg.bench.measure import measure_features, measure_rows
     from vmcfg.tables.layout import texts
 
     rows = [
@@ -39,6 +39,10 @@ def execute(arguments: argparse.Namespace) -> int:
     print(texts(HEADERS, rows, is_markdown))
     print()
     print(texts(("measure", "here", "to reach"), _sizes_and_starts(), is_markdown))
+    print()
+    features = measure_features(max(1, arguments.rounds), _say)
+    with_each = [(name, f"{ratio:.2f}") for name, ratio in features.items()]
+    print(texts(("nested misses over 4 GiB, with", "× the time without"), with_each, is_markdown))
     print()
     _print_peers(is_markdown)
     return 0
@@ -67,7 +71,7 @@ def _print_peers(is_markdown: bool) -> None:
 
 
 def _sizes_and_starts() -> list[tuple[str, str, str]]:
-    from vmcfg.bench.measure import bytes_per_page, start_up_seconds
+    from vmcfg.bench.measure import MOST_BYTES, bytes_per_page, start_up_seconds
     from vmcfg.resources import scenario_directory
 
     bare = start_up_seconds(["-c", "pass"], 5)
@@ -81,7 +85,9 @@ def _sizes_and_starts() -> list[tuple[str, str, str]]:
         )
         for name, words in commands.items()
     ]
-    sizes = [(f"bytes per guest page, {mode}", f"{bytes_per_page(mode):.1f}", "24") for mode in ("native", "nested")]
+    sizes = [
+        (f"bytes per guest page, {mode}", f"{bytes_per_page(mode):.1f}", f"{most}") for mode, most in MOST_BYTES.items()
+    ]
     return [*sizes, *starts]
 
 

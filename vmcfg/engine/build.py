@@ -200,7 +200,7 @@ def _host(host: HostPlan) -> at.Host:
     counts = np.zeros(at.HOST_FIELDS, np.int64)
     counts[at.FRAME_FREE] = counts[at.TOTAL] = host.frames
     counts[at.RESERVE] = host.reserve_frames
-    names = ("pmap", "owner", "refs", "kind", "free_list", "ept")
+    names = ("pmap", "owner", "kind", "free_list", "ept")
     arrays = {name: _zeros(host, f"host.{name}") for name in names}
     blocks = host.frames // at.TABLE_ENTRIES if host.has_large_pages else 0
     return at.Host(counts=counts, blocks=np.zeros(max(1, blocks), np.int32), **arrays)

@@ -45,7 +45,6 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("guests.free_list", "i32", (host.pages,), 0, "freed guest pages, a stack per VM"),
         _array("host.pmap", "i64", (host.pages,), pages, "guest page → machine frame and state", groups),
         _array("host.owner", "i32", (host.frames,), frames, "who owns each machine frame", 1),
-        _array("host.refs", "u16", (host.frames,), frames, "mappings of each machine frame", 1),
         _array("host.kind", "u8", (host.frames,), frames, "kind of each machine frame", 1),
         _array("host.free_list", "i32", (host.frames,), 0, "given-back frames, a stack"),
         _array("host.ept", "i32", (host.ept_entries,), host.ept_entries, "entries of the EPT's upper levels"),
@@ -64,8 +63,9 @@ def _shadow(host: HostPlan) -> tuple[ArrayPlan, ...]:
     pages = host.pages if is_used else 0
     return (
         _array("shadow.entries", "i64", (entries,), entries, "entries of shadow tables"),
-        _array("shadow.next", "i32", (entries,), entries, "further entries that map the same page"),
-        _array("shadow.head", "i32", (pages,), pages, "guest page → the first entry that maps it"),
+        _array("shadow.next", "i32", (entries,), entries if _may_map_twice(host) else 0,
+               "further entries that map the same page"),
+        _array("shadow.head", "i32", (pages,), min(pages, entries), "guest page → the first entry that maps it"),
         _array("shadow.of_table", "i32", (host.max_tables if is_used else 0,), host.max_tables if is_used else 0,
                "guest's table → its shadow"),
     )  # fmt: skip
@@ -93,6 +93,11 @@ def _files(host: HostPlan) -> tuple[ArrayPlan, ...]:
 
 def _forks(host: HostPlan) -> bool:
     return any(plan.event.kind == "fork" for phase in host.phases for plan in phase.events)
+
+
+def _may_map_twice(host: HostPlan) -> bool:
+    """Tell whether shadow entries may come to share a page: after a fork, by what is stale, or in tables per vCPU."""
+    return any(phase.events for phase in host.phases) or len(host.vcpus) > len(host.vms)
 
 
 def _data_caches(host: HostPlan) -> tuple[ArrayPlan, ...]:

@@ -57,7 +57,6 @@ class Host(NamedTuple):
 
     pmap       i64[gpids]  machine frame and state of each guest page
     owner      i32[mpns]   gpid that a private frame belongs to, VM that an overhead frame belongs to
-    refs       u16[mpns]   mappings of the frame
     kind       u8[mpns]
     free_list  i32[mpns]   given-back frames, a stack
     counts     i64[HOST_FIELDS]
@@ -67,7 +66,6 @@ class Host(NamedTuple):
 
     pmap: np.ndarray
     owner: np.ndarray
-    refs: np.ndarray
     kind: np.ndarray
     free_list: np.ndarray
     counts: np.ndarray

@@ -80,7 +80,6 @@ def frame_free(m, mpn):
     host.counts[np.int64(host.kind[mpn])] -= 1
     host.counts[FRAME_FREE] += 1
     host.kind[mpn] = FRAME_FREE
-    host.refs[mpn] = 0
     host.owner[mpn] = 0
     host.free_list[host.counts[TOP]] = mpn
     host.counts[TOP] += 1
@@ -94,7 +93,6 @@ def frame_reserve(m, mpn):
     host.counts[np.int64(host.kind[mpn])] -= 1
     host.counts[FRAME_RESERVED] += 1
     host.kind[mpn] = FRAME_RESERVED
-    host.refs[mpn] = 0
     host.owner[mpn] = 0
 
 
@@ -105,7 +103,6 @@ def _own(m, mpn, kind, owner):
     host.counts[kind] += 1
     host.kind[mpn] = kind
     host.owner[mpn] = owner
-    host.refs[mpn] = 1
 
 
 @kernel

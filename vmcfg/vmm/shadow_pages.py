@@ -144,7 +144,8 @@ def set_leaf(m, page, place, gpid, bits):
     slot = page * at.TABLE_ENTRIES + place
     mpn = m.host.pmap[gpid] >> at.MPN_SHIFT
     m.shadow.entries[slot] = (mpn << at.PPN_SHIFT) | bits
-    m.shadow.next[slot] = m.shadow.head[gpid]
+    if m.shadow.next[slot] != m.shadow.head[gpid]:  # else not touched: mostly a page has one mapper, and this is 0
+        m.shadow.next[slot] = m.shadow.head[gpid]
     m.shadow.head[gpid] = slot + 1
 
 
