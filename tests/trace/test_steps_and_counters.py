@@ -47,6 +47,8 @@ MACHINES = {
         "cpu.walk_caches.host.pde={entries: 8, ways: 2, index: xor}",
     ),
     "nested, modified pages logged": ("mmu.pml=true", "cpu.features=[ept, vpid, ept_ad, pml]"),
+    "nested, modified pages asked for": ("mmu.dirty_log={every: 1h}", "cpu.features=[ept, vpid, ept_ad, pml]"),
+    "nested, write-protected": ("mmu.dirty_log={every: 1h}", "cpu.features=[ept, vpid, ept_ad]", *BUSY),
     "native": ("mmu.mode=native",),
     "native, one TLB": ("mmu.mode=native", *ROOMY),
     "nested, data caches": ("hosts.h.cpu.data_caches={l1: {size: 1KiB, ways: 2}, l2: {size: 3KiB, ways: 4}}",),
@@ -177,7 +179,9 @@ def test_every_fault_exit_and_frame_is_shown(run: Watched) -> None:
     assert count[EXIT_COUNT + Exit.HIDDEN_FAULT] - exits["hidden_fault"] in (0, 1)
     for reason in (Exit.TRUE_FAULT, Exit.TRACE_FAULT):
         assert count[EXIT_COUNT + reason] == exits[reason.name.lower()]
-    assert count[Event.PAGES_LOGGED] == len(of(accesses, steps.LogPage))
+    written = count[EXIT_COUNT + Exit.WRITE_PROTECTED]
+    assert written == exits["write_protected"]
+    assert count[Event.PAGES_LOGGED] == written + len(of(accesses, steps.LogPage))
     assert count[Event.GUEST_FAULTS] == len(of(accesses, steps.GuestFault))
     assert count[Event.CR3_LOADS] == len(of(accesses, steps.LoadCr3))
     assert count[Event.GPT_WRITES] == len(of(accesses, steps.WriteEntry))
