@@ -20,8 +20,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mutants import MUTANTS, Mutant
+from mutants import MUTANTS as GENERAL
+from mutants import Mutant
+from mutants_of_pressure import MUTANTS as OF_PRESSURE
 
+MUTANTS = (*GENERAL, *OF_PRESSURE)
 ROOT = Path(__file__).parents[2]
 COPIED = ("vmcfg", "schemas", "scenarios", "golden", "tests", "pyproject.toml", "README.md")
 MOST_SECONDS = 900  # a mutant that loops for ever is caught by this
@@ -51,6 +54,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "paravirt": ("tests/engine/test_paravirt.py",),
     "software": ("tests/engine/test_software_tlb.py",),
     "log": ("tests/engine/test_page_modification_logging.py",),
+    "rounds": ("tests/engine/test_dirty_rounds.py",),
+    "pressure": ("tests/engine/test_pressure_equals_oracle.py",),
     "goldens": tuple(
         f"tests/golden_discipline/test_shipped_scenarios.py::test_a_shipped_scenario_gives_its_golden[scenarios/{name}.yaml]"
         for name in ("walks/cold_native_walk_takes_4_references", "walks/cold_nested_walk_takes_24_references",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mutants import MUTANTS, Mutant
+from mutants import MUTANTS as GENERAL
+from mutants import Mutant
+from mutants_of_pressure import MUTANTS as OF_PRESSURE
 
 PACKAGE = Path(__file__).parents[2] / "vmcfg"
 LEAST = 25
+MUTANTS = (*GENERAL, *OF_PRESSURE)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.breaks for mutant in MUTANTS])

@@ -1,0 +1,69 @@
+"""Mutants of what takes memory away and gives it back, and of rounds of dirty logging: see `mutants`."""
+
+from __future__ import annotations
+
+from mutants import Mutant
+
+
+def _host(breaks: str, file: str, old: str, new: str) -> Mutant:
+    return Mutant(breaks, f"vmm/{file}.py", old, new, "pressure")
+
+
+def _guest(breaks: str, file: str, old: str, new: str) -> Mutant:
+    return Mutant(breaks, f"guest/{file}.py", old, new, "pressure")
+
+
+MUTANTS = (
+    _host("the host pages out one page more than a batch", "reclaiming",
+          "    while count < allowed:", "    while count <= allowed:"),
+    _host("a frame whose page is being written is free at once", "reclaiming",
+          "    frame_reserve(m, mpn)", "    frame_free(m, mpn)"),
+    _host("what is paged out stays in the TLBs", "reclaiming",
+          "Exit.RECLAIM, invalidate(m, vm))", "Exit.RECLAIM, np.int64(0))"),
+    _host("the VM that gave last gives again", "reclaiming",
+          "m.paging.rules[NEXT_VM] = vm + 1", "m.paging.rules[NEXT_VM] = vm"),
+    _host("a page that is back keeps its slot", "paging",
+          "    slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))", "    pass"),
+    _host("reading ahead takes the frames that accesses need", "paging",
+          "m.host.counts[at.FRAME_FREE] <= m.host.counts[at.RESERVE]", "m.host.counts[at.FRAME_FREE] < 1"),
+    _host("guests' tables are paged out", "paging",
+          " and not is_pinned and m.host.pmap[gpid] & at.IS_TABLE == 0", " and not is_pinned"),
+    _host("what a preventer spares is read all the same", "paging",
+          "    if is_overwritten and m.paging.rules[PREVENTS]:", "    if False:"),
+    _host("slots are looked for from the beginning of their area", "swap",
+          "    slot = a[area, NEXT]", "    slot = np.int64(0)"),
+    _host("a disk serves requests as if it were alone", "devices",
+          "start = max(now, d[device, FREE_AT])", "start = now"),
+    _host("a disk seeks before each request", "devices",
+          "np.int64(d[device, HEAD] != place)", "np.int64(1)"),
+    _guest("a page that processes share is unmapped from one of them", "reclaim",
+           "    while m.guests.sharers[gpid]:", "    while m.guests.sharers[gpid] and other < 0:"),
+    _guest("the guest begins to page out when nothing is left", "reclaim",
+           "< wanted + BATCH and flying", "< wanted and flying"),
+    _guest("double page-outs are not seen", "reclaim",
+           "Event.DOUBLE_PAGE_OUTS] += is_swapped(m, gpid)", "Event.DOUBLE_PAGE_OUTS] += 0"),
+    _guest("a page that comes back may be written, whatever it was", "swapping",
+           "bits = at.WRITABLE * np.int64(entry & at.WRITABLE != 0)", "bits = np.int64(at.WRITABLE)"),
+    _guest("a fork forgets that a slot has one leaf more", "swapping",
+           "page_of(entry), np.int64(1))", "page_of(entry), np.int64(0))"),
+    _guest("a page that was freed goes on being a candidate", "data_pages",
+           "        leave(m.paging.guest, vm, gpid)", "        pass"),
+    _guest("a balloon takes what the guest keeps free", "balloon",
+           "spare = max(np.int64(0), guest[vm, at.GUEST_FREE] - guest[vm, at.GUEST_MIN])",
+           "spare = guest[vm, at.GUEST_FREE]"),
+    _guest("a balloon that could not grow goes on as fast", "balloon", "else rate // 2", "else rate"),
+    _guest("a page that left the balloon is without a frame for ever", "balloon",
+           "        unmark_ballooned(m, base + ppn)", "        pass"),
+    _guest("a balloon is flushed page by page, or not at all", "balloon",
+           "invalidate(m, vm) if won else np.int64(0)", "np.int64(0)"),
+    _host("a page in a balloon keeps its slot of the host's swap area", "balloon",
+          "        slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))", "        pass"),
+    _host("a driver does not hear that its balloon has popped", "balloon",
+          "m.guests.vm[vm, at.IS_POPPED] = 1", "m.guests.vm[vm, at.IS_POPPED] = 0"),
+    Mutant("a round of dirty logging leaves D in the TLBs", "vmm/dirty_rounds.py",
+           "invalidate(m, vm) if pages else np.int64(0)", "np.int64(0)", "rounds"),
+    Mutant("a round of dirty logging leaves the logs unread", "vmm/dirty_rounds.py",
+           "entries = empty_log(m, vcpu)", "entries = np.int64(0)", "rounds"),
+    Mutant("what the guest's kernel zeroes is not known to be modified", "vmm/verbs.py",
+           "    if is_overwritten and m.cost[at.HAS_ROUNDS]:", "    if False:", "rounds"),
+)
