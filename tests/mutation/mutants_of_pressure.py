@@ -36,7 +36,7 @@ MUTANTS = (
           "start = max(now, d[device, FREE_AT])", "start = now"),
     _host("a disk seeks before each request", "devices",
           "np.int64(d[device, HEAD] != place)", "np.int64(1)"),
-    _guest("a page that processes share is unmapped from one of them", "reclaim",
+    _guest("a page that processes share is unmapped from one of them", "unmapping",
            "    while m.guests.sharers[gpid]:", "    while m.guests.sharers[gpid] and other < 0:"),
     _guest("the guest begins to page out when nothing is left", "reclaim",
            "< wanted + BATCH and flying", "< wanted and flying"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vmcfg.metrics.events import Event
+
 from .memory import Place
 
 EVENTS = (
@@ -20,6 +22,7 @@ EVENTS = (
     "host_slots_dropped",
     "log_entries_read", "pages_marked", "pages_collected",  # of a VMM that asks what is modified: all stay 0
     "invvpids_address", "invvpids_context", "invepts",
+    *(event.name.lower() for event in Event if event > Event.INVEPTS),  # of what this oracle does not know: all stay 0
 )  # fmt: skip
 SIZED = (
     "backed_4k", "backed_2m", "backed_1g", "backed_smaller", "mapped_4k", "mapped_2m", "mapped_1g", "mapped_smaller",
