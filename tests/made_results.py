@@ -34,7 +34,7 @@ LOGGED = CACHED.replace("mode: nested}", "mode: nested, pml: true}").replace("ne
 ROUNDS = LOGGED.replace("pml: true", "pml: true, dirty_log: {every: 1s}")
 LARGE = LOGGED.replace("pml: true}", "pml: true, page_size: 2MiB}")
 FILED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, files: {data: {size: 4MiB}},")
-PRESSED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, swap: {size: 4MiB},")
+PRESSED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, swap: {size: 4MiB}, oom: kill,")
 ASKING = ONE_PHASE.replace("mode: nested", "mode: paravirt")
 TWO_PHASES = ONE_PHASE.replace("{phases: [{", "{phases: [{pattern: {kind: uniform, size: 1MiB}, accesses: 10}, {")
 

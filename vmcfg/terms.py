@@ -45,6 +45,7 @@ TERMS: Mapping[str, str] = {
     "unbacked": "Of a guest page: has no frame, because it was never touched or was given back.",
     "private": "Of a frame: backs exactly one guest page.",
     "overhead": "Of a frame: used by the VMM itself, for instance for EPT tables.",
+    "OOM kill": "A guest that has run out of memory ends one of its processes: the one with most pages in memory.",
     # files
     "page cache": "Pages of files that a guest's kernel keeps in its memory, since they may be wanted again.",
     "read-ahead": "Pages read from a disk beside the one that is needed, because they lie behind it.",

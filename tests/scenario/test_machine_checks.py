@@ -80,6 +80,8 @@ EXAMPLES = {
     "files in other tables": [FILED, *UNPAGED],
     "a balloon in other modes": ["mmu.mode=native", BALLOONED],
     "a balloon of large pages": [BALLOONED, "vms.web.page_size=2MiB"],
+    "a zero-page thread of large pages": ["vms.web.zero_thread=20MiB/s", "vms.web.page_size=2MiB"],
+    "kills without paging": ["vms.web.oom=kill", *UNPAGED],
     "a balloon without paging": [BALLOONED, *UNPAGED],
     "paging off elsewhere": ["mmu.mode=native", "vms.web.page_table=none"],
     "populate without paging": [*UNPAGED, "vms.web.populate=at_start"],

@@ -129,7 +129,7 @@ def test_every_table_is_built_whatever_the_scenario_prints() -> None:
     """`tables:` picks what is printed; Python has them all."""
     names = {name for made in (LARGE, ASKING, PRESSED, FILED, ROUNDS) for name in build(scenario(made), result())}
     assert set(KINDS) == names
-    special = {"paging", "page_cache", "devices", "data_caches", "hypercalls", "large_pages", "page_sizes"}
+    special = {"paging", "page_cache", "kills", "devices", "data_caches", "hypercalls", "large_pages", "page_sizes"}
     special |= {"dirty_log", "dirty_rounds"}
     assert set(KINDS) - special == set(build(scenario(), result()))
 

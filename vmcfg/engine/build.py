@@ -149,7 +149,7 @@ def _guests(host: HostPlan) -> at.Guests:
         keeps = plan.vm.reclaim.keep_free_pages if plan.vm.reclaim else 0
         vm[number, [at.GUEST_MIN, at.PINNED]] = max(plan.vm.table_levels, keeps), plan.vm.kernel_pages
         vm[number, at.BALLOON_RATE] = SLOWEST
-        vm[number, at.RECLAIMS] = plan.vm.reclaim is not None
+        vm[number, [at.RECLAIMS, at.KILLS]] = plan.vm.reclaim is not None, plan.vm.oom == "kill"
         vm[number, at.FIRST_VCPU] = next(i for i, vcpu in enumerate(host.vcpus) if vcpu.vm == number)
         vm[number, at.EPT : at.EPT + 6] = vm[number, at.EPT_ROOT] = -1
         for level, offset in plan.ept_offsets.items():
@@ -236,7 +236,7 @@ def _vcpus(host: HostPlan) -> np.ndarray:
             at.EVENT_TIME: UNLIMITED,
             at.ORDINAL: plan.ordinal,
             at.STATUS: at.WAITING,
-            at.WAKE: plan.wake,
+            at.WAKE: UNLIMITED if vm.vm.boot else plan.wake,
             at.FIRST_ROW: vm.first_row,
             at.ROW: vm.first_row + (0 if plan.is_warm else 1),
             at.FIRST_MARK: plan.first_mark,

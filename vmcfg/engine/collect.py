@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from vmcfg.engine.dirty_rounds import Rounds
+from vmcfg.engine.kills import Kills
 from vmcfg.metrics.events import (
     BALLOON_EXITS,
     EXIT_COUNT,
@@ -40,9 +41,12 @@ def _disk(host: HostPlan, machine: at.Machine, number: int) -> DiskResult:
     return DiskResult(host.disks[number].name, host.name, host.hz, counters)
 
 
-def collect_vms(host: HostPlan, machine: at.Machine, rounds: Rounds) -> list[VmResult]:
+def collect_vms(host: HostPlan, machine: at.Machine, rounds: Rounds, kills: Kills) -> list[VmResult]:
     """Return the results of a host's VMs, phase 0 (the warm-up) first."""
-    return [evolve(_vm(host, machine, number), rounds=rounds.of(number)) for number in range(len(host.vms))]
+    return [
+        evolve(_vm(host, machine, number), rounds=rounds.of(number), kills=kills.of(number))
+        for number in range(len(host.vms))
+    ]
 
 
 def _vm(host: HostPlan, machine: at.Machine, number: int) -> VmResult:

@@ -1,4 +1,4 @@
-"""What happens at its time, whatever the guests do: epochs, rounds of dirty logging, balloon drivers, write-back.
+"""What happens at its time, whatever the guests do: epochs, boots, rounds of dirty logging, balloons, write-back.
 
 A time is rounded up to the end of the slice that it falls into; what is due at the same time happens in the order of
 priority, then of declaration. So none of it changes how vCPUs interleave within a slice.
@@ -10,11 +10,15 @@ import heapq
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from vmcfg.engine.booting import boot, has_begun, zero_thread
 from vmcfg.engine.dirty_rounds import Rounds
+from vmcfg.engine.kills import Kills
 from vmcfg.engine.paging import free_for
 from vmcfg.engine.shortage import out_of_frames_for
 from vmcfg.guest.balloon import poll, touch_balloon
+from vmcfg.guest.reclaim import NO_FRAMES, NOTHING_LEFT
 from vmcfg.guest.write_back import LACKS_FRAMES, write_back
+from vmcfg.metrics.result import BALLOON
 from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import HostPlan, VmPlan
 from vmcfg.scenario.spec import Balloon
@@ -26,13 +30,17 @@ Due = tuple[int, int, Action]  # cycles, priority, what
 
 
 def schedule(
-    host: HostPlan, machine: at.Machine, epoch_ns: int, at_epoch: Action, rounds: Rounds
+    host: HostPlan, machine: at.Machine, epoch_ns: int, at_epoch: Action, rounds: Rounds, kills: Kills
 ) -> Iterator[Due]:
     """Yield all that is due on a host, in order: epochs last among what is due at the same time."""
     streams = [_every(epoch_ns, host.hz, len(host.vms), at_epoch)]
     for number, plan in enumerate(host.vms):
+        if plan.vm.boot:
+            streams.append(boot(host, machine, number))
+        if plan.vm.zero_thread:
+            streams.append(zero_thread(host, machine, number))
         if plan.vm.balloon:
-            streams.append(_balloon(host, machine, number, plan))
+            streams.append(_balloon(host, machine, kills, number, plan))
         if host.dirty_log:
             streams.append(_every(host.dirty_log.every_ns, host.hz, number, partial(rounds.end, machine, number)))
         if plan.vm.page_cache:
@@ -48,7 +56,7 @@ def _every(period_ns: int, hz: int, priority: int, action: Action) -> Iterator[D
         yield cycles_of(count * period_ns, hz), priority, action
 
 
-def _balloon(host: HostPlan, machine: at.Machine, number: int, plan: VmPlan) -> Iterator[Due]:
+def _balloon(host: HostPlan, machine: at.Machine, kills: Kills, number: int, plan: VmPlan) -> Iterator[Due]:
     """Yield a driver's polls, each with the target at its time, and when the guest touches the balloon."""
     balloon = plan.vm.balloon
     assert balloon
@@ -58,7 +66,7 @@ def _balloon(host: HostPlan, machine: at.Machine, number: int, plan: VmPlan) -> 
         while True:
             count += 1
             target = _target(balloon, count * balloon.poll_ns)
-            yield cycles_of(count * balloon.poll_ns, host.hz), number, partial(contact, machine, number, target)
+            yield cycles_of(count * balloon.poll_ns, host.hz), number, partial(contact, machine, kills, number, target)
 
     touches = [
         _touches(host, machine, number, cycles_of(step.at_ns, host.hz))
@@ -80,12 +88,17 @@ def _touches(host: HostPlan, machine: at.Machine, number: int, now: int) -> Iter
         now += int(machine.sched[at.SLICE_CYCLES])
 
 
-def contact(machine: at.Machine, number: int, target: int) -> None:
-    """Let a VM's driver hear its target, unless the guest still boots; what the host lacks for that it frees."""
+def contact(machine: at.Machine, kills: Kills, number: int, target: int) -> None:
+    """Let a VM's driver hear its target, unless the guest still boots; what the host lacks for that it frees.
+
+    A guest that cannot bear it may end a process, and the driver goes on.
+    """
     vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
-    has_begun = machine.vcpu[vcpu, at.PHASE] >= machine.vcpu[vcpu, at.FIRST_PHASE]
-    while has_begun and poll(machine, number, target) and free_for(machine, vcpu) == ENOUGH:
-        pass
+    goes_on = has_begun(machine, number)
+    while goes_on:
+        why = int(poll(machine, number, target))
+        is_freed = why == NO_FRAMES and free_for(machine, vcpu) == ENOUGH
+        goes_on = is_freed or (why == NOTHING_LEFT and kills.kill(vcpu, BALLOON))
 
 
 def look_for_dirty_pages(machine: at.Machine, number: int) -> None:

@@ -22,12 +22,13 @@ from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.engine.due import schedule
 from vmcfg.engine.events import handle
 from vmcfg.engine.invariants import check_machine
+from vmcfg.engine.kills import Kills
 from vmcfg.engine.paging import allow
 from vmcfg.engine.parallel import run_all
 from vmcfg.engine.room import ALL_FINISHED, NEED_FRAMES, NEED_GUEST_PAGES
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
 from vmcfg.jit import is_compiled
-from vmcfg.metrics.result import HostResult, RunResult, VmResult
+from vmcfg.metrics.result import WORKLOAD, HostResult, RunResult, VmResult
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
 from vmcfg.vmm import machine as at
@@ -85,8 +86,8 @@ def simulate_host(
 ) -> HostRun:
     """Run one host of a plan to its end; the hosts share nothing."""
     host = plan.hosts[number]
-    machine, checkpoints, rounds = _simulate_machine(plan, host, report, check_invariants, for_traces)
-    return HostRun(collect_host(host, machine, checkpoints.kept()), tuple(collect_vms(host, machine, rounds)))
+    machine, checkpoints, rounds, kills = _simulate_machine(plan, host, report, check_invariants, for_traces)
+    return HostRun(collect_host(host, machine, checkpoints.kept()), tuple(collect_vms(host, machine, rounds, kills)))
 
 
 def needs_compiling(plan: Plan) -> bool:
@@ -98,11 +99,11 @@ def needs_compiling(plan: Plan) -> bool:
 
 def _simulate_machine(
     plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
-) -> tuple[at.Machine, Checkpoints, Rounds]:
+) -> tuple[at.Machine, Checkpoints, Rounds, Kills]:
     inputs = load_inputs(host.traces, for_traces, host.reach_pages)
     machine = build(host, plan.scenario.seed, inputs)
     checkpoints = Checkpoints(SUBSYSTEMS)
-    rounds = Rounds(len(host.vms))
+    rounds, kills = Rounds(len(host.vms)), Kills(host, machine)
 
     def at_epoch() -> None:
         checkpoints.add(int(machine.sched[at.NOW]), machine)
@@ -110,25 +111,32 @@ def _simulate_machine(
             check_machine(host, machine)
         report(_share_done(host, machine))
 
-    for due, _, action in schedule(host, machine, plan.scenario.run.epoch_ns, at_epoch, rounds):
-        why = _run_to(host, machine, min(due, host.run_end))
+    for due, _, action in schedule(host, machine, plan.scenario.run.epoch_ns, at_epoch, rounds, kills):
+        why = _run_to(host, machine, kills, min(due, host.run_end))
         if why == ALL_FINISHED or machine.sched[at.NOW] >= host.run_end:
             at_epoch()
             break
         action()
-    return machine, checkpoints, rounds
+    return machine, checkpoints, rounds, kills
 
 
-def _run_to(host: HostPlan, machine: at.Machine, due: int) -> int:
+def _run_to(host: HostPlan, machine: at.Machine, kills: Kills, due: int) -> int:
     """Run to the first slice end at or after `due`, deciding whatever the kernel cannot."""
     why = loop.run(machine, due)
-    while why == NEED_FRAMES and allow(machine):
+    while (why == NEED_FRAMES and allow(machine)) or (
+        why == NEED_GUEST_PAGES and kills.kill(_asking(machine), WORKLOAD)
+    ):
         why = loop.run(machine, due)
     if why == NEED_FRAMES:
         raise out_of_frames(host, machine)
     if why == NEED_GUEST_PAGES:
         raise out_of_guest_pages(host, machine)
     return why
+
+
+def _asking(machine: at.Machine) -> int:
+    """Return the vCPU whose turn has stopped: the head of the queue of the core that is at work."""
+    return int(machine.queue[int(machine.sched[at.TURN]), 0])
 
 
 def _share_done(host: HostPlan, machine: at.Machine) -> float:

@@ -2,7 +2,8 @@
 
 Why a driver in the guest: the host must choose a VM *and* a page, and only the guest knows which pages matter. So the
 host names a number, and the guest's own allocator and replacement find the pages (Waldspurger, OSDI 2002, section 3.2).
-Free pages go first, then what the guest pages out to its own swap area.
+Free pages go first, then what the guest pages out to its own swap area. A driver that is asked for more than that has
+its guest run out of memory, for its allocation is one like any other.
 
 The driver asks for its target once per second. It inflates as the open-source Linux driver does: up to 16,384 pages at
 a time while free memory lasts, for that costs the guest nothing; beyond that, 512 to 2,048 pages that the guest must
@@ -15,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.guest.pages import page_free, page_take
-from vmcfg.guest.reclaim import NO_FRAMES, collect_written, free_pages
+from vmcfg.guest.reclaim import NO_FRAMES, NOTHING_LEFT, collect_written, free_pages
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.vmm import machine as at
@@ -28,7 +29,10 @@ SLOWEST, FASTEST, FASTER = 512, 2048, 16  # pages of one poll that the guest has
 
 @entry
 def poll(machine, vm, target):
-    """Let a VM's driver move its balloon towards `target` pages. Returns 0, or NO_FRAMES if the host must free some."""
+    """Let a VM's driver move its balloon towards `target` pages.
+
+    Returns 0; NO_FRAMES if the host must free some; or NOTHING_LEFT if the guest has to end a process for it.
+    """
     m = by_reference(machine)
     guest = m.guests.vm
     vcpu = guest[vm, at.FIRST_VCPU]
@@ -112,8 +116,10 @@ def _grow(m, core, vcpu, vm, wanted):
     if free:
         inflate(m, core, vcpu, vm, free)
     left = min(wanted, np.int64(MOST_AT_ONCE)) - free
-    if left == 0 or guest[vm, at.RECLAIMS] == 0:
+    if left == 0:
         return np.int64(0)
+    if guest[vm, at.RECLAIMS] == 0:
+        return np.int64(NOTHING_LEFT * guest[vm, at.KILLS])
     asked = min(left, guest[vm, at.BALLOON_RATE])
     guest[vm, at.GUEST_WANTED] = asked + guest[vm, at.GUEST_MIN]
     why = free_pages(m, core, vcpu)
@@ -121,7 +127,8 @@ def _grow(m, core, vcpu, vm, wanted):
     if made:
         inflate(m, core, vcpu, vm, made)
     _adapt(m, vm, made == asked)
-    return np.int64(NO_FRAMES if why == NO_FRAMES else 0)
+    is_exhausted = why == NOTHING_LEFT and made < asked and guest[vm, at.KILLS]
+    return np.int64(why if why == NO_FRAMES or is_exhausted else 0)
 
 
 @kernel

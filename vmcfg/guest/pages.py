@@ -25,6 +25,7 @@ def page_take(m, vm):
     guest[vm, at.GUEST_FREE] -= 1
     if guest[vm, at.GUEST_TOP] > 0:
         guest[vm, at.GUEST_TOP] -= 1
+        guest[vm, at.ZEROED] = min(guest[vm, at.ZEROED], guest[vm, at.GUEST_TOP])
         return np.int64(m.guests.free_list[guest[vm, at.BASE] + guest[vm, at.GUEST_TOP]])
     if guest[vm, at.GUEST_BLOCK_TOP] > 0:
         return _break_block(m, vm)

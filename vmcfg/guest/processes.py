@@ -102,38 +102,55 @@ def execute(m, core, vcpu):
 @part
 def may_leave(m, vcpu):
     """Tell whether there is a child that can end."""
-    return m.guests.process[m.vcpu[vcpu, at.PROCESS], at.BORN] or _oldest_child(m, m.vcpu[vcpu, at.VM]) != NO_PROCESS
+    return _leaver(m, vcpu) != NO_PROCESS
 
 
 @part
 def leave(m, core, vcpu):
     """End the loaded process if it is a child, else the oldest child, if there is any; return the cycles."""
+    process = _leaver(m, vcpu)
+    return np.int64(0) if process == NO_PROCESS else _end(m, core, vcpu, process)
+
+
+@kernel
+def _leaver(m, vcpu):
+    """Return the child that an exit ends, or NO_PROCESS: whoever is the last, because others were killed, stays."""
     process = m.vcpu[vcpu, at.PROCESS]
-    if m.guests.process[process, at.BORN] == 0:
-        process = _oldest_child(m, m.vcpu[vcpu, at.VM])
-    if process == NO_PROCESS:
-        return np.int64(0)
-    return _end(m, core, vcpu, process)
+    if next_living(m, process) == process:
+        return np.int64(NO_PROCESS)
+    return process if m.guests.process[process, at.BORN] else _oldest_child(m, m.vcpu[vcpu, at.VM])
 
 
 @part
 def _end(m, core, vcpu, process):
     """End a process and free what it had; if it is the loaded one the next is loaded. Return the cycles."""
-    m.counters[m.vcpu[vcpu, at.ROW], Event.PROCESS_EXITS] += 1
-    is_loaded = process == m.vcpu[vcpu, at.PROCESS]
-    cycles = np.int64(0)
-    if not is_loaded:
-        cycles += privileged.end_space(m, core, vcpu, process)
-    cycles += _tear_down(m, core, vcpu, process)
+    if process != m.vcpu[vcpu, at.PROCESS]:
+        return end_unloaded(m, core, vcpu, process)
+    cycles = empty(m, core, vcpu, process)
     m.guests.process[process, at.IS_LIVE] = 0
-    if is_loaded:
-        cycles += reload(m, core, vcpu)
-        cycles += switch(m, core, vcpu)
-        cycles += privileged.end_space(m, core, vcpu, process)
-    else:
-        flush_process(m, core, process)
+    cycles += reload(m, core, vcpu)
+    cycles += switch(m, core, vcpu)
+    cycles += privileged.end_space(m, core, vcpu, process)
     _free_roots(m, vcpu, process)
     return cycles
+
+
+@part
+def end_unloaded(m, core, vcpu, process):
+    """End a process that no vCPU has loaded, and free what it had; return the cycles."""
+    cycles = privileged.end_space(m, core, vcpu, process)
+    cycles += empty(m, core, vcpu, process)
+    m.guests.process[process, at.IS_LIVE] = 0
+    flush_process(m, core, process)
+    _free_roots(m, vcpu, process)
+    return cycles
+
+
+@part
+def empty(m, core, vcpu, process):
+    """Count the end of a process and free all that it had but its roots; return the cycles."""
+    m.counters[m.vcpu[vcpu, at.ROW], Event.PROCESS_EXITS] += 1
+    return _tear_down(m, core, vcpu, process)
 
 
 @kernel

@@ -205,6 +205,7 @@ def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
     claim = "guest_table_pages made - table_pages_freed = guest pages that hold tables"
     yield Sum(subject, claim, tables, vm.pages["guest_tables"])
     yield from _large_pages(subject, vm)
+    yield from _kills(subject, vm)
     where = ("private", "ballooned", "swapped", "unbacked")
     configured = sum(vm.pages[state] for state in where)
     yield Sum(subject, f"{' + '.join(where)} = configured pages", configured, vm.pages["configured"])
@@ -237,6 +238,15 @@ def _host_paging(subject: str, vm: VmResult) -> Iterator[Sum]:
     yield Sum(subject, "guest_page_ins + file_major_faults = major_faults", waits, n["major_faults"])
     cached = n["cache_misses"] + n["file_read_ahead"] - n["cache_drops"]
     yield Sum(subject, "cache_misses + file_read_ahead - cache_drops = cached pages", cached, vm.pages["guest_cached"])
+
+
+def _kills(subject: str, vm: VmResult) -> Iterator[Sum]:
+    """What was counted is what was written down."""
+    n = {name: sum(phase.counters[name] for phase in vm.phases) for name in ("kills", "killed_pages", "process_exits")}
+    freed = sum(kill.freed_pages for kill in vm.kills)
+    yield Sum(subject, "kills = processes killed, one by one", n["kills"], len(vm.kills))
+    yield Sum(subject, "killed_pages = pages freed by them, one by one", n["killed_pages"], freed)
+    yield _at_most(subject, "kills", n["kills"], "process_exits", n["process_exits"])
 
 
 def _large_pages(subject: str, vm: VmResult) -> Iterator[Sum]:

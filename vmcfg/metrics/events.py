@@ -90,6 +90,10 @@ class Event(IntEnum):
     CACHE_DROPS = 75  # pages that left the page cache
     FILE_FAULTS = 76  # page faults of the guest on pages of files
     FILE_MAJOR_FAULTS = 77  # of these, and of MAJOR_FAULTS: those that had to be read
+    KILLS = 78  # processes that a guest ended because it had run out of memory
+    KILLED_PAGES = 79  # guest pages that came free by that, page tables included
+    BOOT_ZEROED_PAGES = 80  # guest pages that a guest zeroed before its workload began
+    FREED_ZEROED_PAGES = 81  # free guest pages that a thread of its kernel zeroed after they had been freed
 
 
 class Exit(IntEnum):

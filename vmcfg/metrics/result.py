@@ -26,6 +26,19 @@ class DirtyRound:
 
 
 @frozen
+class Kill:
+    """A process that a guest ended because it had run out of memory."""
+
+    cycles: int  # when
+    process: int  # its number within the guest, from 1
+    freed_pages: int  # page tables included
+    asked_by: str  # WORKLOAD or BALLOON: whose allocation it was
+
+
+WORKLOAD, BALLOON = "workload", "balloon"
+
+
+@frozen
 class VmResult:
     name: str
     host: str
@@ -34,6 +47,7 @@ class VmResult:
     phases: tuple[PhaseResult, ...]
     pages: Mapping[str, int]  # configured, private, swapped, unbacked; guest_free, guest_tables, guest_kernel
     rounds: tuple[DirtyRound, ...] = ()  # in which the VMM asked what had been modified
+    kills: tuple[Kill, ...] = ()  # in order
 
 
 @frozen

@@ -11,6 +11,7 @@ from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VcpuPlan, bits_of
 from vmcfg.scenario import trace_files
 from vmcfg.scenario.spec import PAGE_BYTES, Region, Trace, Vm, Workload
 
+NANOSECONDS = 1_000_000_000
 VPN_BYTES = 8  # of an entry in a trace's page list
 MOST_PAGES = {  # pages that so many bytes of a plain trace file can name
     "lackey": (2, 1),  # " L f,65536" and a line end are 11 bytes and touch 17 pages
@@ -50,7 +51,7 @@ def touched_pages(vm: Vm, workload: Workload, tables: int, block: int) -> int:
     """
     own = vm.page_size // PAGE_BYTES if vm.table_levels else block
     has_pieces = workload.collapses or (vm.page_size > PAGE_BYTES and any(phase.events for phase in workload.phases))
-    if vm.backing == "at_start" or has_pieces:
+    if vm.backing == "at_start" or has_pieces or (vm.boot and vm.boot.zeroes):
         return vm.memory_pages
     data = sum(_around(region, own) for region in workload.regions)
     data += own * sum(_trace_pages(phase.trace) for phase in workload.phases if phase.trace)
@@ -131,7 +132,15 @@ def _scheduled(host: HostPlan, vcpu: VcpuPlan) -> int:
     phases = host.phases_of(vcpu)
     warm = min(_span(vcpu.wake, vcpu.warm_deadline), _paced(phases[0], vcpu.warm_touches)) if vcpu.is_warm else 0
     paced = sum(min(phase.cycles, _paced(phase, vcpu.run_touches)) for phase in phases)
-    return min(UNLIMITED, vcpu.wake + warm + paced)
+    return min(UNLIMITED, vcpu.wake + _boot(host.vms[vcpu.vm].vm, host.hz) + warm + paced)
+
+
+def _boot(vm: Vm, hz: int) -> int:
+    """Return how long a VM's boot is to take, in cycles of its host."""
+    if vm.boot is None:
+        return 0
+    zeroing = vm.memory_pages * PAGE_BYTES * hz // vm.boot.zeroes if vm.boot.zeroes else 0
+    return max(vm.boot.duration_ns * hz // NANOSECONDS, zeroing)
 
 
 def _paced(phase: PhasePlan, most_touches: int) -> int:

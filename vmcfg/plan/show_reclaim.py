@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmcfg.plan.model import HostPlan
-from vmcfg.units import format_duration
+from vmcfg.scenario.spec import Vm
+from vmcfg.units import format_duration, format_size
 
 
 def reclaim_of(host: HostPlan) -> Iterator[str]:
@@ -27,6 +28,18 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
             cache = plan.vm.page_cache
             every, after = format_duration(cache.flush_every_ns), format_duration(cache.flush_after_ns)
             yield f"{plan.vm.name} reads {cache.read_ahead_pages} pages at once, writes them each {every} after {after}"
+        yield from _zeroing(plan.vm)
+        if plan.vm.oom == "kill":
+            yield f"{plan.vm.name} ends its largest process when it runs out of memory"
         if plan.vm.balloon:
             poll = format_duration(plan.vm.balloon.poll_ns)
             yield f"{plan.vm.name} has a balloon of up to {plan.vm.balloon.most_pages} pages, asked for each {poll}"
+
+
+def _zeroing(vm: Vm) -> Iterator[str]:
+    """Say what a guest zeroes, and when its workload begins."""
+    if vm.boot:
+        what = f"zeroing all its memory at {format_size(vm.boot.zeroes)}/s, " if vm.boot.zeroes else ""
+        yield f"{vm.name} boots first, {what}for {format_duration(vm.boot.duration_ns)} at least"
+    if vm.zero_thread:
+        yield f"{vm.name} zeroes freed pages at {format_size(vm.zero_thread)}/s"

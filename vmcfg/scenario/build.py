@@ -10,15 +10,7 @@ from attrs import evolve
 from vmcfg import units
 from vmcfg.scenario import spec
 from vmcfg.scenario.build_mmu import cache_of, mmu_of
-from vmcfg.scenario.build_paging import (
-    balloon,
-    files,
-    guest_reclaim,
-    host_paging,
-    page_cache,
-    swap_area,
-    with_disks,
-)
+from vmcfg.scenario.build_paging import host_paging, swap_area, under_pressure, with_disks
 from vmcfg.scenario.build_workload import workload
 from vmcfg.scenario.claims import claims
 from vmcfg.scenario.layout import TABLE_LEVELS, Instance, has_large_pages, instances
@@ -166,8 +158,5 @@ def _vm(instance: Instance, host: Settings) -> spec.Vm:
         kpti=given["kpti"],
         pcids=given["pcids"],
         page_size=units.parse_size(given["page_size"]),
-        reclaim=guest_reclaim(given, host),
-        balloon=balloon(given["balloon"], given["memory"]),
-        files=files(given, host),
-        page_cache=page_cache(given),
+        **under_pressure(given, host),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import evolve
 
 from vmcfg.scenario import spec
@@ -26,12 +28,12 @@ def swap_area(given: Settings | None, host: Settings) -> spec.Swap | None:
     return None if given is None else spec.Swap(given["size"], _disk_of(given, host))
 
 
-def files(given: Settings, host: Settings) -> tuple[spec.File, ...]:
+def _files(given: Settings, host: Settings) -> tuple[spec.File, ...]:
     """Return a guest's files, each with its disk by its place among the host's."""
     return tuple(spec.File(name, file["size"], _disk_of(file, host)) for name, file in given["files"].items())
 
 
-def page_cache(given: Settings) -> spec.PageCache | None:
+def _page_cache(given: Settings) -> spec.PageCache | None:
     """Return how a guest keeps pages of files, if it has any."""
     how = given["page_cache"]
     return spec.PageCache(how["read_ahead"], how["flush_every"], how["flush_after"]) if given["files"] else None
@@ -41,6 +43,19 @@ def _disk_of(given: Settings, host: Settings) -> int:
     return list(host["disks"]).index(given["disk"]) if given["disk"] else 0
 
 
+def under_pressure(given: Settings, host: Settings) -> dict[str, Any]:
+    """Return what a VM has that concerns its memory while it runs: who takes it away, and what happens without any."""
+    return {
+        "reclaim": _reclaim(given, host),
+        "balloon": _balloon(given["balloon"], given["memory"]),
+        "files": _files(given, host),
+        "page_cache": _page_cache(given),
+        "boot": _boot(given["boot"]),
+        "zero_thread": given["zero_thread"] or 0,
+        "oom": given["oom"],
+    }
+
+
 def host_paging(given: Settings | None) -> spec.HostPaging | None:
     """Return how a host pages, if it does."""
     if given is None:
@@ -48,7 +63,7 @@ def host_paging(given: Settings | None) -> spec.HostPaging | None:
     return spec.HostPaging(given["victim"], given["batch"], given["read_ahead"], given["preventer"])
 
 
-def balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:
+def _balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:
     """Return what a guest's balloon driver is asked for, by time."""
     if given is None:
         return None
@@ -57,7 +72,14 @@ def balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:
     return spec.Balloon(tuple(steps), given["poll"], memory_pages * given["max"] // spec.MILLION)
 
 
-def guest_reclaim(given: Settings, host: Settings) -> spec.GuestReclaim | None:
+def _boot(given: Settings | None) -> spec.Boot | None:
+    """Return what a guest does before its workload begins, if that is anything."""
+    if given is None or not (given["duration"] or given["zeroes"]):
+        return None
+    return spec.Boot(given["duration"], given["zeroes"] or 0)
+
+
+def _reclaim(given: Settings, host: Settings) -> spec.GuestReclaim | None:
     """Return how a guest frees its memory, if it has somewhere to page to, or files."""
     swap, how = swap_area(given["swap"], host), given["reclaim"]
     return spec.GuestReclaim(swap, how["victim"], how["keep_free"]) if swap or given["files"] else None

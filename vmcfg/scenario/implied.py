@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from vmcfg.scenario import guests
 from vmcfg.scenario.document import Node, Step, find
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.scenario.spec import Origin
@@ -24,6 +25,7 @@ def fill(root: Node, settings: Settings) -> None:
         ("hosts", _how_to_know_what_is_modified),
         ("vms", _backing_of_the_mode),
         ("vms", _watermark),
+        ("vms", _kernel_memory),
     )
     for section, rule in rules:
         for name in settings.get(section, ()):
@@ -31,12 +33,15 @@ def fill(root: Node, settings: Settings) -> None:
                 rule(root, settings, name)
 
 
-def origin(settings: Settings, path: tuple[Step, ...]) -> Origin:
+def origin(root: Node, settings: Settings, path: tuple[Step, ...]) -> Origin:
     """Where a value came from that the document does not mention."""
     own = (("profile",), ("data_caches",))  # a profile says nothing of these: which one, and that there are none
     is_tag = path[2:] in (("mmu", "vpid"), ("mmu", "pcid"), ("mmu", "dirty_log", "by"))
     if path[0] == "hosts" and (path[2:3] == ("cpu",) or is_tag) and path[3:] not in own:
         return Origin("profile", settings["hosts"][path[1]]["cpu"]["profile"])
+    preset = guests.is_preset(root, settings, path) if path[0] == "vms" else None
+    if preset:
+        return Origin("guest", preset)
     if path[0] == "vms" and path[2:] == ("backing",):
         mode = _mode(settings, settings["vms"][path[1]])
         return Origin("mode", mode) if mode in BACKED_AT_START else Origin("default")
@@ -82,6 +87,11 @@ def _watermark(_: Node, settings: Settings, name: str) -> None:
     vm = settings["vms"][name]
     if vm["reclaim"]["keep_free"] is None:
         vm["reclaim"]["keep_free"] = max(1, vm["memory"] // WATERMARK_SHARE)
+
+
+def _kernel_memory(_: Node, settings: Settings, name: str) -> None:
+    vm = settings["vms"][name]
+    vm["kernel_memory"] = guests.kernel_pages(vm["kernel_memory"], vm["memory"])
 
 
 def _mode(settings: Settings, vm: Settings) -> str:

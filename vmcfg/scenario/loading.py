@@ -14,7 +14,7 @@ from attrs import frozen
 
 from vmcfg import resources
 from vmcfg.errors import Diagnostic, InvalidScenario, Place
-from vmcfg.scenario import checks, comparing, edits, implied, messages, profiles, schema, spec
+from vmcfg.scenario import checks, comparing, edits, guests, implied, messages, profiles, schema, spec
 from vmcfg.scenario.build import build
 from vmcfg.scenario.document import Node, Source, Step, dotted, find, plain
 from vmcfg.scenario.edits import Edited
@@ -131,6 +131,7 @@ def _settings(findings: Findings) -> tuple[Settings, dict[str, tuple[str, ...]]]
     if version or () in broken:
         return Settings(), {}
     value, assumed = _with_profiles(findings, value, broken)
+    value = _with_presets(value, broken)
     settings: Settings = complete(schema.load("scenario"), value, broken)
     return settings, assumed
 
@@ -154,6 +155,15 @@ def _with_profiles(
             hosts[name] = {**host, "cpu": profiles.merged(profile.figures, asked)}
             assumed[name] = tuple(figure for figure in profile.assumed if not _overrides(asked, figure.split(".")))
     return ({**value, "hosts": hosts} if hosts else value), assumed
+
+
+def _with_presets(value: dict[str, Any], broken: set[tuple[Step, ...]]) -> dict[str, Any]:
+    """Puts the preset of each VM's guest under it."""
+    vms = value.get("vms")
+    if not isinstance(vms, dict):
+        return value
+    sound = {name: vm for name, vm in vms.items() if isinstance(vm, dict) and ("vms", name) not in broken}
+    return {**value, "vms": {**vms, **{name: guests.overlay(vm) for name, vm in sound.items()}}}
 
 
 def _profile(
@@ -192,7 +202,7 @@ def _origin(root: Node, settings: Settings, path: tuple[Step, ...]) -> spec.Orig
         if place.file == edits.SET:
             return spec.Origin("set", place.snippet)
         return spec.Origin("file", f"{place.file}:{place.line}")
-    return implied.origin(settings, path)
+    return implied.origin(root, settings, path)
 
 
 def _leaves(value: Any, path: tuple[Step, ...] = ()) -> list[tuple[Step, ...]]:

@@ -16,6 +16,7 @@ from vmcfg.scenario.spec_mmu import DirtyLog, Promotion, ShadowPaging
 from vmcfg.scenario.spec_paging import (
     Balloon,
     BalloonStep,
+    Boot,
     Disk,
     File,
     GuestReclaim,
@@ -48,6 +49,7 @@ __all__ = [  # with what stands beside it
     "SHARED",
     "Balloon",
     "BalloonStep",
+    "Boot",
     "CacheShape",
     "CellName",
     "Claim",
@@ -90,8 +92,8 @@ __all__ = [  # with what stands beside it
 class Origin:
     """Where a value came from.
 
-    `kind` is `file`, `default`, `profile`, `set` or `mode` (a default that the MMU mode decides); `where` is
-    `file:line`, the profile's name, or the text of the `--set`.
+    `kind` is `file`, `default`, `profile`, `guest` (its preset), `set` or `mode` (a default that the MMU mode decides);
+    `where` is `file:line`, the profile's or preset's name, or the text of the `--set`.
     """
 
     kind: str
@@ -249,6 +251,9 @@ class Vm:
     balloon: Balloon | None = field(default=None, metadata=LATER)
     files: tuple[File, ...] = field(default=(), metadata=LATER)
     page_cache: PageCache | None = field(default=None, metadata=LATER)  # None: it has no files
+    boot: Boot | None = field(default=None, metadata=LATER)
+    zero_thread: int = field(default=0, metadata=LATER)  # bytes per second of freed pages; 0: there is none
+    oom: str = field(default="error", metadata=LATER)  # out of memory: error | kill, the guest ends a process
 
 
 @frozen
@@ -279,7 +284,8 @@ class Scenario:
     @property
     def takes_memory_away(self) -> bool:
         """Tell whether any host or guest can take back memory that it has given."""
-        return any(host.paging for host in self.hosts) or any(vm.reclaim or vm.balloon for vm in self.vms)
+        is_taking = any(vm.reclaim or vm.balloon or vm.oom == "kill" for vm in self.vms)
+        return is_taking or any(host.paging for host in self.hosts)
 
     @property
     def has_large_pages(self) -> bool:

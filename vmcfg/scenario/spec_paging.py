@@ -33,6 +33,14 @@ class GuestReclaim:
 
 
 @frozen
+class Boot:
+    """What a guest does before its workload and its balloon driver begin: see `guest.zeroing`."""
+
+    duration_ns: int  # at least
+    zeroes: int  # bytes of its memory per second; 0: none
+
+
+@frozen
 class BalloonStep:
     """From `at_ns` on another target; or, where `target_pages` is None, the guest touches its balloon."""
 

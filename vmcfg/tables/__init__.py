@@ -20,6 +20,7 @@ from vmcfg.tables.flushes import FLUSHES
 from vmcfg.tables.frames import FRAMES
 from vmcfg.tables.guest import GUEST
 from vmcfg.tables.hypercalls import HYPERCALLS
+from vmcfg.tables.kills import KILLS
 from vmcfg.tables.large_pages import LARGE_PAGES
 from vmcfg.tables.memory import MEMORY
 from vmcfg.tables.page_cache import PAGE_CACHE
@@ -34,7 +35,8 @@ KINDS: Mapping[str, TableKind] = {
     kind.name: kind
     for kind in (
         VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, LARGE_PAGES,
-        EXITS, DIRTY_LOG, DIRTY_ROUNDS, HYPERCALLS, GUEST, FLUSHES, MEMORY, PAGING, PAGE_CACHE, DEVICES, TIME, FRAMES,
+        EXITS, DIRTY_LOG, DIRTY_ROUNDS, HYPERCALLS, GUEST, FLUSHES, MEMORY, PAGING, PAGE_CACHE, KILLS, DEVICES, TIME,
+        FRAMES,
     )
 }
 
@@ -68,6 +70,7 @@ def names_of(scenario: Scenario) -> list[str]:
         DIRTY_ROUNDS.name: any(host.mmu.dirty_log for host in scenario.hosts),
         PAGING.name: scenario.takes_memory_away,
         PAGE_CACHE.name: any(vm.files for vm in scenario.vms),
+        KILLS.name: any(vm.oom == "kill" for vm in scenario.vms),
         DEVICES.name: any(host.disks for host in scenario.hosts),
         HYPERCALLS.name: any(host.mmu.mode == "paravirt" for host in scenario.hosts),
     }

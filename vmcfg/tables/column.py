@@ -21,6 +21,7 @@ NOTHING = "-"  # n / 0: there is no such figure
 TEXT, COUNT, RATIO = "text", "count", "ratio"
 PHASES, RECLAIM = "several phases in a workload", "anything that takes memory away"
 FILES = "files of a VM"
+KILLS, ZEROING = "guests that kill when they run out of memory", "guests that zero pages nobody has asked for"
 COUNT_WIDTH = 12
 
 
@@ -50,7 +51,7 @@ class Column:
     read: Callable[[Any], Cell]
     decimals: int = 0
     is_key: bool = False  # tells a table's rows apart
-    only_with: str = ""  # PHASES, RECLAIM or FILES: stands only in tables of scenarios that have these
+    only_with: str = ""  # PHASES and so on: stands only in tables of scenarios that have these
 
     @property
     def is_number(self) -> bool:
@@ -99,6 +100,8 @@ def features(scenario: Scenario) -> frozenset[str]:
         PHASES: any(len(workload.phases) > 1 for workload in scenario.workloads),
         RECLAIM: scenario.takes_memory_away,
         FILES: any(vm.files for vm in scenario.vms),
+        KILLS: any(vm.oom == "kill" for vm in scenario.vms),
+        ZEROING: any(vm.boot or vm.zero_thread for vm in scenario.vms),
     }
     return frozenset(name for name in has if has[name])
 

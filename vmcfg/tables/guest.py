@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmcfg.metrics.events import Event
+from vmcfg.tables.column import ZEROING
 from vmcfg.tables.subjects import MODE, PHASE, VM, event, vm_phases
 from vmcfg.tables.table import TableKind
 
@@ -24,6 +25,8 @@ GUEST = TableKind(
         event(Event.GPT_WRITES, "writes", "Writes of page-table entries."),
         event(Event.GUEST_TABLE_PAGES, "pages", "Page-table pages made.", "table_pages_made"),
         event(Event.TABLE_PAGES_FREED, "pages", "Page-table pages given back."),
+        event(Event.BOOT_ZEROED_PAGES, "pages", "Pages zeroed before the workload began.", only_with=ZEROING),
+        event(Event.FREED_ZEROED_PAGES, "pages", "Free pages zeroed by the kernel's thread.", only_with=ZEROING),
         event(Event.CR3_LOADS, "loads", "Loads of CR3, which flush unless address spaces are tagged."),
         event(Event.INVLPGS, "pages", "Pages invalidated one by one, on whatever vCPU."),
         event(Event.SHOOTDOWNS, "interrupts", "Interrupts sent to other vCPUs to make them invalidate."),

@@ -54,10 +54,10 @@ def exit_rows(result: RunResult) -> Iterator[ExitRow]:
             yield ExitRow(row.vm, row.phase, reason, times, cycles)
 
 
-def event(which: Event, unit: str, definition: str, name: str = "") -> Column:
+def event(which: Event, unit: str, definition: str, name: str = "", only_with: str = "") -> Column:
     """Declare a column that shows a counter of a VM's phase; it has the counter's name unless told otherwise."""
     key = which.name.lower()
-    return count(name or key, unit, definition, lambda row: row[key])
+    return count(name or key, unit, definition, lambda row: row[key], only_with)
 
 
 def of_vm(key: Callable[[VmResult], str] = lambda vm: vm.name) -> Callable[[Any], str]:

@@ -101,12 +101,14 @@ HOST_PAGE, HOST_TABLE_PAGE, TABLE_BLOCK, TABLE_NEXT, TABLE_END, CEILING, GUEST_P
 INDEX_BITS, HOST_LARGEST = range(EPT + 18, EPT + 20)
 # GUEST_MIN: free pages below which a miss may run short of them. PINNED: pages of its kernel, which nobody pages out.
 # FIRST_VCPU: to whose phase belongs what happens to the VM without its doing. RECLAIMS: whether the guest does;
-# GUEST_WANTED: pages that must be free in it before what could not begin can.
+# GUEST_WANTED: pages that must be free in it before what could not begin can. KILLS: whether it ends a process of its
+# own when it runs out of memory.
 # BALLOON_PAGES: in its balloon; BALLOON_RATE: by how many it grows at the guest's cost; IS_POPPED: by the host, and its
-# driver does not know yet.
+# driver does not know yet. IS_EMPTY: its last process has been killed.
+# ZEROED: how many of its freed pages, from the bottom of their stack, its kernel's thread has zeroed.
 GUEST_MIN, PINNED, FIRST_VCPU, RECLAIMS, GUEST_WANTED = range(EPT + 20, EPT + 25)
-BALLOON_PAGES, BALLOON_RATE, IS_POPPED = range(EPT + 25, EPT + 28)
-VM_FIELDS = EPT + 28
+BALLOON_PAGES, BALLOON_RATE, IS_POPPED, KILLS, IS_EMPTY, ZEROED = range(EPT + 25, EPT + 31)
+VM_FIELDS = EPT + 31
 
 # guests.process[process, field]. ROOT_FRAMES, VIEW_FRAMES: taken by the violations of its roots, still to be charged.
 # With KPTI the kernel's view has a root and an address space of its own; without, its

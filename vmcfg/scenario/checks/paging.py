@@ -124,6 +124,16 @@ REFUSED = (
         "pages of 4KiB in guest and host beside a balloon", f"balloons of large pages are not built yet {LATER}",
     ),
     Refusal(
+        "a zero-page thread of large pages", "vms", ("zero_thread",), (),
+        lambda _, vm: bool(vm["zero_thread"]) and vm["page_size"] != "4KiB",
+        "page_size 4KiB beside a zero-page thread", f"freed pages that are large are not built yet {LATER}",
+    ),
+    Refusal(
+        "kills without paging", "vms", ("oom",), (),
+        lambda _, vm: vm["oom"] == "kill" and vm["page_table"] == "none",
+        "a page table beside it", "a guest without paging allocates nothing, and so never runs out of memory",
+    ),
+    Refusal(
         "a balloon without paging", "vms", ("balloon", "poll"), (),
         lambda _, vm: vm["balloon"] is not None and vm["page_table"] == "none",
         "a page table beside a balloon", "a guest without paging has no free list for a driver to take from",
