@@ -19,7 +19,7 @@ EVENTS = (
     "blocked_cycles", "host_page_outs", "host_page_ins", "host_read_ahead", "false_reads", "prevented_reads",
     "major_faults", "guest_page_outs", "guest_page_ins", "double_page_outs", "double_page_ins", "stale_reads",
     "guest_slots_freed", "balloon_inflated", "balloon_deflated", "balloon_frames_won", "balloon_pops",
-    "host_slots_dropped", "kills", "killed_pages", "boot_zeroed_pages", "freed_zeroed_pages",
+    "host_slots_dropped",
     "log_entries_read", "pages_marked", "pages_collected",  # of a VMM that asks what is modified: all stay 0
     "invvpids_address", "invvpids_context", "invepts",
     *(event.name.lower() for event in Event if event > Event.INVEPTS),  # of what this oracle does not know: all stay 0

@@ -68,7 +68,8 @@ def _balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:
     if given is None:
         return None
     later = sorted(given["schedule"], key=lambda step: step["at"])
-    steps = [spec.BalloonStep(0, given["target"]), *(spec.BalloonStep(step["at"], step["target"]) for step in later)]
+    target = given["target"] if given["keep"] is None else max(0, memory_pages - given["keep"])
+    steps = [spec.BalloonStep(0, target), *(spec.BalloonStep(step["at"], step["target"]) for step in later)]
     return spec.Balloon(tuple(steps), given["poll"], memory_pages * given["max"] // spec.MILLION)
 
 
