@@ -19,6 +19,7 @@ PAGED = [RANDOM, "hosts.esx.swap={size: 1GiB}"]
 SWAPPING = "vms.web.swap={size: 1GiB}"
 FILED = "vms.web.files={data: {size: 1MiB}}"
 BALLOONED = "vms.web.balloon={target: 4KiB}"
+REPORTING = "vms.web.free_page_reporting={every: 2s}"
 UNPAGED = ["vms.web.page_table=none"]
 EXAMPLES = {
     "nested without ept": ["cpu.features=[]"],
@@ -80,6 +81,9 @@ EXAMPLES = {
     "files in other tables": [FILED, *UNPAGED],
     "a balloon in other modes": ["mmu.mode=native", BALLOONED],
     "a balloon of large pages": [BALLOONED, "vms.web.page_size=2MiB"],
+    "reports in other modes": ["mmu.mode=native", REPORTING],
+    "reports of large pages": [REPORTING, "vms.web.page_size=2MiB"],
+    "reports without paging": [REPORTING, *UNPAGED],
     "a zero-page thread of large pages": ["vms.web.zero_thread=20MiB/s", "vms.web.page_size=2MiB"],
     "kills without paging": ["vms.web.oom=kill", *UNPAGED],
     "a balloon without paging": [BALLOONED, *UNPAGED],

@@ -15,6 +15,7 @@ from vmcfg.metrics.events import (
     PAGING_EXITS,
     PROMOTION_EXITS,
     PROTECTION_EXITS,
+    REPORT_EXITS,
     ROUND_EXITS,
     Event,
     Exit,
@@ -68,6 +69,7 @@ def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> Phas
         reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
         for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml + _round_exits(host)
         + PROMOTION_EXITS * bool(host.promotion) + PAGING_EXITS * bool(host.paging) + BALLOON_EXITS * host.has_balloons
+        + REPORT_EXITS * any(plan.vm.free_page_reporting for plan in host.vms)
     }
     return PhaseResult(phase, counters, exits, _elapsed(host, machine, number, phase))
 

@@ -17,6 +17,7 @@ from vmcfg.engine.paging import free_for
 from vmcfg.engine.shortage import out_of_frames_for
 from vmcfg.guest.balloon import poll, touch_balloon
 from vmcfg.guest.reclaim import NO_FRAMES, NOTHING_LEFT
+from vmcfg.guest.reporting import blocks_to_report, report
 from vmcfg.guest.write_back import LACKS_FRAMES, write_back
 from vmcfg.metrics.result import BALLOON
 from vmcfg.plan.compile import cycles_of
@@ -39,6 +40,9 @@ def schedule(
             streams.append(boot(host, machine, number))
         if plan.vm.zero_thread:
             streams.append(zero_thread(host, machine, number))
+        if plan.vm.free_page_reporting:
+            turn = partial(report_free_pages, machine, number, plan.vm.free_page_reporting.blocks)
+            streams.append(_every(plan.vm.free_page_reporting.every_ns, host.hz, number, turn))
         if plan.vm.balloon:
             streams.append(_balloon(host, machine, kills, number, plan))
         if host.dirty_log:
@@ -99,6 +103,13 @@ def contact(machine: at.Machine, kills: Kills, number: int, target: int) -> None
         why = int(poll(machine, number, target))
         is_freed = why == NO_FRAMES and free_for(machine, vcpu) == ENOUGH
         goes_on = is_freed or (why == NOTHING_LEFT and kills.kill(vcpu, BALLOON))
+
+
+def report_free_pages(machine: at.Machine, number: int, most: int) -> None:
+    """Let a VM's kernel report blocks that have become free, if there are any."""
+    blocks = blocks_to_report(machine, number, most)
+    if len(blocks):
+        report(machine, number, blocks)
 
 
 def look_for_dirty_pages(machine: at.Machine, number: int) -> None:

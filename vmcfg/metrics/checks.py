@@ -227,6 +227,7 @@ def _host_paging(subject: str, vm: VmResult) -> Iterator[Sum]:
     claim = "host_page_outs - host_page_ins - host_read_ahead - host_slots_dropped = swapped pages"
     yield Sum(subject, claim, n["host_page_outs"] - back - n["host_slots_dropped"], vm.pages["swapped"])
     yield _at_most(subject, "balloon_frames_won", n["balloon_frames_won"], "balloon_inflated", n["balloon_inflated"])
+    yield _at_most(subject, "report_frames_won", n["report_frames_won"], "reported_pages", n["reported_pages"])
     balloon = n["balloon_inflated"] - n["balloon_deflated"]
     yield Sum(subject, "balloon_inflated - balloon_deflated = pages of the balloon", balloon, vm.pages["balloon"])
     kinds = n["false_reads"] + n["stale_reads"] + n["prevented_reads"]

@@ -94,6 +94,8 @@ class Event(IntEnum):
     KILLED_PAGES = 79  # guest pages that came free by that, page tables included
     BOOT_ZEROED_PAGES = 80  # guest pages that a guest zeroed before its workload began
     FREED_ZEROED_PAGES = 81  # free guest pages that a thread of its kernel zeroed after they had been freed
+    REPORTED_PAGES = 82  # free guest pages that the guest reported to its host, in blocks
+    REPORT_FRAMES_WON = 83  # of these: those that had a frame
 
 
 class Exit(IntEnum):
@@ -118,6 +120,7 @@ class Exit(IntEnum):
     BALLOON_POP = 16  # the guest touched a page of its balloon
     WRITE_PROTECTED = 17  # a page was written that is write-protected, so that the VMM knows of the write
     DIRTY_LOG = 18  # the VMM asked which pages had been modified
+    FREE_PAGE_REPORT = 19  # the guest reported blocks of free pages
 
 
 class Found(IntEnum):
@@ -195,6 +198,8 @@ PROMOTION_EXITS = (Exit.PROMOTION,)
 """Likewise, where the VMM promotes small pages."""
 PAGING_EXITS = (Exit.SWAP_IN, Exit.RECLAIM)
 """Likewise, where the host pages."""
+REPORT_EXITS = (Exit.FREE_PAGE_REPORT,)
+"""Likewise, where a guest of the host reports free pages."""
 BALLOON_EXITS = (Exit.BALLOON, Exit.BALLOON_POP)
 """Likewise, where a guest of the host has a balloon."""
 

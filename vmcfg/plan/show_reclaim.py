@@ -28,7 +28,7 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
             cache = plan.vm.page_cache
             every, after = format_duration(cache.flush_every_ns), format_duration(cache.flush_after_ns)
             yield f"{plan.vm.name} reads {cache.read_ahead_pages} pages at once, writes them each {every} after {after}"
-        yield from _zeroing(plan.vm)
+        yield from _unasked(plan.vm)
         if plan.vm.oom == "kill":
             yield f"{plan.vm.name} ends its largest process when it runs out of memory"
         if plan.vm.balloon:
@@ -36,10 +36,13 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
             yield f"{plan.vm.name} has a balloon of up to {plan.vm.balloon.most_pages} pages, asked for each {poll}"
 
 
-def _zeroing(vm: Vm) -> Iterator[str]:
-    """Say what a guest zeroes, and when its workload begins."""
+def _unasked(vm: Vm) -> Iterator[str]:
+    """Say what a guest does with pages that nobody has asked for, and when its workload begins."""
     if vm.boot:
         what = f"zeroing all its memory at {format_size(vm.boot.zeroes)}/s, " if vm.boot.zeroes else ""
         yield f"{vm.name} boots first, {what}for {format_duration(vm.boot.duration_ns)} at least"
+    if vm.free_page_reporting:
+        how = vm.free_page_reporting
+        yield f"{vm.name} reports up to {how.blocks} free blocks of 2MiB each {format_duration(how.every_ns)}"
     if vm.zero_thread:
         yield f"{vm.name} zeroes freed pages at {format_size(vm.zero_thread)}/s"

@@ -51,6 +51,7 @@ def under_pressure(given: Settings, host: Settings) -> dict[str, Any]:
         "files": _files(given, host),
         "page_cache": _page_cache(given),
         "boot": _boot(given["boot"]),
+        "free_page_reporting": _reporting(given["free_page_reporting"]),
         "zero_thread": given["zero_thread"] or 0,
         "oom": given["oom"],
     }
@@ -71,6 +72,10 @@ def _balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:
     target = given["target"] if given["keep"] is None else max(0, memory_pages - given["keep"])
     steps = [spec.BalloonStep(0, target), *(spec.BalloonStep(step["at"], step["target"]) for step in later)]
     return spec.Balloon(tuple(steps), given["poll"], memory_pages * given["max"] // spec.MILLION)
+
+
+def _reporting(given: Settings | None) -> spec.FreePageReporting | None:
+    return None if given is None else spec.FreePageReporting(given["every"], given["blocks"])
 
 
 def _boot(given: Settings | None) -> spec.Boot | None:

@@ -19,6 +19,7 @@ from vmcfg.scenario.spec_paging import (
     Boot,
     Disk,
     File,
+    FreePageReporting,
     GuestReclaim,
     HostPaging,
     PageCache,
@@ -252,6 +253,7 @@ class Vm:
     files: tuple[File, ...] = field(default=(), metadata=LATER)
     page_cache: PageCache | None = field(default=None, metadata=LATER)  # None: it has no files
     boot: Boot | None = field(default=None, metadata=LATER)
+    free_page_reporting: FreePageReporting | None = field(default=None, metadata=LATER)
     zero_thread: int = field(default=0, metadata=LATER)  # bytes per second of freed pages; 0: there is none
     oom: str = field(default="error", metadata=LATER)  # out of memory: error | kill, the guest ends a process
 
@@ -284,7 +286,7 @@ class Scenario:
     @property
     def takes_memory_away(self) -> bool:
         """Tell whether any host or guest can take back memory that it has given."""
-        is_taking = any(vm.reclaim or vm.balloon or vm.oom == "kill" for vm in self.vms)
+        is_taking = any(vm.reclaim or vm.balloon or vm.free_page_reporting or vm.oom == "kill" for vm in self.vms)
         return is_taking or any(host.paging for host in self.hosts)
 
     @property

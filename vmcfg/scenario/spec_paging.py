@@ -41,6 +41,14 @@ class Boot:
 
 
 @frozen
+class FreePageReporting:
+    """How a guest tells its host what is free: see `guest.reporting`."""
+
+    every_ns: int
+    blocks: int  # at a time
+
+
+@frozen
 class BalloonStep:
     """From `at_ns` on another target; or, where `target_pages` is None, the guest touches its balloon."""
 

@@ -21,6 +21,7 @@ NOTHING = "-"  # n / 0: there is no such figure
 TEXT, COUNT, RATIO = "text", "count", "ratio"
 PHASES, RECLAIM = "several phases in a workload", "anything that takes memory away"
 FILES = "files of a VM"
+REPORTING = "guests that report free pages"
 KILLS, ZEROING = "guests that kill when they run out of memory", "guests that zero pages nobody has asked for"
 COUNT_WIDTH = 12
 
@@ -101,6 +102,7 @@ def features(scenario: Scenario) -> frozenset[str]:
         RECLAIM: scenario.takes_memory_away,
         FILES: any(vm.files for vm in scenario.vms),
         KILLS: any(vm.oom == "kill" for vm in scenario.vms),
+        REPORTING: any(vm.free_page_reporting for vm in scenario.vms),
         ZEROING: any(vm.boot or vm.zero_thread for vm in scenario.vms),
     }
     return frozenset(name for name in has if has[name])

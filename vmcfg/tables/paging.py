@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmcfg.metrics.events import Event
-from vmcfg.tables.column import KILLS
+from vmcfg.tables.column import KILLS, REPORTING
 from vmcfg.tables.subjects import MODE, PHASE, VM, event, vm_phases
 from vmcfg.tables.table import TableKind
 
@@ -31,6 +31,8 @@ PAGING = TableKind(
         event(Event.BALLOON_DEFLATED, "pages", "Pages taken back from it."),
         event(Event.BALLOON_FRAMES_WON, "pages", "Of the pages put in: those that had a frame."),
         event(Event.BALLOON_POPS, "times", "Times that the guest touched its balloon, which was given up."),
+        event(Event.REPORTED_PAGES, "pages", "Free pages that the guest reported.", only_with=REPORTING),
+        event(Event.REPORT_FRAMES_WON, "pages", "Of these: those that had a frame.", only_with=REPORTING),
         event(Event.KILLS, "processes", "Processes that the guest ended, out of memory.", only_with=KILLS),
         event(Event.KILLED_PAGES, "pages", "Guest pages that came free by that.", only_with=KILLS),
         event(Event.BLOCKED_CYCLES, "cycles", "Waiting for disks."),

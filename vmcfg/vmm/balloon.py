@@ -26,9 +26,16 @@ def is_ballooned(m, gpid):
 def mark_ballooned(m, row, gpid):
     """Put a page without a frame into the balloon; the slot that it may have is given back."""
     if is_swapped(m, gpid):
-        m.counters[row, Event.HOST_SLOTS_DROPPED] += 1
-        slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))
+        drop_slot(m, row, gpid)
     m.host.pmap[gpid] = (m.host.pmap[gpid] & at.IS_TABLE) | at.BALLOONED
+
+
+@kernel
+def drop_slot(m, row, gpid):
+    """Let a page that lies in the host's swap area be as if never touched: nobody wants to read it again."""
+    m.counters[row, Event.HOST_SLOTS_DROPPED] += 1
+    slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))
+    m.host.pmap[gpid] &= at.IS_TABLE
 
 
 @kernel

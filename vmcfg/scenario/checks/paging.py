@@ -124,6 +124,22 @@ REFUSED = (
         "pages of 4KiB in guest and host beside a balloon", f"balloons of large pages are not built yet {LATER}",
     ),
     Refusal(
+        "reports in other modes", "vms", ("free_page_reporting", "every"), ("mmu", "mode"),
+        lambda host, vm: vm["free_page_reporting"] is not None and host["mmu"]["mode"] not in ("nested", "shadow"),
+        "no free-page reporting but in modes nested and shadow",
+        "elsewhere there is no host, or it is not built yet for this mode",
+    ),
+    Refusal(
+        "reports of large pages", "vms", ("free_page_reporting", "every"), ("mmu",),
+        lambda host, vm: vm["free_page_reporting"] is not None and (_has_large(host) or vm["page_size"] != "4KiB"),
+        "pages of 4KiB in guest and host beside it", f"reports of large pages are not built yet {LATER}",
+    ),
+    Refusal(
+        "reports without paging", "vms", ("free_page_reporting", "every"), (),
+        lambda _, vm: vm["free_page_reporting"] is not None and vm["page_table"] == "none",
+        "a page table beside it", "a guest without paging has no free list to report from",
+    ),
+    Refusal(
         "a zero-page thread of large pages", "vms", ("zero_thread",), (),
         lambda _, vm: bool(vm["zero_thread"]) and vm["page_size"] != "4KiB",
         "page_size 4KiB beside a zero-page thread", f"freed pages that are large are not built yet {LATER}",
