@@ -56,6 +56,10 @@ PARTS: dict[str, tuple[str, ...]] = {
     "log": ("tests/engine/test_page_modification_logging.py",),
     "rounds": ("tests/engine/test_dirty_rounds.py",),
     "pressure": ("tests/engine/test_pressure_equals_oracle.py",),
+    "balloon": (
+        "tests/engine/test_memory_pressure.py::"
+        "test_a_balloon_grows_faster_after_each_success_and_half_as_fast_after_a_failure",
+    ),
     "goldens": tuple(
         f"tests/golden_discipline/test_shipped_scenarios.py::test_a_shipped_scenario_gives_its_golden[scenarios/{name}.yaml]"
         for name in ("walks/cold_native_walk_takes_4_references", "walks/cold_nested_walk_takes_24_references",

@@ -126,13 +126,14 @@ def _grow(m, core, vcpu, vm, wanted):
     made = min(asked, max(np.int64(0), guest[vm, at.GUEST_FREE] - guest[vm, at.GUEST_MIN]))
     if made:
         inflate(m, core, vcpu, vm, made)
-    _adapt(m, vm, made == asked)
+    adapt(m, vm, made == asked)
     is_exhausted = why == NOTHING_LEFT and made < asked and guest[vm, at.KILLS]
     return np.int64(why if why == NO_FRAMES or is_exhausted else 0)
 
 
 @kernel
-def _adapt(m, vm, is_success):
+def adapt(m, vm, is_success):
+    """Let a balloon grow by more pages that the guest has to reclaim, or by half as many after a failure."""
     rate = m.guests.vm[vm, at.BALLOON_RATE]
     rate = rate + FASTER if is_success else rate // 2
     m.guests.vm[vm, at.BALLOON_RATE] = min(max(rate, np.int64(SLOWEST)), np.int64(FASTEST))
