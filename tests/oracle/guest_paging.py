@@ -128,7 +128,7 @@ class GuestPager:
         assert self.area
         sent: list[tuple[int, int]] = []
         count = 0
-        while count < BATCH:
+        while count < BATCH and (self.host.frames.free or not self.host.how):
             ppn = self._choose()
             if ppn is None:
                 break

@@ -23,7 +23,7 @@ from vmcfg.reclaim.layer import RESIDENT
 from vmcfg.reclaim.replacement import enter, victim
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import CACHED, is_of_file, page_in, transfer_file
-from vmcfg.vmm.paging import is_swapped
+from vmcfg.vmm.paging import PAGES, is_swapped
 from vmcfg.vmm.swap import (
     FLIGHTS,
     NO_SLOT,
@@ -91,7 +91,7 @@ def collect_written(m, vm, now):
 def page_out(m, core, vcpu):
     """Free a batch of a guest's pages, or send them out: to its swap area, or to their files; return how many."""
     first = following = count = np.int64(0)
-    while count < BATCH:
+    while count < BATCH and _has_frame(m):
         place = _send_out(m, core, vcpu)
         if place == NO_SLOT:
             break
@@ -104,6 +104,12 @@ def page_out(m, core, vcpu):
         following = place + 1
     _write(m, core, vcpu, first, following, np.int64(0))
     return count
+
+
+@kernel
+def _has_frame(m):
+    """Tell whether a page that the host has paged out can be read: what was read along may have taken the batch's."""
+    return m.host.counts[at.FRAME_FREE] > 0 or m.paging.rules[PAGES] == 0
 
 
 @part

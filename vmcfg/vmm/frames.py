@@ -99,6 +99,7 @@ def frame_reserve(m, mpn):
 @kernel
 def _own(m, mpn, kind, owner):
     host = m.host
+    assert host.counts[FRAME_FREE] > 0
     host.counts[FRAME_FREE] -= 1
     host.counts[kind] += 1
     host.kind[mpn] = kind
