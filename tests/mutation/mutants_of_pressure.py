@@ -58,7 +58,7 @@ MUTANTS = (
     _guest("a balloon is flushed page by page, or not at all", "balloon",
            "invalidate(m, vm) if won else np.int64(0)", "np.int64(0)"),
     _host("a page in a balloon keeps its slot of the host's swap area", "balloon",
-          "        slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))", "        pass"),
+          "    slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))", "    pass"),
     _host("a driver does not hear that its balloon has popped", "balloon",
           "m.guests.vm[vm, at.IS_POPPED] = 1", "m.guests.vm[vm, at.IS_POPPED] = 0"),
     Mutant("a round of dirty logging leaves D in the TLBs", "vmm/dirty_rounds.py",
