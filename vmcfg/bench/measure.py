@@ -18,8 +18,9 @@ from vmcfg.bench import yardsticks
 from vmcfg.bench.rows import FEATURES, ROWS, Row, scenario_text
 from vmcfg.engine import loop
 from vmcfg.engine.build import build
-from vmcfg.engine.room import UNTIL
-from vmcfg.metrics.events import EXIT_COUNT, EXITS
+from vmcfg.engine.paging import allow
+from vmcfg.engine.room import NEED_FRAMES, UNTIL
+from vmcfg.metrics.events import EXIT_COUNT, EXITS, Event
 from vmcfg.plan import compile_plan
 from vmcfg.scenario import loads
 from vmcfg.vmm import machine as at
@@ -79,7 +80,7 @@ def start_up_seconds(arguments: list[str], rounds: int) -> float:
 
 def _measure(row: Row, rounds: int, report: Callable[[str], None]) -> Measured:
     report(row.name)
-    sample = _exits(row) if row.counts_exits else _touches(row)
+    sample = _exits(row) if row.counts_exits else _page_ins(row) if row.counts_page_ins else _touches(row)
     table, places = yardsticks.gather_inputs(row.tables_bytes, YARDSTICK_ITEMS)
     key = yardsticks.stream()
     samples = []
@@ -112,6 +113,18 @@ def _exits(row: Row) -> Callable[[], float]:
     return sample
 
 
+def _page_ins(row: Row) -> Callable[[], float]:
+    """Return what times a round of a stream, and returns the seconds for a page-in."""
+    machine = _machine(row)
+
+    def sample() -> float:
+        before = int(machine.counters[:, Event.HOST_PAGE_INS].sum())
+        seconds = _timed(lambda: _simulate(machine, row))
+        return seconds / max(1, int(machine.counters[:, Event.HOST_PAGE_INS].sum()) - before)
+
+    return sample
+
+
 def _machine(row: Row, sets: Sequence[str] = ()) -> at.Machine:
     plan = compile_plan(loads(scenario_text(row), sets=sets))
     return build(plan.hosts[0], plan.scenario.seed, load_inputs([]))
@@ -119,7 +132,10 @@ def _machine(row: Row, sets: Sequence[str] = ()) -> at.Machine:
 
 def _simulate(machine: at.Machine, row: Row) -> None:
     until = int(machine.vcpu[0, at.RETIRED]) + row.touches
-    assert loop.run(machine, at.UNLIMITED, 0, until) == UNTIL
+    runner = loop.Runner(machine)
+    while (why := runner.run(at.UNLIMITED, 0, until)) == NEED_FRAMES and allow(machine):
+        pass
+    assert why == UNTIL
 
 
 def _timed(work: Callable[[], object]) -> float:

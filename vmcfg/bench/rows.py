@@ -16,7 +16,8 @@ class Row:
     """One stream: what it shows, the scenario behind it, and the speed to reach in millions of touches per second.
 
     A stream of exits never comes to an end of them: each round begins with a new machine, touches page after page,
-    and its exits are what counts.
+    and its exits are what counts. A stream of page-ins goes round and round over twice the host's memory, so that each
+    touch is a fault for which a page comes in and another goes out, and page-ins are what counts.
     """
 
     name: str
@@ -29,7 +30,9 @@ class Row:
     write: str = "0%"
     data_caches: str = "none"
     counts_exits: bool = False
+    counts_page_ins: bool = False
     populate: str = "at_start"
+    memory: str = "8GiB"  # of the host
 
 
 ROWS = (
@@ -43,6 +46,8 @@ ROWS = (
     Row("shadow: exits of demand faults", 5, "shadow", "4GiB", 4096 * MIB, 30 * MIB, 500_000,
         counts_exits=True, populate="on_touch"),
     Row("shadow: hidden faults alone", 5, "shadow", "4GiB", 4096 * MIB, 30 * MIB, 500_000, counts_exits=True),
+    Row("faults with page-out and page-in", 5, "nested", "64MiB", 64 * MIB, 1 * MIB, 500_000,
+        counts_page_ins=True, populate="on_touch", memory="32MiB"),
 )
 
 FEATURES = {
@@ -66,17 +71,24 @@ metadata: {{title: benchmark}}
 run: {{accesses: 100000000000}}
 hosts:
   bench:
-    memory: 8GiB
+    memory: {memory}
     cpu: {{profile: cascade_lake, data_caches: {data_caches}}}
-    mmu: {{mode: {mode}}}
+    mmu: {{mode: {mode}}}{paging}
 vms:
-  vm: {{memory: 5GiB, workload: stream, populate: {populate}, backing: at_start}}
+  vm: {{memory: 5GiB, workload: stream, populate: {populate}, backing: {backing}}}
 workloads:
   stream: {{phases: [{{pattern: {{kind: {pattern}, size: {footprint}}}, write: {write}}}]}}
 """
 
 
+PAGING = """
+    reclaim: {paging: {victim: fifo, read_ahead: 1}}
+    swap: {size: 128MiB}
+    disks: {disk: {latency: 0s, bandwidth: 100GiB/s, seek: 0s}}"""
+
+
 def scenario_text(row: Row) -> str:
     """Return the scenario of a row, which anybody can run as it is."""
-    pattern = "sequential" if row.counts_exits else "uniform"
-    return SCENARIO.format(pattern=pattern, **asdict(row))
+    pattern = "sequential" if row.counts_exits or row.counts_page_ins else "uniform"
+    paging, backing = (PAGING, "on_touch") if row.counts_page_ins else ("", "at_start")
+    return SCENARIO.format(pattern=pattern, paging=paging, backing=backing, **asdict(row))

@@ -22,7 +22,7 @@ from vmcfg.engine.room import ALL_FINISHED, DONE, EVENTS_DUE, NEED_FRAMES, NEED_
 from vmcfg.engine.turn import BLOCKED, WORK_ENDED, take_turn
 from vmcfg.guest.reclaim import ENOUGH, NO_FRAMES, WAITS, make_free
 from vmcfg.hardware.core import flush_combined
-from vmcfg.jit import by_reference, entry, kernel, named, part
+from vmcfg.jit import Pinned, address_of, by_reference, call, entry, kernel, named, part
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, SHADOW, SOFTWARE_TLB, WALKS_AS
 from vmcfg.vmm import machine as at
@@ -42,12 +42,12 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
 
     @entry
     @named(f"run_mode_{mode}" + "_lean" * is_lean + "_cached" * has_data_caches)
-    def run(machine, t_end, until_vcpu, until_retired):
+    def run(machine, answers, t_end, until_vcpu, until_retired):
         """Simulate one host up to the slice that begins at `t_end`.
 
-        `until_vcpu` (or NOBODY) is stopped when it has retired `until_retired` touches. Returns DONE,
-        ALL_FINISHED, UNTIL, NEED_FRAMES or NEED_GUEST_PAGES; after the last three the same call continues where
-        it stopped.
+        `answers` are the addresses of ANSWERS, or UNKNOWN. `until_vcpu` (or NOBODY) is stopped when it has retired
+        `until_retired` touches. Returns DONE, ALL_FINISHED, UNTIL, NEED_FRAMES or NEED_GUEST_PAGES, or which answer is
+        ASKED for; after the last four the same call continues where it stopped.
         """
         m = by_reference(machine)
         s = m.sched
@@ -56,7 +56,9 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
                 return ALL_FINISHED
             stop = min(s[at.NOW] + s[at.SLICE_CYCLES], s[at.RUN_END])
             while s[at.TURN] < s[at.CORES]:
-                why = _run_core(m, s[at.TURN], stop, until_vcpu, until_retired, mode, is_lean, has_data_caches)
+                why = _run_core(
+                    m, s[at.TURN], answers, stop, until_vcpu, until_retired, mode, is_lean, has_data_caches
+                )
                 if why != DONE:
                     return why
                 s[at.TURN] += 1
@@ -67,7 +69,13 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
     return run
 
 
-AGAIN = -1  # what the loop stopped for has been done
+ANSWERS: tuple[Callable[..., int], ...] = (handle, make_free, make_room)
+"""What kernels do about what a turn stops for. These are entries of their own, which a host that comes to need none of
+them need not compile, and loops need not contain."""
+
+ASK_EVENTS, ASK_PAGES, ASK_FRAMES = ASKED = range(100, 103)  # the loop has come to need an answer that it does not know
+UNKNOWN = 0  # the address of such an answer
+
 _WALKS = [mode for mode in MODES.values() if mode not in WALKS_AS]
 LOOPS = {case: specialise(*case) for case in product(_WALKS, (False, True), (False, True))}
 """By how the MMU mode walks, `is_lean`, `has_data_caches`; each is compiled when a host first needs it."""
@@ -85,41 +93,29 @@ def walks_as(mode: int) -> int:
 
 
 def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
-    """Simulate one host up to the slice that begins at `t_end`: see `run` in `specialise`; with what is rarer.
-
-    These are entries of their own, which a host that needs none of them need not compile: events of guests, and paging.
-    """
-    loop = loop_of(machine)
-    while (why := _advance(loop, machine, t_end, until_vcpu, until_retired)) == AGAIN:
-        pass
-    return why
+    """Simulate one host up to the slice that begins at `t_end`: see `run` in `specialise`."""
+    return Runner(machine).run(t_end, until_vcpu, until_retired)
 
 
-def _advance(loop: Callable[..., int], machine: at.Machine, *until: int) -> int:
-    """Run the loop, and do what it stopped for if kernels can; return AGAIN then, or why it stopped."""
-    why = int(loop(machine, *until))
-    core = int(machine.sched[at.TURN])
-    if why == EVENTS_DUE:
-        why = int(handle(machine, core))
-        if why == DONE:
-            return AGAIN
-    if why == NEED_GUEST_PAGES and machine.guests.vm[_asking(machine, core), at.RECLAIMS]:
-        made = int(make_free(machine, core))
-        if made in (ENOUGH, WAITS):
-            return AGAIN
-        why = NEED_FRAMES if made == NO_FRAMES else why
-    if why == NEED_FRAMES and machine.paging.rules[PAGES] and int(make_room(machine, core)) != NO_QUOTA:
-        return AGAIN
-    return why
+class Runner:
+    """A machine that is run more than once, its loop, and the answers of kernels that it has come to need."""
 
+    def __init__(self, machine: at.Machine) -> None:
+        self._machine = Pinned(machine)
+        self._loop = loop_of(machine)
+        self._answers: list[int] = [UNKNOWN] * len(ANSWERS)
 
-def _asking(machine: at.Machine, core: int) -> int:
-    """Return the VM at the head of a core's queue."""
-    return int(machine.vcpu[int(machine.queue[core, 0]), at.VM])
+    def run(self, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
+        """Simulate up to the slice that begins at `t_end`: see `run` in `specialise`."""
+        while True:
+            why = int(self._loop(self._machine, tuple(self._answers), t_end, until_vcpu, until_retired))
+            if why not in ASKED:
+                return why
+            self._answers[why - ASKED[0]] = address_of(ANSWERS[why - ASKED[0]], self._machine)
 
 
 @kernel
-def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean, has_data_caches):
+def _run_core(m, core, answers, stop, until_vcpu, until_retired, mode, is_lean, has_data_caches):
     c = m.core
     while c[core, at.CLOCK] < stop or c[core, at.IS_STOPPED]:
         # A turn that goes on is still the same turn: nobody joins, and where it ends, it ends in its own slice.
@@ -140,9 +136,32 @@ def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean, has_data_
             _wait(m, core, vcpu)
         elif why != DONE:
             c[core, at.IS_STOPPED] = 1
-            return why
+            why = _answer(m, core, answers, why)
+            if why != DONE:
+                return why
     _rotate(m, core)
     return DONE
+
+
+@kernel
+def _answer(m, core, answers, why):
+    """Do what a turn has stopped for, if kernels can; return DONE then, or what is still wanted."""
+    if why == EVENTS_DUE:
+        if answers[0] == UNKNOWN:
+            return ASK_EVENTS
+        why = call(answers[0], m, core)
+    if why == NEED_GUEST_PAGES and m.guests.vm[m.vcpu[np.int64(m.queue[core, 0]), at.VM], at.RECLAIMS]:
+        if answers[1] == UNKNOWN:
+            return ASK_PAGES
+        made = call(answers[1], m, core)
+        if made in (ENOUGH, WAITS):
+            return DONE
+        why = NEED_FRAMES if made == NO_FRAMES else why
+    if why == NEED_FRAMES and m.paging.rules[PAGES]:
+        if answers[2] == UNKNOWN:
+            return ASK_FRAMES
+        why = NEED_FRAMES if call(answers[2], m, core) == NO_QUOTA else DONE
+    return why
 
 
 @part

@@ -29,13 +29,14 @@ from vmcfg.hardware.sets import (
     entry_of,
     find,
     geometry,
+    held_in,
     nth_set,
     page_of_tag,
     set_of,
     space_of,
     tag_of,
 )
-from vmcfg.jit import kernel, part
+from vmcfg.jit import kernel, lowest_bit, part
 
 __all__ = [  # with what users of a store need of `hardware.sets`
     "MIDDLE",
@@ -124,9 +125,11 @@ def flush_spaces(stores, cache, first_space, end_space):
     built = geometry(stores, cache, False, NARROW)
     for number in range(built[SETS]):
         index = nth_set(built, number)
-        for way in range(built[WAYS]):
-            tag = stores.words[index + way]
-            if tag != EMPTY and first_space <= space_of(tag) < end_space:
+        held = held_in(stores, built, index)
+        while held:
+            way = lowest_bit(held)
+            held &= held - 1
+            if first_space <= space_of(stores.words[index + way]) < end_space:
                 _empty(stores, built, index, way)
 
 

@@ -171,6 +171,18 @@ def find(stores, built, index, tag):
     return np.int64(-1)
 
 
+@kernel
+def held_in(stores, built, index):
+    """Return a mask of the ways of set `index` that hold a tag."""
+    if built[ROOM] == NARROW:
+        empty = match8(stores.words, index, EMPTY)
+    elif built[ROOM] == MIDDLE:
+        empty = match16(stores.words, index, EMPTY)
+    else:
+        empty = _match64(stores, index, EMPTY)
+    return ~empty & ((np.int64(2) << (built[WAYS] - 1)) - 1)
+
+
 @part
 def _remainder(key, sets):
     """Return key mod sets, for stores whose sets are no power of two; kept out of the way of those that are."""

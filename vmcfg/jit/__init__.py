@@ -6,6 +6,8 @@ A kernel is a plain Python function over integers and arrays. Three decorators m
     kernel   a small piece, always inlined into its callers
     part     a larger piece, compiled once and called
 
+An entry that few runs need is not linked into those that may need it: its machine code is called by its address.
+
 With `VMCFG_KERNELS=plain` all three hand the function back untouched, so that every kernel can also be run,
 stepped through and tested as Python. Nothing else in the package imports numba.
 
@@ -23,7 +25,10 @@ PLAIN = os.environ.get("VMCFG_KERNELS") == "plain"
 
 if PLAIN:
     from vmcfg.jit.plain import (
+        Pinned,
+        address_of,
         by_reference,
+        call,
         entry,
         is_compiled,
         kernel,
@@ -36,14 +41,17 @@ if PLAIN:
         to_front32,
     )
 else:
-    from vmcfg.jit.compiled import entry, is_compiled, kernel, part
+    from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part
     from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32
-    from vmcfg.jit.reference import by_reference
+    from vmcfg.jit.reference import Pinned, by_reference, call
 
 __all__ = [
     "PLAIN",
+    "Pinned",
+    "address_of",
     "as_python",
     "by_reference",
+    "call",
     "entry",
     "is_compiled",
     "kernel",

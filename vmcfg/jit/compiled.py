@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numba
 
 from vmcfg.jit.pieces import PartCompiler, PieceCompiler
+from vmcfg.jit.reference import Pinned
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,6 +60,14 @@ def part(function: F) -> F:
 def entry(function: F) -> F:
     """Make `function` a kernel that Python calls; its machine code is kept on disk."""
     return numba.njit(cache=True, **_OPTIONS)(function)
+
+
+def address_of(function: Any, pinned: Pinned) -> int:
+    """Return where the machine code of an entry begins that takes a pinned machine and a number: for `call`."""
+    signature = numba.typeof(pinned), numba.int64
+    function.compile(signature)
+    compiled = function.overloads[signature]
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
 
 
 def is_compiled(function: Any) -> bool:

@@ -38,6 +38,19 @@ def by_reference(machine: Any) -> Any:
     return machine
 
 
+Pinned = by_reference
+
+
+def address_of(function: Callable[..., Any], pinned: Any) -> Any:
+    """Hand back the function, which `call` calls."""
+    return function
+
+
+def call(function: Callable[..., Any], machine: Any, number: int) -> Any:
+    """Call an entry."""
+    return function(machine, number)
+
+
 def prefetch(array: Any, index: int) -> None:
     """Do nothing: a prefetch has no result."""
 

@@ -162,14 +162,17 @@ def _span(start: int, end: int) -> int:
 
 
 def _touches_within(cycles: int, phases: tuple[PhasePlan, ...], host: HostPlan) -> int:
-    """Count the touches that can begin within so many cycles."""
-    return UNLIMITED if cycles == UNLIMITED else cycles // max(1, _cheapest_touch(phases, host)) + 1
+    """Count the touches that can begin within so many cycles from the first phase's start; each begins with one."""
+    return UNLIMITED if cycles == UNLIMITED else cycles // max(1, _cheapest_touch(phases, host)) + len(phases)
 
 
 def _cheapest_touch(phases: tuple[PhasePlan, ...], host: HostPlan) -> int:
-    """Return the fewest cycles between two touches: the cost of hitting everywhere, or the schedule's step.
+    """Return the fewest cycles that a touch takes: the cost of hitting everywhere, or the schedule's step.
 
-    A vCPU that is late catches up with at most a second's worth, so a schedule bounds only in the long run; the
-    cost of an access always does.
+    A vCPU that is late catches up, but never makes a touch before it is due.
     """
-    return min(phase.per_touch * host.costs["access"] for phase in phases)
+    return min(max(phase.per_touch * host.costs["access"], _step(phase)) for phase in phases)
+
+
+def _step(phase: PhasePlan) -> int:
+    return phase.step if phase.step_divisor else 0
