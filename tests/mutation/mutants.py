@@ -100,8 +100,8 @@ MUTANTS = (
            "(ppn << at.PPN_SHIFT) | at.WRITABLE | at.PRESENT",
            "(ppn << at.PPN_SHIFT) | at.WRITABLE | at.PRESENT | at.DIRTY"),
     Mutant("the check for frames stands one frame too late", "engine/room.py",
-           "lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]",
-           "lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE] - 1"),
+           "lacks_frame and (m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE] or",
+           "lacks_frame and (m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE] - 1 or"),
     # Time.
     Mutant("a rate's schedule is late by one cycle in each touch", "engine/phases.py",
            "v[vcpu, at.DUE] += m.work.phases[phase, work.STEP]\n",

@@ -20,6 +20,8 @@ SWAPPING = "vms.web.swap={size: 1GiB}"
 FILED = "vms.web.files={data: {size: 1MiB}}"
 BALLOONED = "vms.web.balloon={target: 4KiB}"
 REPORTING = "vms.web.free_page_reporting={every: 2s}"
+PAGING = "hosts.esx.reclaim.paging"
+NO_TLB = "mmu.tlb=none"
 UNPAGED = ["vms.web.page_table=none"]
 EXAMPLES = {
     "nested without ept": ["cpu.features=[]"],
@@ -73,6 +75,12 @@ EXAMPLES = {
     "host paging of large pages": [*PAGED, "mmu.page_size=2MiB"],
     "host paging of large pages under shadow": [*SHADOW, *PAGED, "vms.web.page_size=2MiB"],
     "A bits without ept_ad": [*PAGED, "hosts.esx.reclaim.paging.victim=clock", "cpu.features=[ept]"],
+    "A bits for policies that need more": [*PAGED, f"{PAGING}.victim=lru", f"{PAGING}.references=walks"],
+    "references for policies without": [*PAGED, f"{PAGING}.references=every_access"],
+    "A bits without walks": [*PAGED, NO_TLB, f"{PAGING}.victim=clock", f"{PAGING}.references=walks"],
+    "no TLB elsewhere": ["mmu.mode=native", NO_TLB],
+    "no TLB beside data caches": [NO_TLB, "cpu.data_caches=profile"],
+    "foresight with read-ahead": [*PAGED, f"{PAGING}.victim=opt", f"{PAGING}.read_ahead=8"],
     "guest swap in other modes": ["mmu.mode=paravirt", SWAPPING],
     "guest swap of large pages": [SWAPPING, "vms.web.page_size=2MiB"],
     "guest swap of other tables": [SWAPPING, *UNPAGED],

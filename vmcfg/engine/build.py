@@ -14,15 +14,16 @@ from vmcfg.engine.boot import NO_PAGES, back_range, load_first, start_kernel, st
 from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.dirty_rounds import logging_of
 from vmcfg.engine.files import files_of
+from vmcfg.engine.foresight import foresee
 from vmcfg.engine.large_tlbs import NOWHERE
-from vmcfg.engine.paging import paging_of
+from vmcfg.engine.lean import LEAN_ROOMS, is_lean
+from vmcfg.engine.paging import ask_below, paging_of
 from vmcfg.engine.shadow import shadow_of
 from vmcfg.engine.shortage import too_little_at_start
 from vmcfg.engine.work import work_of
 from vmcfg.guest.balloon import SLOWEST
 from vmcfg.hardware import sets
-from vmcfg.hardware.assoc import policy_of
-from vmcfg.hardware.core import L1, L1I, L2, LARGE_TLBS, STORES
+from vmcfg.hardware.core import L1, L2, LARGE_TLBS
 from vmcfg.hardware.stores import Built, new_stores
 from vmcfg.metrics.events import COLUMNS, Event, Sized
 from vmcfg.mmu.shadow import VARIANTS
@@ -34,7 +35,6 @@ from vmcfg.vmm import machine as at
 from vmcfg.vmm.large_pages import LARGEST
 from vmcfg.workload.inputs import Inputs
 
-LEAN_ROOMS = [sets.MIDDLE if kind == L2 else sets.NARROW for kind in range(STORES)]  # what lean loops take as given
 HUGE_PAGE_BYTES, LARGE_BYTES = 2 << 20, 1 << 20
 PATH = 7  # levels of a table, and one above
 
@@ -64,7 +64,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
     for number, vm in enumerate(host.vms):
         _start_vm(machine, host, number, vm, inputs)
     load_first(machine)
-    return machine
+    return foresee(host, machine) if host.paging and host.paging.foresees else machine
 
 
 def _start_vm(machine: at.Machine, host: HostPlan, number: int, vm: VmPlan, inputs: Inputs) -> None:
@@ -199,29 +199,11 @@ def _process_of(host: HostPlan, vcpu: VcpuPlan) -> int:
 def _host(host: HostPlan) -> at.Host:
     counts = np.zeros(at.HOST_FIELDS, np.int64)
     counts[at.FRAME_FREE] = counts[at.TOTAL] = host.frames
-    counts[at.RESERVE] = host.reserve_frames
+    counts[[at.RESERVE, at.ASK_BELOW]] = host.reserve_frames, ask_below(host)
     names = ("pmap", "owner", "kind", "free_list", "ept")
     arrays = {name: _zeros(host, f"host.{name}") for name in names}
     blocks = host.frames // at.TABLE_ENTRIES if host.has_large_pages else 0
     return at.Host(counts=counts, blocks=np.zeros(max(1, blocks), np.int32), **arrays)
-
-
-def is_lean(host: HostPlan) -> bool:
-    """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
-    has_l1i = host.stores[L1I].shape is not None
-    levels = {host.host_levels or at.USUAL_LEVELS, *(plan.vm.table_levels for plan in host.vms)}
-    is_special = has_l1i or host.nested_tlb_holds_data or host.has_pml or host.dirty_log or host.has_large_pages
-    is_special = is_special or host.mode == "software_tlb"  # its misses cost more than any loop spares
-    return levels == {at.USUAL_LEVELS} and not is_special and all(
-        is_plain(store.shape, room) for store, room in zip(host.stores, LEAN_ROOMS, strict=True) if store.shape
-    )
-
-
-def is_plain(shape: CacheShape, room: int) -> bool:
-    """Tell whether a store is lean: a power of two of sets by the low bits, no more ways than room, LRU in a word."""
-    rows = shape.entries // shape.ways
-    is_indexed_plainly = rows & (rows - 1) == 0 and shape.index == "modulo"
-    return is_indexed_plainly and shape.ways <= room and policy_of(shape.policy, shape.ways) == sets.LRU_ORDER
 
 
 def _vcpus(host: HostPlan) -> np.ndarray:
@@ -274,15 +256,14 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[: len(at.COSTS)] = [host.costs.get(name, 0) for name in at.COSTS]
     cost[[at.WALKERS_LOG2, at.HAS_VPID, at.HAS_EPT_AD]] = host.walkers.bit_length() - 1, host.has_vpid, host.has_ept_ad
     cost[[at.HZ, at.MODE, at.IS_LEAN]] = host.hz, MODES[host.mode], is_lean(host)
-    cost[at.HAS_DATA_CACHES] = host.data_caches is not None
     if host.shadow:
         cost[[at.SHADOW_VARIANT, at.INSTALLS]] = VARIANTS[host.shadow.variant], host.shadow.installs_on_write
         cost[[at.BYPASSES, at.CR3_TARGETS]] = host.shadow.bypasses_not_present, host.shadow.cr3_targets
         cost[at.UNSYNC_SLOTS] = host.shadow.unsync_slots if host.shadow.variant == "unsync" else 0
     cost[[at.HAS_LARGE_PAGES, at.TABLE_NODES]] = host.has_large_pages, host.table_nodes
     cost[[at.NESTED_TLB_HOLDS_DATA, at.LOGGING]] = host.nested_tlb_holds_data, logging_of(host)
-    cost[at.HAS_ROUNDS] = host.dirty_log is not None
-    cost[[at.BATCH_UPDATES, at.PINS]] = host.batch_updates, host.pins_roots
+    cost[[at.HAS_ROUNDS, at.HAS_DATA_CACHES]] = host.dirty_log is not None, host.data_caches is not None
+    cost[[at.HAS_TLB, at.BATCH_UPDATES, at.PINS]] = host.has_tlb, host.batch_updates, host.pins_roots
     cost[at.HOMES :] = homes_of(host)
     return cost
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from vmcfg.allocation.fair import shares
+from vmcfg.engine.references import AHEAD, IN_ORDER
 from vmcfg.plan.model import HostPlan
 from vmcfg.reclaim.layer import LISTS, RESIDENT, Layer, new_layer
 from vmcfg.reclaim.replacement import POLICIES
@@ -29,22 +30,36 @@ def paging_of(
         area=_areas(host),
         slots=zeros("paging.slots"),
         flights=zeros("paging.flights"),
+        next_uses=np.zeros(1, np.int64),
         host=_host_layer(host, seed, pmap),
         guest=_guest_layer(host, seed, guests),
     )
 
 
+def ask_below(host: HostPlan) -> int:
+    """Return how many free frames an access must see to go on without a question: more than all beside a capacity."""
+    has_capacity = host.paging is not None and host.paging.capacity_pages > 0
+    return host.frames + 1 if has_capacity else host.reserve_frames
+
+
 def allow(machine: at.Machine) -> bool:
     """Let a policy say which VMs are to give how many pages; tell whether it found any to take."""
-    if not machine.paging.rules[paging.PAGES]:
+    capacity = int(machine.paging.rules[paging.CAPACITY])
+    if not machine.paging.rules[paging.PAGES] or (capacity and sum(held_pages(machine)) < capacity):
         return False
     area = machine.paging.area[swap.HOST_AREA]
     room = int(area[swap.SLOTS] - area[swap.USED])
-    held = machine.paging.host.owners[:, RESIDENT : RESIDENT + LISTS].sum(axis=1).tolist()
+    held = held_pages(machine)
     wanted = min(room, max(int(machine.host.counts[at.WANTED]), sum(held) >> ROUND))
     quotas = shares(held, wanted)
     machine.paging.quota[:] = quotas
     return any(quotas)
+
+
+def held_pages(machine: at.Machine) -> list[int]:
+    """Return how many pages can be taken from each VM."""
+    held: list[int] = machine.paging.host.owners[:, RESIDENT : RESIDENT + LISTS].sum(axis=1).tolist()
+    return held
 
 
 def free_for(machine: at.Machine, vcpu: int) -> int:
@@ -64,7 +79,8 @@ def _host_layer(host: HostPlan, seed: int, pmap: np.ndarray) -> Layer:
     pages = _pages(host) if host.paging else [0] * len(host.vms)
     streams = [mixed_key(seed, f"{host.name}/victims/{vm.vm.name}") for vm in host.vms]
     policy = host.paging.victim if host.paging else "fifo"
-    return new_layer(POLICIES[policy], pages, streams, pmap, at.HOST_ACCESSED)
+    is_told = host.paging is not None and host.paging.is_told
+    return new_layer(POLICIES[policy], pages, streams, pmap, 0 if is_told else at.HOST_ACCESSED)
 
 
 def _guest_layer(host: HostPlan, seed: int, guests: at.Guests) -> Layer:
@@ -87,6 +103,8 @@ def _rules(host: HostPlan) -> np.ndarray:
         rules[paging.PAGES] = 1
         rules[[paging.BATCH, paging.CLUSTER]] = host.paging.batch_pages, host.paging.cluster_slots
         rules[paging.PREVENTS] = host.paging.has_preventer
+        rules[paging.IS_TOLD] = (AHEAD if host.paging.foresees else IN_ORDER) if host.paging.is_told else 0
+        rules[paging.CAPACITY] = host.paging.capacity_pages
     return rules
 
 

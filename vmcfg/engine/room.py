@@ -12,6 +12,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.mmu import shadow
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.machine import FRAME_FREE
+from vmcfg.vmm.paging import is_at_capacity
 from vmcfg.vmm.swap import area_of, flying
 
 # Why the kernel returns to Python.
@@ -21,7 +22,7 @@ DONE, UNTIL, NEED_FRAMES, NEED_GUEST_PAGES, ALL_FINISHED, EVENTS_DUE = range(6)
 @kernel
 def may_run_short(m, walker):
     """Tell whether pages or frames are so few that an access could stop half-way: then `shortage` decides."""
-    is_short = m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]
+    is_short = m.host.counts[FRAME_FREE] < m.host.counts[at.ASK_BELOW]
     return is_short or m.guests.vm[walker.vm, at.GUEST_FREE] < m.guests.vm[walker.vm, at.GUEST_MIN]
 
 
@@ -46,7 +47,7 @@ def shortage(m, vcpu, vpn, is_store):
         return NEED_GUEST_PAGES
     if m.cost[at.MODE] == at.SHADOW:
         lacks_frame = lacks_frame or shadow.lacks_pages(m, vcpu, vpn)
-    if lacks_frame and m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE]:
+    if lacks_frame and (m.host.counts[FRAME_FREE] < m.host.counts[at.RESERVE] or is_at_capacity(m)):
         m.host.counts[at.WANTED] = m.host.counts[at.RESERVE]
         return NEED_FRAMES
     return DONE

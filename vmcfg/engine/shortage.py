@@ -39,6 +39,8 @@ def too_little_at_start(host: HostPlan, machine: at.Machine, vm: int, is_guests:
 def _what_paging_does(host: HostPlan, machine: at.Machine) -> str:
     if host.paging is None:
         return "The host has no reclaim policy."
+    if host.paging.capacity_pages:
+        return f"Its paging keeps {host.paging.capacity_pages:,} pages of guests, whatever frames there are."
     used = int(machine.paging.area[swap.HOST_AREA, swap.USED])
     if used == host.areas[swap.HOST_AREA].slots:
         return f"All {used:,} slots of its swap area are in use: raise hosts.{host.name}.swap.size."

@@ -13,13 +13,16 @@ from vmcfg.engine.access import count_hits, dirty_walk, fill_tlbs, second_lookup
 from vmcfg.engine.ahead import BLOCK, look_ahead
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
+from vmcfg.engine.references import tell
 from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, may_run_short, shortage
+from vmcfg.engine.straight import go_straight
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.walks import COMPLETE, walker_of
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.paging import IS_TOLD
 from vmcfg.workload import fields as work
 from vmcfg.workload.generate import generate
 
@@ -51,7 +54,10 @@ def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
             halt = min(halt, m.vcpu[vcpu, at.EVENT_TIME])
         else:
             left = min(left, np.int64(1))
-        why = stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches)
+        if not is_lean and m.cost[at.HAS_TLB] == 0:
+            why = go_straight(m, core, vcpu, halt, left)
+        else:
+            why = stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches)
         if why != DONE:
             return why
 
@@ -67,6 +73,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     stores = m.stores
     data, fetches, second = tlbs(stores, core, is_lean)
+    is_told = not is_lean and m.paging.rules[IS_TOLD] != 0
     has_large_pages = not is_lean and m.cost[at.HAS_LARGE_PAGES] != 0
     start = m.vcpu[vcpu, at.NEXT]
     end = start + left
@@ -91,6 +98,8 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                 look_ahead(m, walker, vcpu, position, end, mode)
                 block += BLOCK
             last = min(last, block)
+        if is_told:
+            last = min(last, position + 1)
         before = position
         position, clock, found_in_l2, stopped_by = retire_hits(
             m, walker, (data, fetches, second), has_large_pages, position, last, clock, halt, costs
@@ -98,6 +107,9 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
         l2_hits += found_in_l2
         if position > before:
             ended = clock
+            if is_told:
+                vpn = (m.work.buffer[vcpu, before] >> at.VPN_SHIFT) & at.VPN_MASK
+                tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED] + before - start)
             if is_paced:
                 schedule_next(m, vcpu, phase)
         if stopped_by == NOTHING:
@@ -112,6 +124,8 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                     l2_hits -= 1
                     clock -= costs[1]
                 break
+        if is_told:
+            tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED] + position - start)
         if stopped_by == MISS:
             how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested, reads, leaves = walk(
                 m, walker, vpn, mode, kind == at.STORE, False, is_lean

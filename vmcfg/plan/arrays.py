@@ -73,7 +73,8 @@ def _shadow(host: HostPlan) -> tuple[ArrayPlan, ...]:
 
 def _paging(host: HostPlan) -> tuple[ArrayPlan, ...]:
     slots = sum(area.slots for area in host.areas)
-    layers = host.pages * (bool(host.paging) + host.guests_reclaim)
+    keys = 2 * host.paging.has_keys if host.paging else 0
+    layers = host.pages * (bool(host.paging) + keys + host.guests_reclaim)
     flights = len(host.areas) * FLIGHTS
     return (
         _array("paging.slots", "i32", (slots,), slots, "what the slots of swap areas hold"),

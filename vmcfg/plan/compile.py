@@ -102,6 +102,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         areas=areas,
         files=tuple(file_plans(vms, areas)),
         paging=host.paging,
+        has_tlb=host.mmu.has_tlb,
         vms=vm_plans,
         vcpus=vcpus,
         phases=phases,
@@ -274,7 +275,8 @@ def _stores(host: Host) -> tuple[StorePlan, ...]:
     homes = astuple(cpu.large_tlbs, recurse=False) if cpu.large_tlbs else (None,) * len(names_of_large)
     own = [home if isinstance(home, CacheShape) else None for home in homes]
     shapes += zip(names_of_large, own, strict=True)
-    return tuple(StorePlan(number, name, shape) for number, (name, shape) in enumerate(shapes))
+    return tuple(StorePlan(number, name, shape if host.mmu.has_tlb else None)
+                 for number, (name, shape) in enumerate(shapes))
 
 
 def _or_unlimited(nanoseconds: int | None, hz: int) -> int:

@@ -180,6 +180,7 @@ class HostPlan:
     areas: tuple[AreaPlan, ...]  # the host's swap area and each guest's, of no slots where there is none
     files: tuple[FilePlan, ...]
     paging: HostPaging | None
+    has_tlb: bool
     vms: tuple[VmPlan, ...]
     vcpus: tuple[VcpuPlan, ...]
     phases: tuple[PhasePlan, ...]

@@ -13,7 +13,11 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
     """Say who takes memory away, and where it goes."""
     if host.paging:
         paging, area = host.paging, host.areas[0]
-        yield (f"host paging: victims by {paging.victim}, {paging.batch_pages} at a time, into {area.slots} slots on "
+        sees = ", told of every access" if paging.is_told else ""
+        sees += ", and of the next one of its page" if paging.foresees else ""
+        sees += f", of {paging.capacity_pages} pages at most" if paging.capacity_pages else ""
+        yield (f"host paging: victims by {paging.victim}{sees}, {paging.batch_pages} at a time, "
+               f"into {area.slots} slots on "
                f"{host.disks[area.disk].name}" + ", overwritten pages not read" * paging.has_preventer)
     for number, plan in enumerate(host.vms):
         own = plan.vm.reclaim

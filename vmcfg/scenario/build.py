@@ -64,6 +64,7 @@ def _run(given: Settings) -> spec.Run:
         slice_ns=given["slice"],
         warmup_touches=amount if kind == "count" and amount else None,
         warmup_ns=amount if kind == "duration" and amount else None,
+        sample_ns=given["sample"], curve_ppm=given["curve"] or 0,
     )
 
 

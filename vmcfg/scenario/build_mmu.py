@@ -32,6 +32,7 @@ def mmu_of(given: Settings) -> spec.Mmu:
         pins_roots=asking["pin"],
         software_tlb=cache_of(given["software_tlb"]),
         promotion=_promotion(given["promote"]),
+        has_tlb=given["tlb"] != "none",
         dirty_log=_dirty_log(given["dirty_log"]),
     )
 

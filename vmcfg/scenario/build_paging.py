@@ -61,7 +61,14 @@ def host_paging(given: Settings | None) -> spec.HostPaging | None:
     """Return how a host pages, if it does."""
     if given is None:
         return None
-    return spec.HostPaging(given["victim"], given["batch"], given["read_ahead"], given["preventer"])
+    return spec.HostPaging(
+        victim=given["victim"],
+        batch_pages=given["batch"],
+        cluster_slots=given["read_ahead"],
+        has_preventer=given["preventer"],
+        is_told=given["references"] == "every_access",
+        capacity_pages=given["capacity"] or 0,
+    )
 
 
 def _balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:

@@ -12,6 +12,8 @@ from vmcfg.scenario.document import Node, Step, find
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.scenario.spec import Origin
 
+BY_A_BITS = ("clock", "clock_referenced", "sieve", "two_list")
+BY_NOTHING = ("random", "fifo")
 WATERMARK_SHARE = 128  # of a guest's memory, below which it pages out
 BACKED_AT_START = ("native", "paravirt", "software_tlb")  # the VMM, if there is one, knows of no first touch
 
@@ -23,6 +25,7 @@ def fill(root: Node, settings: Settings) -> None:
         ("hosts", _tags_of_the_processor),
         ("hosts", _one_page_size),
         ("hosts", _how_to_know_what_is_modified),
+        ("hosts", _references_of_the_policy),
         ("vms", _backing_of_the_mode),
         ("vms", _watermark),
         ("vms", _kernel_memory),
@@ -75,6 +78,14 @@ def _how_to_know_what_is_modified(_: Node, settings: Settings, name: str) -> Non
     log = host["mmu"]["dirty_log"]
     if log and log["by"] is None:
         log["by"] = "pml" if "pml" in host["cpu"]["features"] else "write_protection"
+
+
+def _references_of_the_policy(_: Node, settings: Settings, name: str) -> None:
+    host = settings["hosts"][name]
+    paging = host["reclaim"]["paging"]
+    if paging is not None and paging["references"] is None:
+        is_by_bits = paging["victim"] in BY_A_BITS and host["mmu"]["tlb"] != "none"
+        paging["references"] = "walks" if is_by_bits else "none" if paging["victim"] in BY_NOTHING else "every_access"
 
 
 def _backing_of_the_mode(root: Node, settings: Settings, name: str) -> None:

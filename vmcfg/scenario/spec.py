@@ -48,8 +48,7 @@ __all__ = [  # with what stands beside it
     "MILLION",
     "PAGE_BYTES",
     "SHARED",
-    "Balloon",
-    "BalloonStep",
+    "Balloon", "BalloonStep",
     "Boot",
     "CacheShape",
     "CellName",
@@ -122,6 +121,8 @@ class Run:
     slice_ns: int
     warmup_touches: int | None  # at most one of the two warm-ups is set
     warmup_ns: int | None
+    sample_ns: int | None = field(default=None, metadata=LATER)  # the interval of the table series
+    curve_ppm: int = field(default=0, metadata=LATER)  # the pages that the table curve looks at
 
 
 @frozen
@@ -208,6 +209,7 @@ class Mmu:
     pins_roots: bool = field(default=True, metadata=LATER)  # in `paravirt`: a load of CR3 has nothing to check
     software_tlb: CacheShape | None = field(default=None, metadata=LATER)  # the VMM's own, in that mode
     promotion: Promotion | None = field(default=None, metadata=LATER)  # small host pages become large ones
+    has_tlb: bool = field(default=True, metadata=LATER)  # else accesses go straight to their pages
     dirty_log: DirtyLog | None = field(default=None, metadata=LATER)  # the VMM asks what has been modified
 
     @property

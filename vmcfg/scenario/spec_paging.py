@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
+
+LATER = {"is_later": True}  # a field that scenarios from before do not have in their digest, if it is not used
+KEYED = ("lfu", "lru2", "lru2_history", "opt")  # policies that keep two numbers per page
 
 
 @frozen
@@ -91,3 +94,15 @@ class HostPaging:
     batch_pages: int
     cluster_slots: int
     has_preventer: bool
+    is_told: bool = field(default=False, metadata=LATER)  # of every access, and not only of A bits
+    capacity_pages: int = field(default=0, metadata=LATER)  # that may be in frames; 0: as many as there are
+
+    @property
+    def has_keys(self) -> bool:
+        """Tell whether the policy keeps numbers for each page."""
+        return self.victim in KEYED
+
+    @property
+    def foresees(self) -> bool:
+        """Tell whether the policy knows of the future."""
+        return self.victim == "opt"

@@ -77,8 +77,10 @@ FRAME_KINDS = ("free", "private", "shared", "overhead", "reserved")
 # host.counts: frames by kind stand first, in the order of FRAME_KINDS. FRESH: next never-used MPN. TOP, BLOCK_TOP:
 # heights of the stacks of free frames and of free blocks. RESERVE: kept back for an access. WANTED: frames that must be
 # free before what could not begin can. PROMISED: of the free ones, those that what is under way has yet to take.
-FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP, WANTED, PROMISED = range(5, 12)
-HOST_FIELDS = 12
+# ASK_BELOW: with fewer free, an access asks first whether it can go on: RESERVE, or more than there are where not only
+# frames may be short.
+FRESH, TOP, RESERVE, TOTAL, BLOCK_TOP, WANTED, PROMISED, ASK_BELOW = range(5, 13)
+HOST_FIELDS = 13
 
 # guests.vm[vm, field].
 # LEVELS: of its own page table, 0 without paging. HOST_LEVELS: of its EPT, 1 if that is flat, 0 without one. EPT_ROOT:
@@ -105,10 +107,11 @@ INDEX_BITS, HOST_LARGEST = range(EPT + 18, EPT + 20)
 # own when it runs out of memory.
 # BALLOON_PAGES: in its balloon; BALLOON_RATE: by how many it grows at the guest's cost; IS_POPPED: by the host, and its
 # driver does not know yet. IS_EMPTY: its last process has been killed.
+# FORESEEN: where the times of its next accesses begin in paging.next_uses.
 # ZEROED: how many of its freed pages, from the bottom of their stack, its kernel's thread has zeroed.
 GUEST_MIN, PINNED, FIRST_VCPU, RECLAIMS, GUEST_WANTED = range(EPT + 20, EPT + 25)
-BALLOON_PAGES, BALLOON_RATE, IS_POPPED, KILLS, IS_EMPTY, ZEROED = range(EPT + 25, EPT + 31)
-VM_FIELDS = EPT + 31
+BALLOON_PAGES, BALLOON_RATE, IS_POPPED, KILLS, IS_EMPTY, ZEROED, FORESEEN = range(EPT + 25, EPT + 32)
+VM_FIELDS = EPT + 32
 
 # guests.process[process, field]. ROOT_FRAMES, VIEW_FRAMES: taken by the violations of its roots, still to be charged.
 # With KPTI the kernel's view has a root and an address space of its own; without, its
@@ -192,7 +195,8 @@ COSTS = (
 (HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
 WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES = range(28, 35)
 NESTED_TLB_HOLDS_DATA, LOGGING, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(35, 40)
-SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, TABLE_NODES, HAS_ROUNDS, HOMES = range(40, 48)
+SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, TABLE_NODES, HAS_ROUNDS = range(40, 47)
+HAS_TLB, HOMES = range(47, 49)
 # LOGGING: how it comes to be known which pages are modified, see `vmm.dirty_log`; HAS_ROUNDS: the VMM asks for it.
 # TABLE_NODES: runs of 512 entries that each guest table of the host takes in guests.tables, 2 if any has 1,024 entries.
 COST_FIELDS = HOMES + 4  # the stores for TLB entries of 2 MiB and 1 GiB, in the first level and in the second

@@ -16,6 +16,7 @@ import numpy as np
 
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
+from vmcfg.reclaim.layer import RESIDENT
 from vmcfg.reclaim.replacement import enter, leave
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_take
@@ -23,7 +24,9 @@ from vmcfg.vmm.swap import FIRST, HOST_AREA, SLOTS, slot_free, transfer
 
 # rules[field]. PAGES: 1 if the host pages; BATCH: pages that leave a VM at a time; CLUSTER: slots read at once;
 # VMS: of the host; NEXT_VM: whose quota is used next; PREVENTS: what is overwritten as a whole is not read in before.
-PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, RULES = range(7)
+# IS_TOLD: 1 if the policy is told of every access, 2 if also of the next one of its page; WHEN: what it is told of the
+# last one. CAPACITY: pages that may be resident before one must leave for another; 0: as many as there are frames for.
+PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, IS_TOLD, WHEN, CAPACITY, RULES = range(10)
 BY_CPU, BY_DEVICE = 1, 2  # who overwrites the whole of a page that is paged in for it; else 0
 
 
@@ -43,7 +46,7 @@ def slot_of(m, gpid):
 def note_backed(m, vm, gpid):
     """Let a page that has got a frame be chosen from now on."""
     if _is_paged(m, vm, gpid):
-        enter(m.paging.host, vm, gpid, np.int64(0))
+        enter(m.paging.host, vm, gpid, m.paging.rules[WHEN])
 
 
 @kernel
@@ -51,6 +54,17 @@ def note_unbacked(m, vm, gpid):
     """Let a page that is about to lose its frame, or to hold a table, be chosen no more."""
     if _is_paged(m, vm, gpid):
         leave(m.paging.host, vm, gpid)
+
+
+@kernel
+def is_at_capacity(m):
+    """Tell whether as many pages are resident as may be: then one must leave for the next."""
+    if m.paging.rules[CAPACITY] == 0:
+        return False
+    held = np.int64(0)
+    for vm in range(m.paging.rules[VMS]):
+        held += m.paging.host.owners[vm, RESIDENT] + m.paging.host.owners[vm, RESIDENT + 1]
+    return held >= m.paging.rules[CAPACITY]
 
 
 @part

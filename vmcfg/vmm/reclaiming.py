@@ -17,7 +17,7 @@ from vmcfg.metrics.events import Event, Exit
 from vmcfg.reclaim.replacement import victim
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import frame_free, frame_reserve
-from vmcfg.vmm.paging import BATCH, NEXT_VM, VMS
+from vmcfg.vmm.paging import BATCH, CAPACITY, NEXT_VM, VMS, is_at_capacity
 from vmcfg.vmm.shadow_pages import zap_mappers
 from vmcfg.vmm.swap import (
     FLIGHTS,
@@ -62,12 +62,17 @@ def free_frames(m, core, vcpu, wanted):
     """Free frames for a vCPU until `wanted` are free: see `make_room`."""
     now = m.core[core, at.CLOCK]
     collect_written(m, now)
-    while m.host.counts[at.FRAME_FREE] + flying(m, HOST_AREA) < wanted + m.paging.rules[BATCH]:
+    while _must_send(m, wanted):
         vm = _next_giver(m)
         if vm < 0 or flying(m, HOST_AREA) + m.paging.rules[BATCH] > FLIGHTS:
             break
         m.core[core, at.CLOCK] += page_out(m, core, vcpu, vm)
     collect_written(m, now)
+    if is_at_capacity(m):
+        if flying(m, HOST_AREA) + m.paging.rules[BATCH] <= FLIGHTS:
+            return NO_QUOTA
+        m.vcpu[vcpu, at.WAITS_UNTIL] = max(m.vcpu[vcpu, at.WAITS_UNTIL], when_landed(m, HOST_AREA, np.int64(1)))
+        return WAITS
     missing = wanted - m.host.counts[at.FRAME_FREE]
     if missing <= 0:
         return ENOUGH
@@ -75,6 +80,14 @@ def free_frames(m, core, vcpu, wanted):
         return NO_QUOTA
     m.vcpu[vcpu, at.WAITS_UNTIL] = max(m.vcpu[vcpu, at.WAITS_UNTIL], when_landed(m, HOST_AREA, missing))
     return WAITS
+
+
+@kernel
+def _must_send(m, wanted):
+    """Tell whether a further batch must go: while frames are few, or where a capacity is set, by that alone."""
+    if m.paging.rules[CAPACITY]:
+        return is_at_capacity(m)
+    return m.host.counts[at.FRAME_FREE] + flying(m, HOST_AREA) < wanted + m.paging.rules[BATCH]
 
 
 @kernel

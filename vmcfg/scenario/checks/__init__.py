@@ -18,6 +18,7 @@ from vmcfg.scenario.checks import (
     memory,
     names,
     paging,
+    references,
     run,
     tables,
     workloads,
@@ -38,6 +39,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     events.check(findings, settings, picked)
     paging.check(findings, settings)
     files.check(findings, settings, picked)
+    references.check(findings, settings)
     memory.check(findings, settings, picked)
     addresses.check(findings, settings, picked)
     run.check(findings, settings, picked)

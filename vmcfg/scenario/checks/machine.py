@@ -11,7 +11,7 @@ from typing import Any
 
 from vmcfg import units
 from vmcfg.scenario import schema
-from vmcfg.scenario.checks import dirty_log, files, page_tables, paging
+from vmcfg.scenario.checks import dirty_log, files, page_tables, paging, references
 from vmcfg.scenario.checks.caches import check_caches
 from vmcfg.scenario.checks.refusal import Refusal, lacks
 from vmcfg.scenario.findings import Findings, Path
@@ -188,6 +188,7 @@ REFUSED = (
     *page_tables.REFUSED,
     *paging.REFUSED,
     *files.REFUSED,
+    *references.REFUSED,
     Refusal(
         "large guest pages in paravirt", "vms", ("page_size",), ("mmu", "mode"),
         lambda host, vm: host["mmu"]["mode"] == "paravirt" and vm["page_size"] != "4KiB",

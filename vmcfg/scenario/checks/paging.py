@@ -7,9 +7,9 @@ from contextlib import suppress
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.checks.refusal import Refusal, lacks
 from vmcfg.scenario.findings import Findings, Path
+from vmcfg.scenario.implied import BY_A_BITS
 from vmcfg.scenario.settings import Broken, Settings
 
-READ_A_BITS = ("clock", "clock_referenced", "sieve", "two_list")
 VICTIM: Path = ("reclaim", "paging", "victim")
 LATER = "in this version of vmcfg"
 
@@ -92,7 +92,7 @@ REFUSED = (
     Refusal(
         "A bits without ept_ad", "hosts", VICTIM, ("cpu", "profile"),
         lambda host, _: _pages(host) and host["mmu"]["mode"] == "nested" and lacks("ept_ad")(host)
-        and host["reclaim"]["paging"]["victim"] in READ_A_BITS,
+        and host["reclaim"]["paging"]["references"] == "walks" and host["reclaim"]["paging"]["victim"] in BY_A_BITS,
         "random or fifo, or a processor that sets A and D in the EPT",
         "this policy looks at A bits, and {profile} lacks the feature ept_ad",
     ),

@@ -1,0 +1,77 @@
+"""A vCPU's accesses without translation (`tlb: none`): each goes straight to its page.
+
+There is no lookup, no reference of a walk and no cycle of either. What is left is memory: faults of the guest,
+violations of the host, and the replacement policies, which are told of every access. So replacement can be compared, to
+the last miss, with simulators that know pages and nothing else. The tables are walked as in `nested`, silently; A and D
+are set. Each access counts as a hit of the first level, which costs what any access costs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.digest import TRANSLATION, fold
+from vmcfg.engine.access import fault
+from vmcfg.engine.phases import pace, schedule_next
+from vmcfg.engine.references import tell
+from vmcfg.engine.room import DONE, may_run_short, shortage
+from vmcfg.hardware.sets import tag_of
+from vmcfg.jit import part
+from vmcfg.metrics.events import Event
+from vmcfg.mmu import nested
+from vmcfg.mmu.walks import COMPLETE, walker_of
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.paging import IS_TOLD
+from vmcfg.workload import fields as work
+
+
+@part
+def go_straight(m, core, vcpu, halt, left):
+    """Simulate up to `left` buffered accesses while the clock is before `halt`: what `engine.turn.stretch` does."""
+    phase = m.vcpu[vcpu, at.PHASE]
+    row = m.vcpu[vcpu, at.ROW]
+    per_touch = m.work.phases[phase, work.PER_TOUCH]
+    base = per_touch * m.cost[at.ACCESS]
+    is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
+    why = DONE
+    done = np.int64(0)
+    while done < left and m.core[core, at.CLOCK] < halt and m.vcpu[vcpu, at.WAITS_UNTIL] == 0:
+        if is_paced:
+            m.core[core, at.CLOCK] = pace(m, vcpu, m.core[core, at.CLOCK], halt)
+            if m.core[core, at.CLOCK] >= halt:
+                break
+        access = m.work.buffer[vcpu, m.vcpu[vcpu, at.NEXT]]
+        vpn = (access >> at.VPN_SHIFT) & at.VPN_MASK
+        is_store = (access >> at.KIND_SHIFT) & 3 == at.STORE
+        walker = walker_of(m, core, vcpu, False, False)
+        if may_run_short(m, walker):
+            why = shortage(m, vcpu, vpn, is_store)
+            if why != DONE:
+                break
+        if m.paging.rules[IS_TOLD]:
+            tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED])
+        _reach(m, core, vcpu, vpn, is_store)
+        m.core[core, at.CLOCK] += base
+        m.vcpu[vcpu, at.RETIRED] += 1
+        m.vcpu[vcpu, at.NEXT] += 1
+        m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = m.core[core, at.CLOCK]
+        done += 1
+        if is_paced:
+            schedule_next(m, vcpu, phase)
+    m.counters[row, Event.TOUCHES] += done
+    m.counters[row, Event.ACCESSES] += done * per_touch
+    m.counters[row, Event.L1_HITS] += done * per_touch
+    m.counters[row, Event.BASE_CYCLES] += done * base
+    return why
+
+
+@part
+def _reach(m, core, vcpu, vpn, is_store):
+    """Go to a page, through whatever faults that takes."""
+    walker = walker_of(m, core, vcpu, False, False)
+    while True:
+        end, ppn, _, _, _, _, _, _, _, _ = nested.walk(m, walker, vpn, is_store, False, False)
+        if end == COMPLETE:
+            fold(m.digest, TRANSLATION, tag_of(walker.space, vpn) ^ (ppn << 17))
+            return
+        m.core[core, at.CLOCK] += fault(m, walker, vpn, end, ppn, np.int64(0), is_store)
