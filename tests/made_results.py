@@ -36,6 +36,7 @@ LARGE = LOGGED.replace("pml: true}", "pml: true, page_size: 2MiB}")
 FILED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, files: {data: {size: 4MiB}},")
 PRESSED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, swap: {size: 4MiB}, oom: kill,")
 ASKING = ONE_PHASE.replace("mode: nested", "mode: paravirt")
+SAMPLED = ONE_PHASE.replace("accesses: 1000}", "accesses: 1000, sample: 1s, curve: 100%}")
 TWO_PHASES = ONE_PHASE.replace("{phases: [{", "{phases: [{pattern: {kind: uniform, size: 1MiB}, accesses: 10}, {")
 
 

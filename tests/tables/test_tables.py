@@ -14,6 +14,7 @@ from made_results import (
     LARGE,
     PRESSED,
     ROUNDS,
+    SAMPLED,
     TWO_PHASES,
     cached_vm,
     idle_phase,
@@ -127,10 +128,11 @@ def test_every_counter_of_lookups_and_time_is_shown() -> None:
 
 def test_every_table_is_built_whatever_the_scenario_prints() -> None:
     """`tables:` picks what is printed; Python has them all."""
-    names = {name for made in (LARGE, ASKING, PRESSED, FILED, ROUNDS) for name in build(scenario(made), result())}
+    all_made = (LARGE, ASKING, PRESSED, FILED, ROUNDS, SAMPLED)
+    names = {name for made in all_made for name in build(scenario(made), result())}
     assert set(KINDS) == names
     special = {"paging", "page_cache", "kills", "devices", "data_caches", "hypercalls", "large_pages", "page_sizes"}
-    special |= {"dirty_log", "dirty_rounds"}
+    special |= {"dirty_log", "dirty_rounds", "series", "curve"}
     assert set(KINDS) - special == set(build(scenario(), result()))
 
 

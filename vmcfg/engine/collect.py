@@ -53,7 +53,7 @@ def collect_vms(host: HostPlan, machine: at.Machine, rounds: Rounds, kills: Kill
 def _vm(host: HostPlan, machine: at.Machine, number: int) -> VmResult:
     plan = host.vms[number]
     phases = tuple(_phase(host, machine, number, phase) for phase in range(1 + plan.phases))
-    return VmResult(plan.vm.name, host.name, host.mode, host.hz, phases, _pages(host, machine, number))
+    return VmResult(plan.vm.name, host.name, host.mode, host.hz, phases, pages_of(host, machine, number))
 
 
 def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> PhaseResult:
@@ -88,7 +88,8 @@ def _elapsed(host: HostPlan, machine: at.Machine, number: int, phase: int) -> in
     return int(max(mark[at.ENDED] for mark in used) - min(mark[at.STARTED] for mark in used))
 
 
-def _pages(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]:
+def pages_of(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]:
+    """Return where a VM's pages are just now."""
     plan = host.vms[number]
     entries = machine.host.pmap[plan.base : plan.base + plan.vm.memory_pages]
     kinds = entries & at.KIND_MASK

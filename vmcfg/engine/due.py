@@ -7,7 +7,7 @@ priority, then of declaration. So none of it changes how vCPUs interleave within
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from vmcfg.engine.booting import boot, has_begun, zero_thread
@@ -31,10 +31,13 @@ Due = tuple[int, int, Action]  # cycles, priority, what
 
 
 def schedule(
-    host: HostPlan, machine: at.Machine, epoch_ns: int, at_epoch: Action, rounds: Rounds, kills: Kills
+    host: HostPlan, machine: at.Machine, repeated: Sequence[tuple[int, Action]], rounds: Rounds, kills: Kills
 ) -> Iterator[Due]:
-    """Yield all that is due on a host, in order: epochs last among what is due at the same time."""
-    streams = [_every(epoch_ns, host.hz, len(host.vms), at_epoch)]
+    """Yield all that is due on a host, in order.
+
+    What is `repeated`, each so many nanoseconds, comes last among what is due at the same time: epochs and samples.
+    """
+    streams = [_every(period, host.hz, len(host.vms), action) for period, action in repeated]
     for number, plan in enumerate(host.vms):
         if plan.vm.boot:
             streams.append(boot(host, machine, number))

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine import loop
-from vmcfg.engine.build import build, is_lean
+from vmcfg.engine.build import build
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
 from vmcfg.engine.dirty_rounds import Rounds
@@ -23,14 +23,18 @@ from vmcfg.engine.due import schedule
 from vmcfg.engine.events import handle
 from vmcfg.engine.invariants import check_machine
 from vmcfg.engine.kills import Kills
+from vmcfg.engine.lean import is_lean
 from vmcfg.engine.paging import allow
 from vmcfg.engine.parallel import run_all
 from vmcfg.engine.room import ALL_FINISHED, NEED_FRAMES, NEED_GUEST_PAGES
+from vmcfg.engine.series import Series
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
+from vmcfg.engine.touched import curve_result
 from vmcfg.jit import is_compiled
 from vmcfg.metrics.result import WORKLOAD, HostResult, RunResult, VmResult
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
+from vmcfg.scenario.spec import Run
 from vmcfg.vmm import machine as at
 from vmcfg.workload.inputs import load_inputs
 
@@ -86,8 +90,15 @@ def simulate_host(
 ) -> HostRun:
     """Run one host of a plan to its end; the hosts share nothing."""
     host = plan.hosts[number]
-    machine, checkpoints, rounds, kills = _simulate_machine(plan, host, report, check_invariants, for_traces)
-    return HostRun(collect_host(host, machine, checkpoints.kept()), tuple(collect_vms(host, machine, rounds, kills)))
+    machine, checkpoints, rounds, kills, series = _simulate_machine(plan, host, report, check_invariants, for_traces)
+    vms = collect_vms(host, machine, rounds, kills)
+    if series:
+        vms = [evolve(vm, samples=samples) for vm, samples in zip(vms, series.end(), strict=True)]
+    rate = plan.scenario.run.curve_ppm
+    if rate:
+        seed = plan.scenario.seed
+        vms = [evolve(vm, curve=curve_result(host, machine, n, seed, rate)) for n, vm in enumerate(vms)]
+    return HostRun(collect_host(host, machine, checkpoints.kept()), tuple(vms))
 
 
 def needs_compiling(plan: Plan) -> bool:
@@ -99,10 +110,12 @@ def needs_compiling(plan: Plan) -> bool:
 
 def _simulate_machine(
     plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
-) -> tuple[at.Machine, Checkpoints, Rounds, Kills]:
+) -> tuple[at.Machine, Checkpoints, Rounds, Kills, Series | None]:
     inputs = load_inputs(host.traces, for_traces, host.reach_pages)
     machine = build(host, plan.scenario.seed, inputs)
     checkpoints = Checkpoints(SUBSYSTEMS)
+    run = plan.scenario.run
+    series = Series(host, machine) if run.sample_ns else None
     rounds, kills = Rounds(len(host.vms)), Kills(host, machine)
 
     def at_epoch() -> None:
@@ -111,22 +124,28 @@ def _simulate_machine(
             check_machine(host, machine)
         report(_share_done(host, machine))
 
-    for due, _, action in schedule(host, machine, plan.scenario.run.epoch_ns, at_epoch, rounds, kills):
-        why = _run_to(host, machine, kills, min(due, host.run_end))
+    runner = loop.Runner(machine)
+    for due, _, action in schedule(host, machine, [(run.epoch_ns, at_epoch), *_sampling(run, series)], rounds, kills):
+        why = _run_to(host, machine, kills, runner, min(due, host.run_end))
         if why == ALL_FINISHED or machine.sched[at.NOW] >= host.run_end:
             at_epoch()
             break
         action()
-    return machine, checkpoints, rounds, kills
+    return machine, checkpoints, rounds, kills, series
 
 
-def _run_to(host: HostPlan, machine: at.Machine, kills: Kills, due: int) -> int:
+def _sampling(run: Run, series: Series | None) -> list[tuple[int, Callable[[], object]]]:
+    """Return what is to be done at which interval for a series, if there is one."""
+    return [(run.sample_ns, series.add)] if run.sample_ns and series else []
+
+
+def _run_to(host: HostPlan, machine: at.Machine, kills: Kills, runner: loop.Runner, due: int) -> int:
     """Run to the first slice end at or after `due`, deciding whatever the kernel cannot."""
-    why = loop.run(machine, due)
+    why = runner.run(due)
     while (why == NEED_FRAMES and allow(machine)) or (
         why == NEED_GUEST_PAGES and kills.kill(_asking(machine), WORKLOAD)
     ):
-        why = loop.run(machine, due)
+        why = runner.run(due)
     if why == NEED_FRAMES:
         raise out_of_frames(host, machine)
     if why == NEED_GUEST_PAGES:

@@ -39,6 +39,24 @@ WORKLOAD, BALLOON = "workload", "balloon"
 
 
 @frozen
+class Sample:
+    """A VM at one moment of a series, with all that was counted from the start of the run."""
+
+    cycles: int
+    host_free: int  # frames
+    pages: Mapping[str, int]  # as in VmResult
+    counters: Mapping[str, int]  # as in PhaseResult, over all phases and the warm-up
+
+
+@frozen
+class CurveResult:
+    """How many of a VM's touches miss in memories of so many pages under LRU: (pages, misses), ascending."""
+
+    touches: int
+    points: tuple[tuple[int, int], ...]
+
+
+@frozen
 class VmResult:
     name: str
     host: str
@@ -48,6 +66,8 @@ class VmResult:
     pages: Mapping[str, int]  # configured, private, swapped, unbacked; guest_free, guest_tables, guest_kernel
     rounds: tuple[DirtyRound, ...] = ()  # in which the VMM asked what had been modified
     kills: tuple[Kill, ...] = ()  # in order
+    samples: tuple[Sample, ...] = ()  # by time; the last is the end of the run
+    curve: CurveResult | None = None
 
 
 @frozen

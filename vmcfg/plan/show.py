@@ -129,6 +129,8 @@ def _stages(scenario: Scenario, host: HostPlan) -> Iterator[str]:
     quantum = next(each for each in scenario.hosts if each.name == host.name).quantum_ns
     rows.append((f"after {host.quantum_cycles}", format_duration(quantum), "quantum: a vCPU gives way if one waits"))
     rows.append((f"each {cycles_of(run.epoch_ns, hz)}", format_duration(run.epoch_ns), "epoch: checkpoint of digests"))
+    if run.sample_ns:
+        rows.append((f"each {cycles_of(run.sample_ns, hz)}", format_duration(run.sample_ns), "sample of the series"))
     yield from _aligned([*rows, *_warm_up(run, hz), _end(run, host)])
 
 

@@ -56,16 +56,20 @@ def sampled_lru_curve(pages: np.ndarray, rate_ppm: int, seed: int = 0, is_adjust
     """Return the curve as `rate_ppm` millionths of the pages tell it, chosen by the stream `shards` of `seed`."""
     if not 1 <= rate_ppm <= MILLION:
         raise ValueError(f"found a rate of {rate_ppm} millionths, expected 1 to {MILLION}")
-    sample = _sample(pages, rate_ppm, seed)
+    return curve_of_sample(_sample(pages, rate_ppm, seed), len(pages), rate_ppm, is_adjusted)
+
+
+def curve_of_sample(sample: np.ndarray, accesses: int, rate_ppm: int, is_adjusted: bool = True) -> Curve:
+    """Return the curve of so many accesses, as those among them to `rate_ppm` millionths of the pages tell it."""
     histogram = distances(sample)
     missed = len(sample) - np.cumsum(histogram)
     if is_adjusted:
         misses = _rounded(missed * MILLION, rate_ppm)
     else:
-        misses = _rounded(missed * len(pages), max(1, len(sample)))
-    misses[0] = len(pages)  # without memory each access misses
+        misses = _rounded(missed * accesses, max(1, len(sample)))
+    misses[0] = accesses  # without memory each access misses
     capacities = -(-np.arange(len(misses)) * MILLION // rate_ppm)
-    return Curve(len(pages), capacities, np.minimum(misses, len(pages)))
+    return Curve(accesses, capacities, np.minimum(misses, accesses))
 
 
 def distances(pages: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from vmcfg.metrics.result import RunResult
 from vmcfg.scenario.spec import Scenario
 from vmcfg.tables import claims, comparison
+from vmcfg.tables.curve import CURVE
 from vmcfg.tables.data_caches import DATA_CACHES
 from vmcfg.tables.devices import DEVICES
 from vmcfg.tables.dirty_log import DIRTY_LOG
@@ -26,6 +27,7 @@ from vmcfg.tables.memory import MEMORY
 from vmcfg.tables.page_cache import PAGE_CACHE
 from vmcfg.tables.page_sizes import PAGE_SIZES
 from vmcfg.tables.paging import PAGING
+from vmcfg.tables.series import SERIES
 from vmcfg.tables.table import Description, Table, TableKind
 from vmcfg.tables.time import TIME
 from vmcfg.tables.translation import TRANSLATION
@@ -36,7 +38,7 @@ KINDS: Mapping[str, TableKind] = {
     for kind in (
         VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, LARGE_PAGES,
         EXITS, DIRTY_LOG, DIRTY_ROUNDS, HYPERCALLS, GUEST, FLUSHES, MEMORY, PAGING, PAGE_CACHE, KILLS, DEVICES, TIME,
-        FRAMES,
+        FRAMES, SERIES, CURVE,
     )
 }
 
@@ -72,6 +74,8 @@ def names_of(scenario: Scenario) -> list[str]:
         PAGE_CACHE.name: any(vm.files for vm in scenario.vms),
         KILLS.name: any(vm.oom == "kill" for vm in scenario.vms),
         DEVICES.name: any(host.disks for host in scenario.hosts),
+        SERIES.name: scenario.run.sample_ns is not None,
+        CURVE.name: scenario.run.curve_ppm > 0,
         HYPERCALLS.name: any(host.mmu.mode == "paravirt" for host in scenario.hosts),
     }
     return [name for name in KINDS if is_about_something.get(name, True)]

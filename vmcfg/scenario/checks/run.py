@@ -16,6 +16,7 @@ MOST_VCPUS = 65_536  # of one host
 MOST_CYCLES = 1 << 62  # half of what a signed 64-bit counter holds
 WALK_REFERENCES = 24  # of one cold nested walk
 WALKS = 16  # of one touch with all its faults, generously
+MOST_SAMPLES = 1000  # of each VM in a series
 MOST_SPLITS = 2  # of a large page that a store finds shared, from 1 GiB down to 4 KiB
 
 
@@ -23,6 +24,10 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
     """Each check stands alone."""
     with suppress(Broken):
         _slices(findings, settings["run"])
+    with suppress(Broken):
+        _samples(findings, settings["run"])
+    with suppress(Broken):
+        _curve(findings, settings)
     with suppress(Broken):
         _to_the_end(findings, settings)
     with suppress(Broken):
@@ -38,6 +43,32 @@ def _slices(findings: Findings, run: Settings) -> None:
     if run["slice"] > shortest:
         message = f"found {format_duration(run['slice'])}, expected at most the epoch's {format_duration(shortest)}"
         findings.add(("run", "slice"), "contradiction", message, also=[(("run", "epoch"), "run.epoch is here")])
+
+
+def _samples(findings: Findings, run: Settings) -> None:
+    if run["sample"] is None or run["duration"] is None:
+        return
+    least = -(-run["duration"] // MOST_SAMPLES)
+    if run["sample"] < least:
+        message = f"found {format_duration(run['sample'])}, expected at least {format_duration(least)}"
+        why = f"a series has at most {MOST_SAMPLES} rows for each VM"
+        findings.add(("run", "sample"), "contradiction", message, why, [(("run", "duration"), "run.duration is here")])
+
+
+def _curve(findings: Findings, settings: Settings) -> None:
+    """One vCPU touches the pages of one process, in one order."""
+    if settings["run"]["curve"] is None:
+        return
+    for name, vm in settings["vms"].items():
+        with suppress(Broken):
+            for path, found in (
+                (("vms", name, "vcpus"), vm["vcpus"]),
+                (("workloads", vm["workload"], "processes"), settings["workloads"][vm["workload"]]["processes"]),
+            ):
+                if found != 1:
+                    findings.add(path, "refused", f"found {found}, expected 1 beside run.curve",
+                                 "whose touches come first, time decides; not built yet in this version of vmcfg",
+                                 [(("run", "curve"), "run.curve is here")])
 
 
 def _to_the_end(findings: Findings, settings: Settings) -> None:

@@ -50,6 +50,12 @@ NEEDS: Mapping[str, Need] = {
 
 def check(findings: Findings, settings: Settings) -> None:
     """Refuses each table that would have no rows."""
+    for table, (key, hint) in {"series": ("sample", "sample: 1s"), "curve": ("curve", "curve: 100%")}.items():
+        with suppress(Broken):
+            if table in settings["tables"] and settings["run"][key] is None:
+                where: Path = ("tables", settings["tables"].index(table))
+                message = f"found {table}, expected run.{key} beside it"
+                findings.add(where, "contradiction", message, f"for instance {hint}")
     for name, need in NEEDS.items():
         with suppress(Broken):
             has_large_guest_pages = any(has_large_pages(settings, vm) for vm in settings["vms"].values())
