@@ -60,9 +60,12 @@ def _keys(names: Iterable[str]) -> np.ndarray:
     return np.array([mixed_key(0, f"counter/{name}") | 1 for name in names], np.uint64)
 
 
+# Follow from exits that are folded, and came later: goldens from before them stay as they are.
+_NOT_FOLDED = (Event.INVVPIDS_ADDRESS, Event.INVVPIDS_CONTEXT, Event.INVEPTS)
 _EXITS = [f"{reason.name}/{what}" for what in ("count", "cycles") for reason in Exit]
 _KEYS = (
     _keys([*(event.name for event in Event), *_EXITS]),
     _keys(found.name for found in Found),
     _keys(sized.name for sized in Sized),
 )
+_KEYS[0][list(_NOT_FOLDED)] = 0
