@@ -235,7 +235,7 @@ MUTANTS = (
     Mutant("a reclaim goes on after 32 pages", "reclaim/two_list.py",
            "        layer.owners[owner, ROUND] = 0\n", "        pass\n", "replacement"),
     Mutant("a word of others loses its other bits", "reclaim/layer.py",
-           "layer.accessed[place] &= ~bit", "layer.accessed[place] = 0", "replacement"),
+           "layer.accessed[place] &= ~(bit | layer.settings[BESIDE])", "layer.accessed[place] = 0", "replacement"),
     Mutant("a stack distance counts the page itself twice", "reclaim/curves.py",
            "marked - _marks_up_to(s, slot) + 1", "marked - _marks_up_to(s, slot) + 2", "replacement"),
     Mutant("marks that move together lose the last", "reclaim/curves.py",

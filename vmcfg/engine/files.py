@@ -28,7 +28,7 @@ def files_of(host: HostPlan, zeros: Callable[[str], np.ndarray]) -> at.Files:
         rules[number, [files.FIRST_MAPPING, files.MAPPINGS]] = first, len(mappings[number])
         first += len(mappings[number])
     rows = [row for own in mappings for row in own] or [(0, 0, 0)]
-    arrays = {name: zeros(f"files.{name}") for name in ("cached", "dirtied", "origin")}
+    arrays = {name: zeros(f"files.{name}") for name in ("cached", "dirtied", "origin", "block", "image")}
     return at.Files(file=file, mapping=np.array(rows, np.int64), rules=rules, **arrays)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from vmcfg.allocation.fair import shares
 from vmcfg.engine.references import AHEAD, IN_ORDER
 from vmcfg.plan.model import HostPlan
-from vmcfg.reclaim.layer import LISTS, RESIDENT, Layer, new_layer
+from vmcfg.reclaim.layer import BESIDE, LISTS, RESIDENT, Layer, new_layer
 from vmcfg.reclaim.replacement import POLICIES
 from vmcfg.rng import mixed_key
 from vmcfg.vmm import devices, paging, swap
@@ -80,7 +80,9 @@ def _host_layer(host: HostPlan, seed: int, pmap: np.ndarray) -> Layer:
     streams = [mixed_key(seed, f"{host.name}/victims/{vm.vm.name}") for vm in host.vms]
     policy = host.paging.victim if host.paging else "fifo"
     is_told = host.paging is not None and host.paging.is_told
-    return new_layer(POLICIES[policy], pages, streams, pmap, 0 if is_told else at.HOST_ACCESSED)
+    layer = new_layer(POLICIES[policy], pages, streams, pmap, 0 if is_told else at.HOST_ACCESSED)
+    layer.settings[BESIDE] = at.CAME_ALONG
+    return layer
 
 
 def _guest_layer(host: HostPlan, seed: int, guests: at.Guests) -> Layer:
@@ -102,7 +104,7 @@ def _rules(host: HostPlan) -> np.ndarray:
     if host.paging:
         rules[paging.PAGES] = 1
         rules[[paging.BATCH, paging.CLUSTER]] = host.paging.batch_pages, host.paging.cluster_slots
-        rules[paging.PREVENTS] = host.paging.has_preventer
+        rules[[paging.PREVENTS, paging.MAPS]] = host.paging.has_preventer, host.paging.has_mapper
         rules[paging.IS_TOLD] = (AHEAD if host.paging.foresees else IN_ORDER) if host.paging.is_told else 0
         rules[paging.CAPACITY] = host.paging.capacity_pages
     return rules

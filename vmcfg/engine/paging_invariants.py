@@ -48,6 +48,11 @@ def _check_balloons(host: HostPlan, machine: at.Machine) -> None:
 def _check_host_slots(machine: at.Machine) -> None:
     pmap = machine.host.pmap
     swapped = np.flatnonzero((pmap & at.KIND_MASK) == at.SWAPPED)
+    slots = machine.paging.area[swap.HOST_AREA, swap.SLOTS]
+    for gpid in swapped[pmap[swapped] >> at.MPN_SHIFT >= slots]:
+        block = int(pmap[gpid] >> at.MPN_SHIFT) - slots
+        assert machine.files.block[gpid] == block + 1, "a page was dropped that equals no block"
+    swapped = swapped[pmap[swapped] >> at.MPN_SHIFT < slots]
     kept = _contents(machine, swap.HOST_AREA)
     assert {int(pmap[gpid] >> at.MPN_SHIFT): int(gpid) + 1 for gpid in swapped} == kept, "host slots hold other pages"
     reserved = machine.host.counts[at.FRAME_RESERVED]

@@ -22,6 +22,7 @@ from vmcfg.reclaim.layer import clear_accessed
 from vmcfg.reclaim.replacement import enter, refer
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import CACHED, FIRST, PAGES, READ_AHEAD, SPARE, end_of_file, file_row, transfer_file
+from vmcfg.vmm.images import note_equal
 from vmcfg.vmm.verbs import gpa_access, gpa_overwrite, gpa_read_into, is_backed
 from vmcfg.workload import fields as work
 
@@ -58,6 +59,7 @@ def fetch(m, core, vcpu, page, keep):
         ppn = page_take(m, vm)
         exits += gpa_read_into(m, core, vcpu, ppn)
         note_cached(m, vm, following, ppn)
+        note_equal(m, m.guests.vm[vm, at.BASE] + ppn, following)
         following += 1
     now = max(m.core[core, at.CLOCK], m.vcpu[vcpu, at.WAITS_UNTIL])
     m.vcpu[vcpu, at.WAITS_UNTIL] = transfer_file(m, vm, now, page, following - page, np.int64(0))

@@ -23,6 +23,7 @@ from vmcfg.reclaim.layer import RESIDENT
 from vmcfg.reclaim.replacement import enter, victim
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import CACHED, is_of_file, page_in, transfer_file
+from vmcfg.vmm.images import note_equal
 from vmcfg.vmm.paging import PAGES, is_swapped
 from vmcfg.vmm.swap import (
     FLIGHTS,
@@ -175,6 +176,7 @@ def _drop(m, core, vcpu, gpid):
     forget_cached(m, m.vcpu[vcpu, at.ROW], vm, gpid)
     if is_dirty:
         _hand_over(m, core, vcpu, gpid)
+        note_equal(m, gpid, page)
         return page + IN_FILE
     page_free(m, vm, gpid - m.guests.vm[vm, at.BASE])
     return np.int64(AT_ONCE)

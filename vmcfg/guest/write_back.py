@@ -16,6 +16,7 @@ from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import OLD_TURNS, OWN_END, OWN_FIRST, TURNS, transfer_file
+from vmcfg.vmm.images import note_equal
 from vmcfg.vmm.verbs import gpa_access
 
 DONE, LACKS_FRAMES = range(2)
@@ -88,9 +89,11 @@ def _write_all(m, core, vcpu, turn):
 def _hand_over(m, core, vcpu, page):
     """Clean a page in the cache and let the disk read it."""
     ppn = np.int64(m.files.cached[page]) - 1
-    m.core[core, at.CLOCK] += clean_everywhere(m, core, vcpu, m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE] + ppn)
+    gpid = m.guests.vm[m.vcpu[vcpu, at.VM], at.BASE] + ppn
+    m.core[core, at.CLOCK] += clean_everywhere(m, core, vcpu, gpid)
     m.core[core, at.CLOCK] += gpa_access(m, core, vcpu, ppn)
     m.files.dirtied[page] = 0
+    note_equal(m, gpid, page)
 
 
 @kernel

@@ -233,6 +233,11 @@ def _host_paging(subject: str, vm: VmResult) -> Iterator[Sum]:
     kinds = n["false_reads"] + n["stale_reads"] + n["prevented_reads"]
     claim = "false_reads + stale_reads + prevented_reads"
     yield _at_most(subject, claim, kinds, "host_page_ins", n["host_page_ins"])
+    known = n["silent_writes"] + n["image_drops"]
+    yield _at_most(subject, "silent_writes + image_drops", known, "host_page_outs", n["host_page_outs"])
+    yield _at_most(subject, "host_file_page_outs", n["host_file_page_outs"], "host_page_outs", n["host_page_outs"])
+    yield _at_most(subject, "image_page_ins", n["image_page_ins"], "image_drops", n["image_drops"])
+    yield _at_most(subject, "read_ahead_unused", n["read_ahead_unused"], "host_read_ahead", n["host_read_ahead"])
     left = n["guest_page_outs"] - n["guest_slots_freed"]
     yield Sum(subject, "guest_page_outs - guest_slots_freed = slots in use", left, vm.pages["guest_swapped"])
     waits = n["guest_page_ins"] + n["file_major_faults"]

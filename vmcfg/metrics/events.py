@@ -96,6 +96,11 @@ class Event(IntEnum):
     FREED_ZEROED_PAGES = 81  # free guest pages that a thread of its kernel zeroed after they had been freed
     REPORTED_PAGES = 82  # free guest pages that the guest reported to its host, in blocks
     REPORT_FRAMES_WON = 83  # of these: those that had a frame
+    SILENT_WRITES = 84  # pages that the host paged out with a write, although they equal a block of the guest's disk
+    IMAGE_DROPS = 85  # such pages that it paged out without a write, as it knew of that
+    IMAGE_PAGE_INS = 86  # of the pages needed: those that it read from the guest's disk
+    HOST_FILE_PAGE_OUTS = 87  # of the pages that the host paged out: those in the guest's page cache
+    READ_AHEAD_UNUSED = 88  # pages that came along and went again, or were overwritten, before anybody used them
 
 
 class Exit(IntEnum):

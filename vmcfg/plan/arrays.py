@@ -89,6 +89,8 @@ def _files(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("files.cached", "i32", (pages,), pages, "where pages of files are in guests' memory"),
         _array("files.dirtied", "i32", (pages,), pages, "since when they are dirty"),
         _array("files.origin", "i32", (guests,), guests, "which page of a file a guest page holds"),
+        _array("files.block", "i32", (guests,), guests, "which page of a file on disk a guest page equals"),
+        _array("files.image", "i32", (pages,), pages, "which guest page equals it"),
     )
 
 

@@ -18,7 +18,8 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
         sees += f", of {paging.capacity_pages} pages at most" if paging.capacity_pages else ""
         yield (f"host paging: victims by {paging.victim}{sees}, {paging.batch_pages} at a time, "
                f"into {area.slots} slots on "
-               f"{host.disks[area.disk].name}" + ", overwritten pages not read" * paging.has_preventer)
+               f"{host.disks[area.disk].name}" + ", overwritten pages not read" * paging.has_preventer
+               + ", pages of files dropped and read from guests' disks" * paging.has_mapper)
     for number, plan in enumerate(host.vms):
         own = plan.vm.reclaim
         if own:

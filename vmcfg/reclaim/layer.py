@@ -40,9 +40,10 @@ REFERENCED = 1 << 61
 ACTIVE = 1 << 62
 LISTS = 2  # of an owner; most policies use the first alone
 
-# settings[field]. BIT: of the words in `accessed`, 0 if nobody marks pages. HAS_WHERE: `where` says where they are.
-POLICY, PAGES, BIT, HAS_WHERE = range(4)
-SETTINGS = 4
+# settings[field]. BIT: of the words in `accessed`, 0 if nobody marks pages; BESIDE: bits that go with it, when it is
+# cleared where it was set. HAS_WHERE: `where` says where they are.
+POLICY, PAGES, BIT, HAS_WHERE, BESIDE = range(5)
+SETTINGS = 5
 
 # owners[owner, field]. RESIDENT, RESIDENT + 1: pages in its lists. FIRST: its first page.
 # HAND: where a sieve's hand stands, 0 at first. DRAWN: draws of random victims. The rest belongs to two lists.
@@ -133,8 +134,8 @@ def clear_accessed(layer, page):
     bit = layer.settings[BIT]
     if bit:
         place = _place(layer, page)
-        if place >= 0:
-            layer.accessed[place] &= ~bit
+        if place >= 0 and layer.accessed[place] & bit:
+            layer.accessed[place] &= ~(bit | layer.settings[BESIDE])
 
 
 @kernel

@@ -67,6 +67,7 @@ def host_paging(given: Settings | None) -> spec.HostPaging | None:
         cluster_slots=given["read_ahead"],
         has_preventer=given["preventer"],
         is_told=given["references"] == "every_access",
+        has_mapper=given["mapper"],
         capacity_pages=given["capacity"] or 0,
     )
 

@@ -96,6 +96,7 @@ class HostPaging:
     has_preventer: bool
     is_told: bool = field(default=False, metadata=LATER)  # of every access, and not only of A bits
     capacity_pages: int = field(default=0, metadata=LATER)  # that may be in frames; 0: as many as there are
+    has_mapper: bool = field(default=False, metadata=LATER)
 
     @property
     def has_keys(self) -> bool:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from vmcfg.metrics.events import Event
-from vmcfg.tables.column import KILLS, REPORTING
+from vmcfg.tables.column import FILES, KILLS, REPORTING
 from vmcfg.tables.subjects import MODE, PHASE, VM, event, vm_phases
 from vmcfg.tables.table import TableKind
+
+_EFFECTS = tuple(
+    event(which, "pages", definition, only_with=FILES)
+    for which, definition in (
+        (Event.SILENT_WRITES, "Of the pages paged out: those written although they equal a block of the guest's disk."),
+        (Event.IMAGE_DROPS, "Of the pages paged out: those dropped, as the host knew that they equal such a block."),
+        (Event.IMAGE_PAGE_INS, "Of the pages needed: those read from the guest's disk."),
+        (Event.HOST_FILE_PAGE_OUTS, "Of the pages paged out: those in the guest's page cache."),
+        (Event.READ_AHEAD_UNUSED, "Of the pages that came along: those that went again before anybody used them."),
+    )
+)
 
 PAGING = TableKind(
     "paging",
@@ -20,6 +31,7 @@ PAGING = TableKind(
         event(Event.FALSE_READS, "pages", "Of the pages needed: those read only to be zeroed or copied over."),
         event(Event.STALE_READS, "pages", "Of the pages needed: those read only to be read over by a guest's disk."),
         event(Event.PREVENTED_READS, "pages", "Of the pages needed: those not read, as they were overwritten."),
+        *_EFFECTS,
         event(Event.HOST_SLOTS_DROPPED, "slots", "Slots of the host's swap area given back unread, by the balloon."),
         event(Event.MAJOR_FAULTS, "faults", "Page faults of the guest that waited for its own disk."),
         event(Event.GUEST_PAGE_OUTS, "pages", "Pages that the guest wrote to its own swap area."),

@@ -126,6 +126,8 @@ class Files(NamedTuple):
     cached   i32[pages]            pages of files by number: the guest page that holds it, plus one
     dirtied  i32[pages]            likewise: since which of the kernel's looks for dirty pages it is one; 0: clean
     origin   i32[gpids]            the page of a file that a guest page holds, plus one
+    block    i32[gpids]            the page of a file whose content on the disk a guest page has, plus one: `vmm.images`
+    image    i32[pages]            the guest page that came to have it last, plus one
     """
 
     file: np.ndarray
@@ -134,6 +136,8 @@ class Files(NamedTuple):
     cached: np.ndarray
     dirtied: np.ndarray
     origin: np.ndarray
+    block: np.ndarray
+    image: np.ndarray
 
 
 class Work(NamedTuple):

@@ -12,8 +12,7 @@ import numpy as np
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.paging import is_swapped, slot_of
-from vmcfg.vmm.swap import HOST_AREA, slot_free
+from vmcfg.vmm.paging import give_slot_back, is_swapped
 
 
 @kernel
@@ -34,7 +33,7 @@ def mark_ballooned(m, row, gpid):
 def drop_slot(m, row, gpid):
     """Let a page that lies in the host's swap area be as if never touched: nobody wants to read it again."""
     m.counters[row, Event.HOST_SLOTS_DROPPED] += 1
-    slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))
+    give_slot_back(m, gpid)
     m.host.pmap[gpid] &= at.IS_TABLE
 
 

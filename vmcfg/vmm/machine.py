@@ -60,6 +60,7 @@ HOST_ACCESSED = 1 << 5
 HOST_DIRTY = 1 << 6
 IS_TRACED = 1 << 7  # shadow paging: held a table, and the VMM still traps writes to it, until it sees that it must not
 IS_TRACED_ONCE = 1 << 8  # the same, and one write will tell
+CAME_ALONG = 1 << 9  # was paged in because a neighbour was needed, and nobody has been seen to use it since
 WRITE_FLOOD = 3  # writes to a table without a use of it, after which the VMM stops following it: KVM's figure
 LOG_ENTRIES = 512  # of a vCPU's log of modified pages
 

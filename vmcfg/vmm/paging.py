@@ -19,14 +19,17 @@ from vmcfg.metrics.events import Event
 from vmcfg.reclaim.layer import RESIDENT
 from vmcfg.reclaim.replacement import enter, leave
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import end_of_file, transfer_file
 from vmcfg.vmm.frames import frame_take
+from vmcfg.vmm.images import block_at, dropped_page, is_in_image, note_changed
 from vmcfg.vmm.swap import FIRST, HOST_AREA, SLOTS, slot_free, transfer
 
 # rules[field]. PAGES: 1 if the host pages; BATCH: pages that leave a VM at a time; CLUSTER: slots read at once;
 # VMS: of the host; NEXT_VM: whose quota is used next; PREVENTS: what is overwritten as a whole is not read in before.
 # IS_TOLD: 1 if the policy is told of every access, 2 if also of the next one of its page; WHEN: what it is told of the
 # last one. CAPACITY: pages that may be resident before one must leave for another; 0: as many as there are frames for.
-PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, IS_TOLD, WHEN, CAPACITY, RULES = range(10)
+# MAPS: pages that equal a block of their guest's disk are dropped, and read from there (`vmm.images`).
+PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, IS_TOLD, WHEN, CAPACITY, MAPS, RULES = range(11)
 BY_CPU, BY_DEVICE = 1, 2  # who overwrites the whole of a page that is paged in for it; else 0
 
 
@@ -75,14 +78,47 @@ def page_in(m, core, vcpu, vm, ppn, is_overwritten):
     slot = slot_of(m, gpid)
     _return_page(m, vm, gpid)
     m.counters[row, Event.HOST_PAGE_INS] += 1
-    if is_overwritten and m.paging.rules[PREVENTS]:
+    if is_overwritten and (m.paging.rules[PREVENTS] or (m.paging.rules[MAPS] and is_overwritten == BY_DEVICE)):
         m.counters[row, Event.PREVENTED_READS] += 1
         return
     m.counters[row, Event.FALSE_READS] += is_overwritten == BY_CPU
     m.counters[row, Event.STALE_READS] += is_overwritten == BY_DEVICE
-    first, pages = _read_along(m, row, slot)
-    done = transfer(m, HOST_AREA, m.core[core, at.CLOCK], first, pages, np.int64(0))
+    now = m.core[core, at.CLOCK]
+    if is_in_image(m, slot):
+        m.counters[row, Event.IMAGE_PAGE_INS] += 1
+        block = block_at(m, slot)
+        block, pages = _read_along(m, row, block, end_of_file(m, vm, block), True)
+        done = transfer_file(m, vm, now, block, pages, np.int64(0))
+    else:
+        first, pages = _read_along(m, row, slot, m.paging.area[HOST_AREA, SLOTS], False)
+        done = transfer(m, HOST_AREA, now, first, pages, np.int64(0))
     m.vcpu[vcpu, at.WAITS_UNTIL] = max(m.vcpu[vcpu, at.WAITS_UNTIL], done)
+
+
+@part
+def note_use(m, vm, gpid, is_overwritten):
+    """Note that a page of a guest with files is used past the TLBs: its content, unless that is overwritten."""
+    if is_overwritten:
+        note_changed(m, vm, gpid)
+        count_unused(m, m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW], gpid)
+    if m.paging.rules[PAGES] and m.host.pmap[gpid] & at.KIND_MASK == at.PRIVATE:
+        m.host.pmap[gpid] |= at.HOST_ACCESSED
+
+
+@kernel
+def count_unused(m, row, gpid):
+    """Count a page that came along for nothing, if it did: nobody has used it, and its content is going now."""
+    shows_use = m.cost[at.HAS_EPT_AD] or m.cost[at.MODE] == at.SHADOW
+    is_unused = m.host.pmap[gpid] & (at.CAME_ALONG | at.HOST_ACCESSED) == at.CAME_ALONG
+    m.counters[row, Event.READ_AHEAD_UNUSED] += shows_use and is_unused
+    m.host.pmap[gpid] &= ~np.int64(at.CAME_ALONG)
+
+
+@kernel
+def give_slot_back(m, gpid):
+    """Give the slot of a page in the host's swap area back, if it has one there and is not in its guest's disk."""
+    if not is_in_image(m, slot_of(m, gpid)):
+        slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))
 
 
 @kernel
@@ -95,37 +131,46 @@ def _is_paged(m, vm, gpid):
 @kernel
 def _return_page(m, vm, gpid):
     """Give a swapped page a frame again, and its slot back."""
-    slot_free(m, np.int64(HOST_AREA), slot_of(m, gpid))
+    give_slot_back(m, gpid)
     mpn = frame_take(m, at.FRAME_PRIVATE, gpid)
     m.host.pmap[gpid] = (mpn << at.MPN_SHIFT) | (m.host.pmap[gpid] & at.IS_TABLE) | at.PRIVATE
     note_backed(m, vm, gpid)
 
 
-@kernel
-def _read_along(m, row, slot):
+@part
+def _read_along(m, row, place, limit, in_image):
     """Bring in what lies in the used slots around one that is read, as far as frames allow; return (first, slots).
 
-    The slots that are read are neighbours: a free one among them ends the stretch, as reading it would be in vain.
+    The slots that are read are neighbours: a free one among them ends the stretch, as reading it would be in vain. In a
+    guest's disk they are blocks whose pages have been dropped.
     """
     cluster = m.paging.rules[CLUSTER]
-    begin = slot // cluster * cluster
-    end = min(begin + cluster, m.paging.area[HOST_AREA, SLOTS])
-    first, last = slot, slot + 1
-    while first > begin and _read_neighbour(m, row, first - 1):
+    begin = place // cluster * cluster
+    end = min(begin + cluster, limit)
+    first, last = place, place + 1
+    while first > begin and _read_neighbour(m, row, first - 1, in_image):
         first -= 1
-    while last < end and _read_neighbour(m, row, last):
+    while last < end and _read_neighbour(m, row, last, in_image):
         last += 1
     return first, last - first
 
 
 @kernel
-def _read_neighbour(m, row, slot):
+def _page_at(m, place, in_image):
+    """Return the guest page that is out of memory and lies in a slot, or in a block, or -1."""
+    if in_image:
+        return dropped_page(m, place)
+    return np.int64(m.paging.slots[m.paging.area[HOST_AREA, FIRST] + place]) - 1
+
+
+@kernel
+def _read_neighbour(m, row, place, in_image):
     """Bring in what lies in a slot, if anything does and a frame can be spared for it; tell whether that was done."""
-    content = np.int64(m.paging.slots[m.paging.area[HOST_AREA, FIRST] + slot])
-    if content == 0 or m.host.counts[at.FRAME_FREE] <= m.host.counts[at.RESERVE] + m.host.counts[at.PROMISED]:
+    gpid = _page_at(m, place, in_image)
+    if gpid < 0 or m.host.counts[at.FRAME_FREE] <= m.host.counts[at.RESERVE] + m.host.counts[at.PROMISED]:
         return False
-    gpid = content - 1
     _return_page(m, _vm_of(m, gpid), gpid)
+    m.host.pmap[gpid] |= at.CAME_ALONG
     m.counters[row, Event.HOST_READ_AHEAD] += 1
     return True
 

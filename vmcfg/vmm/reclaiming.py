@@ -16,8 +16,10 @@ from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.reclaim.replacement import victim
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import HAS_FILES, is_of_file
 from vmcfg.vmm.frames import frame_free, frame_reserve
-from vmcfg.vmm.paging import BATCH, CAPACITY, NEXT_VM, VMS, is_at_capacity
+from vmcfg.vmm.images import NO_BLOCK, block_of, note_changed, place_in_image
+from vmcfg.vmm.paging import BATCH, CAPACITY, MAPS, NEXT_VM, VMS, count_unused, is_at_capacity
 from vmcfg.vmm.shadow_pages import zap_mappers
 from vmcfg.vmm.swap import (
     FLIGHTS,
@@ -34,6 +36,7 @@ from vmcfg.vmm.swap import (
 )
 from vmcfg.vmm.verbs import invalidate, vm_exit
 
+AT_ONCE = -2  # in place of a slot: the frame is free
 ENOUGH, WAITS, NO_QUOTA = range(3)  # what `make_room` comes to
 
 
@@ -108,11 +111,13 @@ def page_out(m, core, vcpu, vm):
         if slot == NO_SLOT:
             m.paging.quota[vm] = 0
             break
-        if slot != following or count == 0:
+        count += 1
+        if slot == AT_ONCE:
+            continue
+        if slot != following:
             _write(m, now, first, following, np.int64(1))
             first = slot
         following = slot + 1
-        count += 1
     _write(m, now, first, following, np.int64(0))
     m.paging.quota[vm] = max(np.int64(0), m.paging.quota[vm] - allowed)
     if count == 0:
@@ -135,20 +140,44 @@ def _next_giver(m):
 
 @kernel
 def _send_out(m, vm):
-    """Unmap the page of a VM that its policy chooses; return its slot, or NO_SLOT if no page or no slot is left."""
+    """Unmap the page of a VM that its policy chooses; return its slot, or NO_SLOT if no page or no slot is left.
+
+    One that equals a block of the guest's disk is dropped AT_ONCE, where the host knows of it.
+    """
     if is_full(m, np.int64(HOST_AREA)):
         return np.int64(NO_SLOT)
     gpid = victim(m.paging.host, vm)
     if gpid < 0:
         return np.int64(NO_SLOT)
-    slot = slot_take(m, np.int64(HOST_AREA), gpid + 1)
     if m.cost[at.MODE] == at.SHADOW:
         zap_mappers(m, vm, gpid - m.guests.vm[vm, at.BASE])
     mpn = m.host.pmap[gpid] >> at.MPN_SHIFT
+    block = _judge(m, vm, gpid)
+    if block != NO_BLOCK and m.paging.rules[MAPS]:
+        m.host.pmap[gpid] = (place_in_image(m, block) << at.MPN_SHIFT) | at.SWAPPED
+        frame_free(m, mpn)
+        return np.int64(AT_ONCE)
+    slot = slot_take(m, np.int64(HOST_AREA), gpid + 1)
     frame_reserve(m, mpn)
     launch(m, np.int64(HOST_AREA), mpn)
     m.host.pmap[gpid] = (slot << at.MPN_SHIFT) | at.SWAPPED
     return slot
+
+
+@kernel
+def _judge(m, vm, gpid):
+    """Count what kind of page is going out; return the block that it equals on its guest's disk, or NO_BLOCK."""
+    if m.files.rules[vm, HAS_FILES] == 0:
+        return np.int64(NO_BLOCK)
+    row = m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW]
+    count_unused(m, row, gpid)
+    m.counters[row, Event.HOST_FILE_PAGE_OUTS] += is_of_file(m, vm, gpid)
+    block = block_of(m, vm, gpid)
+    if block == NO_BLOCK:
+        note_changed(m, vm, gpid)
+    m.counters[row, Event.SILENT_WRITES] += block != NO_BLOCK and m.paging.rules[MAPS] == 0
+    m.counters[row, Event.IMAGE_DROPS] += block != NO_BLOCK and m.paging.rules[MAPS] != 0
+    return block
 
 
 @kernel

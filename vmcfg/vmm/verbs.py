@@ -26,9 +26,19 @@ from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.balloon import is_ballooned, pop
 from vmcfg.vmm.dirty_log import NO_EXIT, note_write
+from vmcfg.vmm.files import HAS_FILES
 from vmcfg.vmm.frames import frame_free, frame_take
+from vmcfg.vmm.images import note_changed
 from vmcfg.vmm.large_pages import asked_level, back_large, count_backing, fitting_level, note_pieces, split_large
-from vmcfg.vmm.paging import BY_CPU, BY_DEVICE, is_swapped, note_backed, note_unbacked, page_in
+from vmcfg.vmm.paging import (
+    BY_CPU,
+    BY_DEVICE,
+    is_swapped,
+    note_backed,
+    note_unbacked,
+    note_use,
+    page_in,
+)
 from vmcfg.vmm.shadow_pages import zap_mappers
 
 
@@ -94,6 +104,7 @@ def unback(m, vm, ppn):
     if m.cost[at.MODE] == at.SHADOW:
         zap_mappers(m, vm, ppn)
     note_unbacked(m, vm, gpid)
+    note_changed(m, vm, gpid)
     frame_free(m, m.host.pmap[gpid] >> at.MPN_SHIFT)
     if m.cost[at.HAS_LARGE_PAGES]:
         split_large(m, vm, ppn)
@@ -153,8 +164,11 @@ def gpa_read_into(m, core, vcpu, ppn):
 @kernel
 def _past_tlbs(m, core, vcpu, ppn, is_overwritten):
     vm = m.vcpu[vcpu, at.VM]
-    if m.host.pmap[m.guests.vm[vm, at.BASE] + ppn] & (at.IS_TRACED | at.IS_TRACED_ONCE):
-        return _writes_to_traced(m, core, vcpu, m.guests.vm[vm, at.BASE] + ppn)
+    gpid = m.guests.vm[vm, at.BASE] + ppn
+    if m.files.rules[vm, HAS_FILES]:
+        note_use(m, vm, gpid, is_overwritten)
+    if m.host.pmap[gpid] & (at.IS_TRACED | at.IS_TRACED_ONCE):
+        return _writes_to_traced(m, core, vcpu, gpid)
     is_fresh = not is_backed(m, vm, ppn)
     cycles = _missing(m, core, vcpu, ppn, is_overwritten) if is_fresh else np.int64(0)
     if is_overwritten and m.cost[at.HAS_ROUNDS]:
