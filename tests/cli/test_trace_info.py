@@ -14,7 +14,7 @@ from vmcfg.engine.work import KINDS
 from vmcfg.hardware.assoc import POLICIES
 from vmcfg.plan.bounds import MOST_PAGES
 from vmcfg.scenario import schema
-from vmcfg.workload.traces import FORMATS
+from vmcfg.workload.traces import FORMATS, SETS
 
 Command = Callable[..., tuple[int, str, str]]
 DATA = Path(__file__).parents[2] / "scenarios" / "data"
@@ -66,7 +66,7 @@ def test_what_tells_no_format_needs_one(vmcfg: Command, tmp_path: Path) -> None:
     """Records of different formats look alike; exit code 2."""
     (tmp_path / "t.bin").write_bytes(bytes(range(192)))
     code, out, err = vmcfg("trace-info", tmp_path / "t.bin")
-    assert (2, "", True) == (code, out, err.endswith(f"expected --format {'|'.join(FORMATS)}\n"))
+    assert (2, "", True) == (code, out, err.endswith(f"expected --format {'|'.join(traces.FORMATS)}\n"))
     (tmp_path / "t.bin").write_bytes(struct.pack("<3Q", 1, 2, 1))
     assert "\npages      2\n" in vmcfg("trace-info", tmp_path / "t.bin", "--format", "u64")[1]
 
@@ -96,7 +96,8 @@ def test_a_trace_that_cannot_be_used_is_a_failed_run(
 def test_registries_and_schemas_know_the_same_names() -> None:
     """What a scenario may say is what there is code for: trace formats, patterns, replacement policies."""
     formats = schema.load("trace")["properties"]["format"]["enum"]
-    assert formats == list(FORMATS) == list(traces.FORMATS) == list(MOST_PAGES)
+    assert formats == list(FORMATS) == list(MOST_PAGES)
+    assert [*FORMATS, *SETS] == list(traces.FORMATS)
     kinds = schema.load("pattern")["properties"]["kind"]["enum"]
     assert kinds == [*KINDS, "mixture"]
     assert schema.load("cpu")["$defs"]["cache"]["properties"]["policy"]["enum"] == list(POLICIES)

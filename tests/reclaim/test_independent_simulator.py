@@ -35,6 +35,11 @@ def program(name: str) -> np.ndarray:
     return records[np.flatnonzero(np.diff(records.astype(np.int64), prepend=-1))][:150_000]
 
 
+def guest(name: str) -> np.ndarray:
+    """What a whole guest accessed, epoch after epoch."""
+    return read(Trace(name, DATA / f"{name}.gpa.zst", "guest_physical")).records >> 2
+
+
 def written(pages: np.ndarray, path: Path) -> Path:
     records = np.zeros(len(pages), RECORD)
     following = next_uses(pages)
@@ -46,8 +51,9 @@ def written(pages: np.ndarray, path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("pages", "capacities"),
-    [(skewed, (30, 400, 2_000)), (lambda: program("sort"), (16, 64, 200)), (lambda: program("sqlite"), (16, 64, 200))],
-    ids=["skewed", "sort", "sqlite"],
+    [(skewed, (30, 400, 2_000)), (lambda: program("sort"), (16, 64, 200)), (lambda: program("sqlite"), (16, 64, 200)),
+     (lambda: guest("boot"), (4_096, 8_192, 16_384)), (lambda: guest("sqlite_guest"), (4_096, 8_192, 16_384))],
+    ids=["skewed", "sort", "sqlite", "a guest that boots", "a guest with sqlite"],
 )
 def test_an_independent_simulator_misses_as_often(
     pages: Callable[[], np.ndarray], capacities: tuple[int, ...], tmp_path: Path

@@ -20,6 +20,7 @@ NAME = "curve"
 HELP = "show a recorded trace's misses by size of memory"
 EXAMPLES = """  vmcfg curve scenarios/data/sort.u32.zst
   vmcfg curve scenarios/data/sqlite.u32.zst --at 64,128,1MiB --policy clock
+  vmcfg curve scenarios/data/boot.gpa.zst --policy two_list --at 32MiB,64MiB
   vmcfg curve requests.oracleGeneral.zst --sample 1% --csv
 """
 POLICIES = (

@@ -34,9 +34,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _rows(data: TraceData) -> Iterator[tuple[str, str]]:
     lowest, highest = int(data.vpns.min()), int(data.vpns.max())
-    yield "kind", data.kind
+    yield "kind", data.kind + ": what was accessed in each epoch, not each access" * (data.kind == "sets")
     yield "records", str(len(data.records))
     yield "pages", str(len(data.vpns))
+    if data.kind == "sets":
+        yield "epochs", str(data.epochs)
     yield "reads", str(data.reads)
     yield "writes", str(data.writes)
     yield "fetches", str(data.fetches)

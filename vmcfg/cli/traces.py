@@ -12,7 +12,7 @@ from vmcfg.errors import RunFailed, UsageError
 if TYPE_CHECKING:
     from vmcfg.workload.traces import TraceData
 
-FORMATS = ("lackey", "records", "oracle_general", "champsim", "u64", "csv")
+FORMATS = ("lackey", "records", "oracle_general", "champsim", "u64", "csv", "guest_physical")
 
 
 def add_trace(parser: argparse.ArgumentParser) -> None:

@@ -194,8 +194,7 @@ class HostPlan:
     @property
     def pages(self) -> int:
         """Guest pages of the host, counted in gpids."""
-        last = self.vms[-1]
-        return last.base + last.vm.memory_pages
+        return self.vms[-1].base + self.vms[-1].vm.memory_pages
 
     @property
     def has_large_pages(self) -> bool:

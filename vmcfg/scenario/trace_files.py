@@ -27,6 +27,7 @@ RECORD_BYTES = {
     "u64": 8,
     "oracle_general": 24,
     "champsim": 64,
+    "guest_physical": 4,
 }
 """Length of a record of each binary format; `vpn` is the file of page numbers that goes with `records`."""
 

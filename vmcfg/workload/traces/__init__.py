@@ -14,12 +14,12 @@ from attrs import frozen
 
 from vmcfg.scenario import trace_files
 from vmcfg.scenario.spec import Trace
-from vmcfg.workload.traces import champsim, csv, lackey, oracle_general, records, u64
+from vmcfg.workload.traces import champsim, csv, guest_physical, lackey, oracle_general, records, u64
 from vmcfg.workload.traces.fault import TraceError, bad_trace
 from vmcfg.workload.traces.interning import MAX_PAGES, Interner
 from vmcfg.workload.traces.source import Source
 
-__all__ = ["FORMATS", "TraceData", "TraceError", "read"]
+__all__ = ["FORMATS", "SETS", "TraceData", "TraceError", "read"]
 
 FORMATS: dict[str, Callable[[Source], Iterator[tuple[np.ndarray, np.ndarray]]]] = {
     "lackey": lackey.accesses,
@@ -31,13 +31,20 @@ FORMATS: dict[str, Callable[[Source], Iterator[tuple[np.ndarray, np.ndarray]]]] 
 }
 
 
+SETS: dict[str, Callable[[Source], Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]]] = {
+    "guest_physical": guest_physical.epochs,
+}
+"""Formats of what was accessed in each epoch: no access follows another there, and no run replays them."""
+
+
 @frozen(eq=False)
 class TraceData:
     """A trace in memory.
 
     `records` uint32, in order: index << 2 | kind, kind 0 fetch, 1 load, 2 store. `vpns` int64: the virtual page
-    number of each index, in order of first appearance. `kind` says what the trace may feed (facts are complete:
-    `full`). `sha256` covers the file on disk, then the file of page numbers if there is one.
+    number of each index, in order of first appearance. `kind` says what the trace may feed: `full` holds every access
+    and may feed all, `sets` what was accessed in each of `epochs`, and may feed what looks no finer. `sha256` covers
+    the file on disk, then the file of page numbers if there is one.
     """
 
     records: np.ndarray
@@ -47,6 +54,7 @@ class TraceData:
     reads: int
     writes: int
     fetches: int
+    epochs: int = 0
 
     @property
     def held_bytes(self) -> int:
@@ -63,7 +71,9 @@ def read(trace: Trace, most_bytes: int | None = None) -> TraceData:
     source = _source(trace.file, trace.path, trace.format)
     interner = Interner()
     counts = np.zeros(3, np.int64)
-    for pages, kinds in FORMATS[trace.format](source):
+    epochs = 0
+    for pages, kinds, *ends in (SETS | FORMATS)[trace.format](source):
+        epochs += sum(map(len, ends))
         if vpns is not None:
             pages = records.mapped(pages, vpns, source, interner.record_count)
         if most_bytes is not None and interner.bytes_with(len(pages)) > most_bytes:
@@ -76,7 +86,8 @@ def read(trace: Trace, most_bytes: int | None = None) -> TraceData:
         raise source.fault("", "no accesses", "at least one")
     fetches, reads, writes = (int(count) for count in counts)
     sha256 = source.sha256(*([trace.vpn_path] if trace.vpn_path else []))
-    return TraceData(*interner.take(), "full", sha256, reads, writes, fetches)
+    kind = "sets" if trace.format in SETS else "full"
+    return TraceData(*interner.take(), kind, sha256, reads, writes, fetches, epochs)
 
 
 def _too_large(file: str, count: int, most_bytes: int) -> TraceError:

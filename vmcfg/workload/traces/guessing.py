@@ -19,6 +19,7 @@ SUFFIX_TO_FORMAT = {
     ".champsim": "champsim",
     ".u64": "u64",
     ".csv": "csv",
+    ".gpa": "guest_physical",
 }
 HEAD_BYTES = 1 << 16
 
