@@ -34,7 +34,9 @@ LOGGED = CACHED.replace("mode: nested}", "mode: nested, pml: true}").replace("ne
 ROUNDS = LOGGED.replace("pml: true", "pml: true, dirty_log: {every: 1s}")
 LARGE = LOGGED.replace("pml: true}", "pml: true, page_size: 2MiB}")
 FILED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, files: {data: {size: 4MiB}},")
-PRESSED = ONE_PHASE.replace("memory: 4MiB,", "memory: 4MiB, swap: {size: 4MiB}, oom: kill,")
+PRESSED = ONE_PHASE.replace(
+    "memory: 4MiB,", "memory: 4MiB, swap: {size: 4MiB}, oom: kill, compresses: {half: 50%},"
+).replace("memory: 64MiB,", "memory: 64MiB, swap: {size: 4MiB}, reclaim: {paging: {victim: fifo}, compression: {}},")
 ASKING = ONE_PHASE.replace("mode: nested", "mode: paravirt")
 SAMPLED = ONE_PHASE.replace("accesses: 1000}", "accesses: 1000, sample: 1s, curve: 100%}")
 TWO_PHASES = ONE_PHASE.replace("{phases: [{", "{phases: [{pattern: {kind: uniform, size: 1MiB}, accesses: 10}, {")

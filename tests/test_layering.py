@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "digest": ("jit",),
     "metrics": ("errors",),
     "hardware": ("jit",),
-    "vmm": (*MACHINE_STATE, "reclaim", "workload.zipf"),
+    "vmm": (*MACHINE_STATE, "reclaim", "rng", "workload.zipf"),
     "mmu": MACHINE_STATE,
     "guest": (*MACHINE_STATE, "mmu", "reclaim", "workload.fields"),
     "workload": ("errors", "jit", "rng", "scenario.spec", "scenario.trace_files", "vmm.machine"),

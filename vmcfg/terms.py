@@ -52,6 +52,7 @@ TERMS: Mapping[str, str] = {
     "write-back": "Writing dirty pages of files to the disk, some time after they were changed.",
     "minor fault": "A page fault that is answered without a disk, from the page cache for instance.",
     "major fault": "A page fault that waits for the guest's disk.",
+    "compression cache": "Frames in which a host keeps pages that it paged out and that fit half a frame compressed.",
     # time
     "cycle": "The unit of all time inside: one clock cycle of the host, an integer.",
     "slice": "The stretch of time in which the cores run one after the other in the simulation.",

@@ -37,7 +37,7 @@ def test_list_shows_processors(vmcfg: Command) -> None:
     assert ["profile", "assumed", "features", "processor"] == lines[0].split()
     assert ["profile", *resources.profile_names()] == [line.split()[0] for line in lines]
     merom = next(line for line in lines if line.startswith("merom"))
-    assert ["merom", "24 of 45", "none", "Intel Merom (2006), as in Core 2 Duo"] == re.split(" {2,}", merom)
+    assert ["merom", "26 of 47", "none", "Intel Merom (2006), as in Core 2 Duo"] == re.split(" {2,}", merom)
 
 
 @pytest.mark.parametrize(

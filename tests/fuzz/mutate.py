@@ -83,6 +83,8 @@ VALUES: dict[str, list[Any]] = {
     "accesses": ["all", 1, 2, 7, 999, "100k", "1M", "1G", 2**62],
     "rate": ["1/s", "1/h", "60/min", "1M/s", "1G/s", "0.001/s"],
     "write": SHARES,
+    "quarter": SHARES,
+    "half": SHARES,
     "hot_share": SHARES,
     "accesses_per_touch": [1, 2, 1000, 10**6, 10**9],
     "count": [1, 2, 3, 20, 1000],

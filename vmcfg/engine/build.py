@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-from attrs import astuple
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine.boot import NO_PAGES, back_range, load_first, start_kernel, start_process
+from vmcfg.engine.compression import compression_of
 from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.dirty_rounds import logging_of
 from vmcfg.engine.files import files_of
 from vmcfg.engine.foresight import foresee
-from vmcfg.engine.large_tlbs import NOWHERE
+from vmcfg.engine.homes import homes_of
 from vmcfg.engine.lean import LEAN_ROOMS, is_lean
 from vmcfg.engine.paging import ask_below, paging_of
 from vmcfg.engine.shadow import shadow_of
@@ -23,14 +23,13 @@ from vmcfg.engine.shortage import too_little_at_start
 from vmcfg.engine.work import work_of
 from vmcfg.guest.balloon import SLOWEST
 from vmcfg.hardware import sets
-from vmcfg.hardware.core import L1, L2, LARGE_TLBS
 from vmcfg.hardware.stores import Built, new_stores
 from vmcfg.metrics.events import COLUMNS, Event, Sized
 from vmcfg.mmu.shadow import VARIANTS
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, VmPlan, bits_of
 from vmcfg.rng import mixed_key
-from vmcfg.scenario.spec import SHARED, CacheShape, Trace
+from vmcfg.scenario.spec import CacheShape, Trace
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.large_pages import LARGEST
 from vmcfg.workload.inputs import Inputs
@@ -50,6 +49,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
         shadow=shadow_of(host, partial(_zeros, host)),
         paging=paging_of(host, seed, partial(_zeros, host), vmm.pmap, guests),
         files=files_of(host, partial(_zeros, host)),
+        compression=compression_of(host, seed, partial(_zeros, host)),
         work=work_of(host, seed, inputs, _zeros(host, "work.buffer")),
         vcpu=_vcpus(host),
         core=_cores(host),
@@ -266,16 +266,3 @@ def _costs(host: HostPlan) -> np.ndarray:
     cost[[at.HAS_TLB, at.BATCH_UPDATES, at.PINS]] = host.has_tlb, host.batch_updates, host.pins_roots
     cost[at.HOMES :] = homes_of(host)
     return cost
-
-
-def homes_of(host: HostPlan) -> list[int]:
-    """Return the stores of a core for entries of 2 MiB and 1 GiB, in the first level and in the second."""
-    homes = astuple(host.large_tlbs, recurse=False) if host.large_tlbs else (None,) * 4
-    usual = [L1, L1, L2, L2]
-    return [_home(host, home, LARGE_TLBS + place, usual[place]) for place, home in enumerate(homes)]
-
-
-def _home(host: HostPlan, home: CacheShape | str | None, own: int, usual: int) -> int:
-    if home == SHARED and host.stores[usual].shape:
-        return usual
-    return own if isinstance(home, CacheShape) else NOWHERE

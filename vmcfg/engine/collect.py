@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 from attrs import evolve
 
 from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.engine.kills import Kills
 from vmcfg.metrics.events import (
     BALLOON_EXITS,
+    COMPRESSION_EXITS,
     EXIT_COUNT,
     EXIT_CYCLES_BY_REASON,
     LOG_EXITS,
@@ -24,7 +26,7 @@ from vmcfg.metrics.events import (
 )
 from vmcfg.metrics.result import Checkpoint, DiskResult, HostResult, PhaseResult, VmResult
 from vmcfg.plan.model import HostPlan
-from vmcfg.vmm import devices, files, swap
+from vmcfg.vmm import compression, devices, files, swap
 from vmcfg.vmm import machine as at
 
 
@@ -68,7 +70,8 @@ def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> Phas
     exits = {
         reason.name.lower(): (int(row[EXIT_COUNT + reason]), int(row[EXIT_CYCLES_BY_REASON + reason]))
         for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml + _round_exits(host)
-        + PROMOTION_EXITS * bool(host.promotion) + PAGING_EXITS * bool(host.paging) + BALLOON_EXITS * host.has_balloons
+        + PROMOTION_EXITS * bool(host.promotion) + PAGING_EXITS * bool(host.paging)
+        + COMPRESSION_EXITS * bool(host.compression) + BALLOON_EXITS * host.has_balloons
         + REPORT_EXITS * any(plan.vm.free_page_reporting for plan in host.vms)
     }
     return PhaseResult(phase, counters, exits, _elapsed(host, machine, number, phase))
@@ -105,7 +108,21 @@ def pages_of(host: HostPlan, machine: at.Machine, number: int) -> dict[str, int]
         "guest_free": int(machine.guests.vm[number, at.GUEST_FREE]),
         "guest_tables": int((entries & at.IS_TABLE != 0).sum()),
         "guest_kernel": plan.vm.kernel_pages,
+        **(_compressed(machine, number, kinds) if host.compression else {}),
         **(_large_pages(host, machine, number) if host.has_large_pages else {}),
+    }
+
+
+def _compressed(machine: at.Machine, number: int, kinds: np.ndarray) -> dict[str, int]:
+    """Count a VM's compressed pages, the quarters of frames that they take, and the frames of its cache."""
+    row = machine.compression.vm[number]
+    first, limit = int(row[compression.FIRST]), int(row[compression.LIMIT])
+    quarters = machine.compression.quarters[first * compression.QUARTERS : (first + limit) * compression.QUARTERS]
+    return {
+        "compressed": int((kinds == at.COMPRESSED).sum()),
+        "cache_quarters": int((quarters != 0).sum()),
+        "cache_frames": int(row[compression.HELD]),
+        "cache_limit": limit,
     }
 
 

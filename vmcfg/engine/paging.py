@@ -101,6 +101,7 @@ def _pages(host: HostPlan) -> list[int]:
 def _rules(host: HostPlan) -> np.ndarray:
     rules = np.zeros(paging.RULES, np.int64)
     rules[paging.VMS] = len(host.vms)
+    rules[[paging.RUN_FIRST, paging.RUN_END]] = swap.NO_SLOT
     if host.paging:
         rules[paging.PAGES] = 1
         rules[[paging.BATCH, paging.CLUSTER]] = host.paging.batch_pages, host.paging.cluster_slots

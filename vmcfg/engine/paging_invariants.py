@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vmcfg.engine.compression import check_compression
 from vmcfg.engine.file_invariants import cached_pages
 from vmcfg.jit import as_python
 from vmcfg.plan.model import HostPlan
@@ -18,6 +19,7 @@ from vmcfg.vmm import swap
 def check_paging(host: HostPlan, machine: at.Machine) -> None:
     """Raise AssertionError if slots, layers and entries disagree."""
     _check_balloons(host, machine)
+    check_compression(host, machine)
     if not host.areas:
         return
     _check_host_slots(machine)

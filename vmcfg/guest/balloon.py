@@ -78,7 +78,7 @@ def inflate(m, core, vcpu, vm, pages):
         if is_backed(m, vm, ppn):
             unback(m, vm, ppn)
             won += 1
-        mark_ballooned(m, row, base + ppn)
+        mark_ballooned(m, vm, row, base + ppn)
         m.guests.balloon[base + m.guests.vm[vm, at.BALLOON_PAGES]] = ppn
         m.guests.vm[vm, at.BALLOON_PAGES] += 1
     m.counters[row, Event.BALLOON_INFLATED] += pages

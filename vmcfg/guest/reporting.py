@@ -16,6 +16,7 @@ from vmcfg.jit import by_reference, entry
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.balloon import drop_slot
+from vmcfg.vmm.compression import drop, is_compressed
 from vmcfg.vmm.paging import is_swapped
 from vmcfg.vmm.verbs import invalidate, is_backed, unback, vm_exit
 
@@ -52,6 +53,9 @@ def report(machine, vm, firsts):
                 won += 1
             elif is_swapped(m, gpid):
                 drop_slot(m, row, gpid)
+            elif is_compressed(m, gpid):
+                m.counters[row, Event.COMPRESSED_DROPPED] += 1
+                drop(m, vm, gpid)
     m.counters[row, Event.REPORTED_PAGES] += firsts.shape[0] * BLOCK_PAGES
     m.counters[row, Event.REPORT_FRAMES_WON] += won
     flushing = invalidate(m, vm) if won else np.int64(0)

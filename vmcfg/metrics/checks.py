@@ -64,7 +64,9 @@ def sums(result: RunResult, vm_to_rates: Mapping[str, Rates]) -> Iterator[Sum]:
             yield from _cycles(subject, phase, rates)
         yield from _whole_run(vm, rates)
     for host in result.hosts:
-        yield from _frames(host, [vm for vm in result.vms if vm.host == host.name])
+        own = [vm for vm in result.vms if vm.host == host.name]
+        yield from _frames(host, own)
+        yield from _reclaiming(host, own, vm_to_rates)
 
 
 def _lookups(subject: str, phase: PhaseResult, rates: Rates) -> Iterator[Sum]:
@@ -206,7 +208,7 @@ def _whole_run(vm: VmResult, rates: Rates) -> Iterator[Sum]:
     yield Sum(subject, claim, tables, vm.pages["guest_tables"])
     yield from _large_pages(subject, vm)
     yield from _kills(subject, vm)
-    where = ("private", "ballooned", "swapped", "unbacked")
+    where = ("private", "ballooned", "swapped", *(("compressed",) if "compressed" in vm.pages else ()), "unbacked")
     configured = sum(vm.pages[state] for state in where)
     yield Sum(subject, f"{' + '.join(where)} = configured pages", configured, vm.pages["configured"])
     yield from _host_paging(subject, vm)
@@ -223,6 +225,7 @@ def _rounds(subject: str, vm: VmResult, logged: int) -> Iterator[Sum]:
 def _host_paging(subject: str, vm: VmResult) -> Iterator[Sum]:
     """What the host paged out is still there, or was paged in."""
     n = {name: sum(phase.counters[name] for phase in vm.phases) for name in vm.phases[0].counters}
+    yield from _compression(subject, vm, n)
     back = n["host_page_ins"] + n["host_read_ahead"]
     claim = "host_page_outs - host_page_ins - host_read_ahead - host_slots_dropped = swapped pages"
     yield Sum(subject, claim, n["host_page_outs"] - back - n["host_slots_dropped"], vm.pages["swapped"])
@@ -255,6 +258,13 @@ def _kills(subject: str, vm: VmResult) -> Iterator[Sum]:
     yield _at_most(subject, "kills", n["kills"], "process_exits", n["process_exits"])
 
 
+def _compression(subject: str, vm: VmResult, n: Mapping[str, int]) -> Iterator[Sum]:
+    """What went into the compression cache is there, or came out of it one way or another; each way out costs."""
+    gone = n["decompressions"] + n["compressed_evicted"] + n["compressed_dropped"]
+    claim = "compressions - decompressions - compressed_evicted - compressed_dropped = compressed pages"
+    yield Sum(subject, claim, n["compressions"] - gone, vm.pages.get("compressed", 0))
+
+
 def _large_pages(subject: str, vm: VmResult) -> Iterator[Sum]:
     """What became of a guest's large pages, where it may have any."""
     if "guest_large" not in vm.pages:
@@ -272,3 +282,18 @@ def _frames(host: HostResult, vms: list[VmResult]) -> Iterator[Sum]:
     yield Sum(subject, f"{' + '.join(FRAME_KINDS)} = total frames", kinds, host.frames["total"])
     private = sum(vm.pages["private"] for vm in vms)
     yield Sum(subject, "private pages of its VMs = private frames", private, host.frames["private"])
+
+
+def _reclaiming(host: HostResult, vms: list[VmResult], vm_to_rates: Mapping[str, Rates]) -> Iterator[Sum]:
+    """What it cost to take pages away, over all VMs of a host: who pays need not be whose pages leave."""
+    phases = [phase for vm in vms for phase in vm.phases if "reclaim" in phase.exits]
+    if not phases:
+        return
+    rates = vm_to_rates[vms[0].name]
+    cost, n = rates.costs, {name: sum(phase.counters[name] for phase in phases) for name in phases[0].counters}
+    exits, cycles = (sum(phase.exits["reclaim"][place] for phase in phases) for place in (0, 1))
+    tried = n["compressions"] + n["compress_rejected"]
+    taken = exits * (cost["exit"] + rates.cores * cost["invept"])
+    taken += tried * cost.get("compress_page", 0) + n["compressed_evicted"] * cost.get("decompress_page", 0)
+    claim = "exits, INVEPTs, pages compressed and pages that left the cache × their costs = cycles of reclaim"
+    yield Sum(f"host {host.name}", claim, taken, cycles)

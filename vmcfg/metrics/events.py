@@ -101,6 +101,11 @@ class Event(IntEnum):
     IMAGE_PAGE_INS = 86  # of the pages needed: those that it read from the guest's disk
     HOST_FILE_PAGE_OUTS = 87  # of the pages that the host paged out: those in the guest's page cache
     READ_AHEAD_UNUSED = 88  # pages that came along and went again, or were overwritten, before anybody used them
+    COMPRESSIONS = 89  # pages put into the compression cache
+    COMPRESS_REJECTED = 90  # pages compressed in vain: too little, or nothing could make room for them
+    DECOMPRESSIONS = 91  # pages taken out of the cache because they were needed
+    COMPRESSED_EVICTED = 92  # pages that left it for the host's swap area, the oldest first
+    COMPRESSED_DROPPED = 93  # pages in it that nobody wanted any more: ballooned, or overwritten as a whole
 
 
 class Exit(IntEnum):
@@ -126,6 +131,7 @@ class Exit(IntEnum):
     WRITE_PROTECTED = 17  # a page was written that is write-protected, so that the VMM knows of the write
     DIRTY_LOG = 18  # the VMM asked which pages had been modified
     FREE_PAGE_REPORT = 19  # the guest reported blocks of free pages
+    DECOMPRESS = 20  # a guest page that lay in the compression cache was needed
 
 
 class Found(IntEnum):
@@ -205,6 +211,8 @@ PAGING_EXITS = (Exit.SWAP_IN, Exit.RECLAIM)
 """Likewise, where the host pages."""
 REPORT_EXITS = (Exit.FREE_PAGE_REPORT,)
 """Likewise, where a guest of the host reports free pages."""
+COMPRESSION_EXITS = (Exit.DECOMPRESS,)
+"""Likewise, where it compresses."""
 BALLOON_EXITS = (Exit.BALLOON, Exit.BALLOON_POP)
 """Likewise, where a guest of the host has a balloon."""
 

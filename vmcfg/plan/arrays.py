@@ -7,6 +7,7 @@ guest pages, frames and tables that a run can use, not the configured size of it
 from __future__ import annotations
 
 from vmcfg.metrics.events import COLUMNS
+from vmcfg.plan.disks import cache_frames
 from vmcfg.plan.model import UNLIMITED, ArrayPlan, HostPlan, pages_of_level
 from vmcfg.scenario.spec import DataCache
 
@@ -14,6 +15,7 @@ ITEM_BYTES = {"i64": 8, "u64": 8, "i32": 4, "u32": 4, "u16": 2, "u8": 1}
 TABLE_ENTRIES = 512
 BATCH = 2048
 FLIGHTS = 4096  # pages of a swap area that may be on their way out
+QUARTERS = 4  # of a frame of the compression cache
 ROOMS = (16, 32)  # ways that a set of a data cache has room for
 OS_PAGE = 4096  # touching one item touches the page around it
 
@@ -51,6 +53,7 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         *_shadow(host),
         *_paging(host),
         *_files(host),
+        *_compression(host),
         _array("work.buffer", "i64", (vcpus, BATCH), vcpus * BATCH, "accesses generated ahead"),
         _array("counters", "i64", (host.rows, COLUMNS), host.rows * COLUMNS, "counters by VM and phase"),
         *_data_caches(host),
@@ -91,6 +94,18 @@ def _files(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("files.origin", "i32", (guests,), guests, "which page of a file a guest page holds"),
         _array("files.block", "i32", (guests,), guests, "which page of a file on disk a guest page equals"),
         _array("files.image", "i32", (pages,), pages, "which guest page equals it"),
+    )
+
+
+def _compression(host: HostPlan) -> tuple[ArrayPlan, ...]:
+    frames = sum(cache_frames(host.compression, vm.vm.memory_pages) for vm in host.vms)
+    pages = host.pages * bool(host.compression)
+    places = frames * QUARTERS
+    return (
+        _array("compression.frames", "i32", (frames,), frames, "frames of the compression cache"),
+        _array("compression.spare", "i32", (frames,), frames, "places of those without one, a stack per VM"),
+        _array("compression.quarters", "i32", (places,), places, "what lies in each quarter of them"),
+        _array("compression.layers", "i64", (pages + places,), pages + places, "free quarters, and entries by age"),
     )
 
 

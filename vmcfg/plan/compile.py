@@ -103,6 +103,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         files=tuple(file_plans(vms, areas)),
         paging=host.paging,
         has_tlb=host.mmu.has_tlb,
+        compression=host.compression,
         vms=vm_plans,
         vcpus=vcpus,
         phases=phases,

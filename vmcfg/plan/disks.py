@@ -1,4 +1,4 @@
-"""Disks in cycles, and swap areas laid on them, one behind the other."""
+"""Disks in cycles, swap areas laid on them, one behind the other, and the compression caches before them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from vmcfg.scenario.spec import Swap, Vm
+from vmcfg.scenario.spec import MILLION, Compression, Swap, Vm
 
 
 @frozen
@@ -68,3 +68,8 @@ def file_plans(vms: list[Vm], areas: Iterable[AreaPlan]) -> Iterator[FilePlan]:
 def about(disk: DiskPlan) -> str:
     """Say what a disk is like."""
     return f"{disk.name}: {disk.bandwidth} bytes per s, latency {disk.latency} cycles, seek {disk.seek} cycles"
+
+
+def cache_frames(compression: Compression | None, memory_pages: int) -> int:
+    """Return how many frames the compression cache of a VM of a size may hold."""
+    return memory_pages * compression.max_ppm // MILLION if compression else 0

@@ -10,6 +10,7 @@ from vmcfg.metrics.events import Found
 from vmcfg.plan.disks import AreaPlan, DiskPlan, FilePlan
 from vmcfg.scenario.spec import (
     CacheShape,
+    Compression,
     DataCaches,
     DirtyLog,
     GuestEvent,
@@ -181,6 +182,7 @@ class HostPlan:
     files: tuple[FilePlan, ...]
     paging: HostPaging | None
     has_tlb: bool
+    compression: Compression | None
     vms: tuple[VmPlan, ...]
     vcpus: tuple[VcpuPlan, ...]
     phases: tuple[PhasePlan, ...]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmcfg.plan.disks import cache_frames
 from vmcfg.plan.model import HostPlan
 from vmcfg.scenario.spec import Vm
-from vmcfg.units import format_duration, format_size
+from vmcfg.units import format_duration, format_share, format_size
 
 
 def reclaim_of(host: HostPlan) -> Iterator[str]:
@@ -20,6 +21,12 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
                f"into {area.slots} slots on "
                f"{host.disks[area.disk].name}" + ", overwritten pages not read" * paging.has_preventer
                + ", pages of files dropped and read from guests' disks" * paging.has_mapper)
+    for plan in host.vms if host.compression else ():
+        assert plan.vm.compresses
+        frames = cache_frames(host.compression, plan.vm.memory_pages)
+        shares = format_share(plan.vm.compresses.quarter_ppm), format_share(plan.vm.compresses.half_ppm)
+        yield (f"compression before the disk: {plan.vm.name} keeps up to {frames} frames, of its pages "
+               f"{shares[0]} fit a quarter of one, {shares[1]} a half")
     for number, plan in enumerate(host.vms):
         own = plan.vm.reclaim
         if own:

@@ -10,7 +10,7 @@ from attrs import evolve
 from vmcfg import units
 from vmcfg.scenario import spec
 from vmcfg.scenario.build_mmu import cache_of, mmu_of
-from vmcfg.scenario.build_paging import host_paging, swap_area, under_pressure, with_disks
+from vmcfg.scenario.build_paging import compression, host_paging, swap_area, under_pressure, with_disks
 from vmcfg.scenario.build_workload import workload
 from vmcfg.scenario.claims import claims
 from vmcfg.scenario.layout import TABLE_LEVELS, Instance, has_large_pages, instances
@@ -18,6 +18,7 @@ from vmcfg.scenario.settings import Settings
 
 LEVELS = {"pde": 2, "pdpte": 3, "pml4e": 4, "pml5e": 5}
 COSTS_OF_PML = ("pml_full",)  # came later: scenarios that do not use it keep their digests
+COSTS_OF_COMPRESSION = ("compress_page", "decompress_page")  # likewise
 
 
 def build(
@@ -70,7 +71,9 @@ def _run(given: Settings) -> spec.Run:
 
 def _host(name: str, given: Settings, assumed: tuple[str, ...], has_large_guest_pages: bool) -> spec.Host:
     mmu = mmu_of(given["mmu"])
-    cpu = _cpu(given["cpu"], assumed, mmu)
+    squeezing = compression(given["reclaim"]["compression"])
+    unused = COSTS_OF_PML * (not mmu.logs_pages) + COSTS_OF_COMPRESSION * (squeezing is None)
+    cpu = _cpu(given["cpu"], assumed, unused)
     if has_large_guest_pages:
         cpu = evolve(cpu, large_tlbs=_large_tlbs(given["cpu"]["tlb"]))
     return spec.Host(
@@ -82,6 +85,7 @@ def _host(name: str, given: Settings, assumed: tuple[str, ...], has_large_guest_
         mmu,
         swap=swap_area(given["swap"], given),
         paging=host_paging(given["reclaim"]["paging"]),
+        compression=squeezing,
     )
 
 
@@ -102,7 +106,7 @@ def _large_tlbs(given: Settings) -> spec.LargeTlbs:
     return spec.LargeTlbs(*(home if home == spec.SHARED else cache_of(home) for home in homes))
 
 
-def _cpu(given: Settings, assumed: tuple[str, ...], mmu: spec.Mmu) -> spec.Cpu:
+def _cpu(given: Settings, assumed: tuple[str, ...], unused_costs: tuple[str, ...]) -> spec.Cpu:
     walk_caches = given["walk_caches"]
     guest, host = ("none", "none") if walk_caches == "none" else (walk_caches["guest"], walk_caches["host"])
     return spec.Cpu(
@@ -116,7 +120,7 @@ def _cpu(given: Settings, assumed: tuple[str, ...], mmu: spec.Mmu) -> spec.Cpu:
         host_walk_caches=_walk_caches(host),
         nested_tlb=cache_of(given["nested_tlb"]),
         walkers=given["walkers"],
-        costs={name: cycles for name, cycles in given["costs"].items() if mmu.logs_pages or name not in COSTS_OF_PML},
+        costs={name: cycles for name, cycles in given["costs"].items() if name not in unused_costs},
         assumed=assumed,
         data_caches=_data_caches(given["data_caches"]),
     )

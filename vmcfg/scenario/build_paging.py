@@ -54,6 +54,7 @@ def under_pressure(given: Settings, host: Settings) -> dict[str, Any]:
         "free_page_reporting": _reporting(given["free_page_reporting"]),
         "zero_thread": given["zero_thread"] or 0,
         "oom": given["oom"],
+        "compresses": _compresses(given["compresses"]),
     }
 
 
@@ -70,6 +71,16 @@ def host_paging(given: Settings | None) -> spec.HostPaging | None:
         has_mapper=given["mapper"],
         capacity_pages=given["capacity"] or 0,
     )
+
+
+def compression(given: Settings | None) -> spec.Compression | None:
+    """Return how much a host's compression cache may hold, if it has one."""
+    return spec.Compression(given["max"]) if given and given["max"] else None
+
+
+def _compresses(given: Settings | None) -> spec.Compresses | None:
+    """Return how well a VM's pages compress, if it says."""
+    return spec.Compresses(given["quarter"], given["half"]) if given else None
 
 
 def _balloon(given: Settings | None, memory_pages: int) -> spec.Balloon | None:

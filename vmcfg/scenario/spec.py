@@ -17,6 +17,8 @@ from vmcfg.scenario.spec_paging import (
     Balloon,
     BalloonStep,
     Boot,
+    Compresses,
+    Compression,
     Disk,
     File,
     FreePageReporting,
@@ -50,12 +52,8 @@ __all__ = [  # with what stands beside it
     "Balloon", "BalloonStep",
     "Boot",
     "CacheShape",
-    "CellName",
-    "Claim",
-    "Comparison",
-    "Cpu",
-    "DataCache",
-    "DataCaches",
+    "CellName", "Claim", "Comparison", "Compresses", "Compression",
+    "Cpu", "DataCache", "DataCaches",
     "DirtyLog",
     "Disk",
     "ExpectedError",
@@ -227,6 +225,7 @@ class Host:
     disks: tuple[Disk, ...] = field(default=(), metadata=LATER)  # none where nothing lies on any
     swap: Swap | None = field(default=None, metadata=LATER)
     paging: HostPaging | None = field(default=None, metadata=LATER)
+    compression: Compression | None = field(default=None, metadata=LATER)
 
 
 @frozen
@@ -256,6 +255,7 @@ class Vm:
     free_page_reporting: FreePageReporting | None = field(default=None, metadata=LATER)
     zero_thread: int = field(default=0, metadata=LATER)  # bytes per second of freed pages; 0: there is none
     oom: str = field(default="error", metadata=LATER)  # out of memory: error | kill, the guest ends a process
+    compresses: Compresses | None = field(default=None, metadata=LATER)  # None: nobody has said
 
 
 @frozen

@@ -87,6 +87,21 @@ class PageCache:
 
 
 @frozen
+class Compression:
+    """A cache of compressed pages before the disk: see `vmm.compression`."""
+
+    max_ppm: int  # of a VM's memory that its cache may take
+
+
+@frozen
+class Compresses:
+    """How well a VM's pages compress: of a million, those that fit a quarter of a frame, and those that fit a half."""
+
+    quarter_ppm: int
+    half_ppm: int
+
+
+@frozen
 class HostPaging:
     """How a host pages: see `vmm.paging`."""
 

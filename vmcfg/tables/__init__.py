@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from vmcfg.metrics.result import RunResult
 from vmcfg.scenario.spec import Scenario
 from vmcfg.tables import claims, comparison
+from vmcfg.tables.compression import COMPRESSION
 from vmcfg.tables.curve import CURVE
 from vmcfg.tables.data_caches import DATA_CACHES
 from vmcfg.tables.devices import DEVICES
@@ -37,8 +38,8 @@ KINDS: Mapping[str, TableKind] = {
     kind.name: kind
     for kind in (
         VMS, TRANSLATION, DATA_CACHES, PAGE_SIZES, LARGE_PAGES,
-        EXITS, DIRTY_LOG, DIRTY_ROUNDS, HYPERCALLS, GUEST, FLUSHES, MEMORY, PAGING, PAGE_CACHE, KILLS, DEVICES, TIME,
-        FRAMES, SERIES, CURVE,
+        EXITS, DIRTY_LOG, DIRTY_ROUNDS, HYPERCALLS, GUEST, FLUSHES, MEMORY, PAGING, COMPRESSION, PAGE_CACHE, KILLS,
+        DEVICES, TIME, FRAMES, SERIES, CURVE,
     )
 }
 
@@ -73,6 +74,7 @@ def names_of(scenario: Scenario) -> list[str]:
         PAGING.name: scenario.takes_memory_away,
         PAGE_CACHE.name: any(vm.files for vm in scenario.vms),
         KILLS.name: any(vm.oom == "kill" for vm in scenario.vms),
+        COMPRESSION.name: any(host.compression for host in scenario.hosts),
         DEVICES.name: any(host.disks for host in scenario.hosts),
         SERIES.name: scenario.run.sample_ns is not None,
         CURVE.name: scenario.run.curve_ppm > 0,

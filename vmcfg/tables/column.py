@@ -23,6 +23,7 @@ PHASES, RECLAIM = "several phases in a workload", "anything that takes memory aw
 FILES = "files of a VM"
 REPORTING = "guests that report free pages"
 KILLS, ZEROING = "guests that kill when they run out of memory", "guests that zero pages nobody has asked for"
+COMPRESSION = "a compression cache"
 COUNT_WIDTH = 12
 
 
@@ -104,6 +105,7 @@ def features(scenario: Scenario) -> frozenset[str]:
         KILLS: any(vm.oom == "kill" for vm in scenario.vms),
         REPORTING: any(vm.free_page_reporting for vm in scenario.vms),
         ZEROING: any(vm.boot or vm.zero_thread for vm in scenario.vms),
+        COMPRESSION: any(host.compression for host in scenario.hosts),
     }
     return frozenset(name for name in has if has[name])
 

@@ -140,6 +140,27 @@ class Files(NamedTuple):
     image: np.ndarray
 
 
+class Compression(NamedTuple):
+    """The host's compression cache, of no size where there is none: see `vmm.compression`.
+
+    vm       i64[vms, fields]
+    streams  u64[vms]         mixed keys of the streams that say how well pages compress
+    frames   i32[frames]      frames of all VMs' caches, plus one; 0: none there
+    spare    i32[frames]      per VM from its first: places that have no frame now, a stack
+    quarters i32[frames × 4]  what lies in each quarter of them: a gpid plus one
+    free     Layer            per VM: quarters and halves that hold nothing
+    entries  Layer            per VM: compressed pages, the oldest first
+    """
+
+    vm: np.ndarray
+    streams: np.ndarray
+    frames: np.ndarray
+    spare: np.ndarray
+    quarters: np.ndarray
+    free: Layer
+    entries: Layer
+
+
 class Work(NamedTuple):
     """What the vCPUs are to do.
 

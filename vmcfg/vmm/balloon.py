@@ -12,6 +12,7 @@ import numpy as np
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.compression import drop, is_compressed
 from vmcfg.vmm.paging import give_slot_back, is_swapped
 
 
@@ -22,8 +23,11 @@ def is_ballooned(m, gpid):
 
 
 @kernel
-def mark_ballooned(m, row, gpid):
-    """Put a page without a frame into the balloon; the slot that it may have is given back."""
+def mark_ballooned(m, vm, row, gpid):
+    """Put a page without a frame into the balloon; the slot, or place in a cache, that it may have is given back."""
+    if is_compressed(m, gpid):
+        m.counters[row, Event.COMPRESSED_DROPPED] += 1
+        drop(m, vm, gpid)
     if is_swapped(m, gpid):
         drop_slot(m, row, gpid)
     m.host.pmap[gpid] = (m.host.pmap[gpid] & at.IS_TABLE) | at.BALLOONED

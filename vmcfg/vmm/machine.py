@@ -21,7 +21,7 @@ import numpy as np
 
 from vmcfg.hardware.data_caches import DataCaches
 from vmcfg.hardware.sets import Stores
-from vmcfg.vmm.arrays import Files, Guests, Host, Paging, Shadow, Work
+from vmcfg.vmm.arrays import Compression, Files, Guests, Host, Paging, Shadow, Work
 
 # --- bits of a guest page-table entry -------------------------------------------------------------------------
 PRESENT = 1
@@ -51,7 +51,7 @@ BATCH = 2048  # accesses generated at once: 16 KiB per vCPU stay in the second-l
 
 # --- a pmap entry (i64): all that the VMM knows of a guest page, in one word because a walk needs all of it ------
 #     63 ............... 12 | 11 .. 7 | 6 | 5 |    4     | 3 | 2 .. 0
-#       mpn, or swap slot   |         | D | A | IS_TABLE |   |  kind
+#  mpn, slot, cache place   |         | D | A | IS_TABLE |   |  kind
 UNBACKED, PRIVATE, SWAPPED, COMPRESSED, BALLOONED = range(5)
 KIND_MASK = 7
 MPN_SHIFT = 12
@@ -164,8 +164,9 @@ PROCESS_FIELDS = 10
     FAULTING_STORE,  # the fault that its guest handles just now is of a store
     IN_KERNEL,  # its guest runs in the kernel's view of the loaded process
     WAITS_UNTIL,  # when the last device that its last touch has asked is done; 0 if it waits for none
-) = range(41)
-VCPU_FIELDS = 41
+    SPENT,  # cycles that the VMM has worked for it, to be charged with its next exit
+) = range(42)
+VCPU_FIELDS = 42
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 
@@ -188,16 +189,18 @@ COSTS = (
     "syscall", "context_switch", "cr3_load", "copy_page", "ipi",
     "true_fault", "hidden_fault", "trace_fault", "shadow_cr3_load", "shadow_invlpg",
     "hypercall", "validate_entry", "tlb_refill", "guest_refill", "software_tlb_hit", "pml_full",
+    "compress_page", "decompress_page",
 )  # fmt: skip
 (ACCESS, L2_HIT, WALK_REFERENCE, WALK_CACHE_HIT, NESTED_TLB_HIT, EXIT) = range(6)
 (EPT_VIOLATION, ZERO_PAGE, GUEST_FAULT, GPT_WRITE, INVLPG, INVEPT) = range(6, 12)
 (SYSCALL, CONTEXT_SWITCH, CR3_LOAD, COPY_PAGE, IPI) = range(12, 17)
 (TRUE_FAULT, HIDDEN_FAULT, TRACE_FAULT, SHADOW_CR3_LOAD, SHADOW_INVLPG) = range(17, 22)
 (HYPERCALL, VALIDATE_ENTRY, TLB_REFILL, GUEST_REFILL, SOFTWARE_TLB_HIT, PML_FULL) = range(22, 28)
-WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES = range(28, 35)
-NESTED_TLB_HOLDS_DATA, LOGGING, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(35, 40)
-SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, TABLE_NODES, HAS_ROUNDS = range(40, 47)
-HAS_TLB, HOMES = range(47, 49)
+COMPRESS_PAGE, DECOMPRESS_PAGE = range(28, 30)
+WALKERS_LOG2, HAS_VPID, HAS_EPT_AD, HZ, MODE, IS_LEAN, HAS_DATA_CACHES = range(30, 37)
+NESTED_TLB_HOLDS_DATA, LOGGING, HAS_LARGE_PAGES, BATCH_UPDATES, PINS = range(37, 42)
+SHADOW_VARIANT, INSTALLS, BYPASSES, CR3_TARGETS, UNSYNC_SLOTS, TABLE_NODES, HAS_ROUNDS = range(42, 49)
+HAS_TLB, HOMES = range(49, 51)
 # LOGGING: how it comes to be known which pages are modified, see `vmm.dirty_log`; HAS_ROUNDS: the VMM asks for it.
 # TABLE_NODES: runs of 512 entries that each guest table of the host takes in guests.tables, 2 if any has 1,024 entries.
 COST_FIELDS = HOMES + 4  # the stores for TLB entries of 2 MiB and 1 GiB, in the first level and in the second
@@ -226,6 +229,7 @@ class Machine(NamedTuple):
     shadow: Shadow
     paging: Paging
     files: Files
+    compression: Compression
     work: Work
     vcpu: np.ndarray
     core: np.ndarray

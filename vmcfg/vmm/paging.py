@@ -29,7 +29,8 @@ from vmcfg.vmm.swap import FIRST, HOST_AREA, SLOTS, slot_free, transfer
 # IS_TOLD: 1 if the policy is told of every access, 2 if also of the next one of its page; WHEN: what it is told of the
 # last one. CAPACITY: pages that may be resident before one must leave for another; 0: as many as there are frames for.
 # MAPS: pages that equal a block of their guest's disk are dropped, and read from there (`vmm.images`).
-PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, IS_TOLD, WHEN, CAPACITY, MAPS, RULES = range(11)
+# RUN_FIRST, RUN_END: the slots that were filled last and have not been written yet, both NO_SLOT if there are none.
+PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, IS_TOLD, WHEN, CAPACITY, MAPS, RUN_FIRST, RUN_END, RULES = range(13)
 BY_CPU, BY_DEVICE = 1, 2  # who overwrites the whole of a page that is paged in for it; else 0
 
 

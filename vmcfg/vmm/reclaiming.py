@@ -3,6 +3,8 @@
     make_room    free frames until an access can begin: page out by quotas, wait for what is on its way
     page_out     a batch of one VM's pages: unmapped, one flush for all, written in as few requests as slots allow
 
+A page goes into the compression cache if there is one and it fits, else to the disk.
+
 Which VM has to give, and how much, is policy, in Python: it leaves quotas. Which of the VM's pages go is selection.
 Frames whose pages are being written are no longer of use to the VM and not yet free: they count as reserved. A page
 is unmapped before it is written, so none can change meanwhile; one that is touched meanwhile is read back after it.
@@ -16,15 +18,29 @@ from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.reclaim.replacement import victim
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.compression import LIMIT, drop, has_place, keep, oldest_entry, quarters_for
 from vmcfg.vmm.files import HAS_FILES, is_of_file
-from vmcfg.vmm.frames import frame_free, frame_reserve
+from vmcfg.vmm.frames import frame_free, frame_reserve, frame_take
 from vmcfg.vmm.images import NO_BLOCK, block_of, note_changed, place_in_image
-from vmcfg.vmm.paging import BATCH, CAPACITY, MAPS, NEXT_VM, VMS, count_unused, is_at_capacity
+from vmcfg.vmm.paging import (
+    BATCH,
+    CAPACITY,
+    MAPS,
+    NEXT_VM,
+    RUN_END,
+    RUN_FIRST,
+    VMS,
+    count_unused,
+    is_at_capacity,
+)
 from vmcfg.vmm.shadow_pages import zap_mappers
 from vmcfg.vmm.swap import (
     FLIGHTS,
     HOST_AREA,
+    LAUNCHED,
     NO_SLOT,
+    SLOTS,
+    USED,
     flying,
     has_landed,
     is_full,
@@ -36,7 +52,6 @@ from vmcfg.vmm.swap import (
 )
 from vmcfg.vmm.verbs import invalidate, vm_exit
 
-AT_ONCE = -2  # in place of a slot: the frame is free
 ENOUGH, WAITS, NO_QUOTA = range(3)  # what `make_room` comes to
 
 
@@ -105,24 +120,26 @@ def page_out(m, core, vcpu, vm):
     """Page a whole batch of a VM's pages out; return the cycles. A VM that cannot give it loses its quota."""
     now = m.core[core, at.CLOCK]
     allowed = m.paging.rules[BATCH]
-    first = following = count = np.int64(0)
+    launched = m.paging.area[HOST_AREA, LAUNCHED]
+    count = dropped = 0
     while count < allowed:
-        slot = _send_out(m, vm)
-        if slot == NO_SLOT:
+        gpid = _unmap_victim(m, vm)
+        if gpid < 0:
             m.paging.quota[vm] = 0
             break
         count += 1
-        if slot == AT_ONCE:
+        if m.compression.vm[vm, LIMIT] and _compress(m, vcpu, vm, gpid, now):
             continue
-        if slot != following:
-            _write(m, now, first, following, np.int64(1))
-            first = slot
-        following = slot + 1
-    _write(m, now, first, following, np.int64(0))
+        if _drop_image(m, vm, gpid):
+            dropped += 1
+        else:
+            _send_out(m, now, gpid, m.host.pmap[gpid] >> at.MPN_SHIFT)
+    _write_run(m, now)
     m.paging.quota[vm] = max(np.int64(0), m.paging.quota[vm] - allowed)
     if count == 0:
         return np.int64(0)
-    m.counters[m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW], Event.HOST_PAGE_OUTS] += count
+    launched = m.paging.area[HOST_AREA, LAUNCHED] - launched
+    m.counters[m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW], Event.HOST_PAGE_OUTS] += launched + dropped
     return vm_exit(m, core, vcpu, Exit.RECLAIM, invalidate(m, vm))
 
 
@@ -139,29 +156,25 @@ def _next_giver(m):
 
 
 @kernel
-def _send_out(m, vm):
-    """Unmap the page of a VM that its policy chooses; return its slot, or NO_SLOT if no page or no slot is left.
-
-    One that equals a block of the guest's disk is dropped AT_ONCE, where the host knows of it.
-    """
+def _unmap_victim(m, vm):
+    """Unmap the page of a VM that its policy chooses and return it, or -1 if no page is left, or no slot for it."""
     if is_full(m, np.int64(HOST_AREA)):
-        return np.int64(NO_SLOT)
+        return np.int64(-1)
     gpid = victim(m.paging.host, vm)
-    if gpid < 0:
-        return np.int64(NO_SLOT)
-    if m.cost[at.MODE] == at.SHADOW:
+    if gpid >= 0 and m.cost[at.MODE] == at.SHADOW:
         zap_mappers(m, vm, gpid - m.guests.vm[vm, at.BASE])
-    mpn = m.host.pmap[gpid] >> at.MPN_SHIFT
+    return gpid
+
+
+@kernel
+def _drop_image(m, vm, gpid):
+    """Drop an unmapped page that equals a block of its guest's disk, if the host knows of it; tell whether it did."""
     block = _judge(m, vm, gpid)
-    if block != NO_BLOCK and m.paging.rules[MAPS]:
-        m.host.pmap[gpid] = (place_in_image(m, block) << at.MPN_SHIFT) | at.SWAPPED
-        frame_free(m, mpn)
-        return np.int64(AT_ONCE)
-    slot = slot_take(m, np.int64(HOST_AREA), gpid + 1)
-    frame_reserve(m, mpn)
-    launch(m, np.int64(HOST_AREA), mpn)
-    m.host.pmap[gpid] = (slot << at.MPN_SHIFT) | at.SWAPPED
-    return slot
+    if block == NO_BLOCK or m.paging.rules[MAPS] == 0:
+        return False
+    frame_free(m, m.host.pmap[gpid] >> at.MPN_SHIFT)
+    m.host.pmap[gpid] = (place_in_image(m, block) << at.MPN_SHIFT) | at.SWAPPED
+    return True
 
 
 @kernel
@@ -180,8 +193,60 @@ def _judge(m, vm, gpid):
     return block
 
 
+@part
+def _compress(m, vcpu, vm, gpid, now):
+    """Put an unmapped page into its VM's cache, from which others may have to go; tell whether that was done."""
+    row = m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW]
+    quarters = quarters_for(m, vcpu, vm, gpid)
+    while quarters and not has_place(m, vm, quarters):
+        if not _evict(m, vcpu, vm, row, now):
+            quarters = np.int64(0)
+    if quarters == 0:
+        m.counters[row, Event.COMPRESS_REJECTED] += 1
+        return False
+    keep(m, vm, gpid, quarters)
+    m.counters[row, Event.COMPRESSIONS] += 1
+    return True
+
+
 @kernel
-def _write(m, now, first, following, behind):
-    """Write what was sent out, but for those `behind`, into the slots from `first` up to `following`, if any."""
-    if following > first:
-        write_launched(m, np.int64(HOST_AREA), now, first, following - first, behind)
+def _evict(m, vcpu, vm, row, now):
+    """Send the oldest page in a VM's cache to the disk, in a frame of its own; tell whether that was possible.
+
+    A slot is left for the page that needs its place, and room among those on their way for the rest of the batch.
+    """
+    slots_left = m.paging.area[HOST_AREA, SLOTS] - m.paging.area[HOST_AREA, USED]
+    is_crowded = flying(m, HOST_AREA) + m.paging.rules[BATCH] >= FLIGHTS
+    if slots_left < 2 or m.host.counts[at.FRAME_FREE] == 0 or is_crowded:
+        return False
+    gpid = oldest_entry(m, vm)
+    if gpid < 0:
+        return False
+    drop(m, vm, gpid)
+    m.vcpu[vcpu, at.SPENT] += m.cost[at.DECOMPRESS_PAGE]
+    m.counters[row, Event.COMPRESSED_EVICTED] += 1
+    _send_out(m, now, gpid, frame_take(m, at.FRAME_PRIVATE, gpid))
+    return True
+
+
+@kernel
+def _send_out(m, now, gpid, mpn):
+    """Hand a page in a frame to the disk; what lay in the slots before this one is written with it, or now."""
+    rules = m.paging.rules
+    slot = slot_take(m, np.int64(HOST_AREA), gpid + 1)
+    if slot != rules[RUN_END]:
+        _write_run(m, now)
+        rules[RUN_FIRST] = slot
+    rules[RUN_END] = slot + 1
+    frame_reserve(m, mpn)
+    launch(m, np.int64(HOST_AREA), mpn)
+    m.host.pmap[gpid] = (slot << at.MPN_SHIFT) | at.SWAPPED
+
+
+@kernel
+def _write_run(m, now):
+    """Write what was sent out and has not been written, with one request."""
+    rules = m.paging.rules
+    if rules[RUN_FIRST] != NO_SLOT:
+        write_launched(m, np.int64(HOST_AREA), now, rules[RUN_FIRST], rules[RUN_END] - rules[RUN_FIRST], np.int64(0))
+    rules[RUN_FIRST] = rules[RUN_END] = NO_SLOT

@@ -7,7 +7,7 @@ invariants by itself, and a policy can only decide which verb to call for which 
     back         give a guest page a frame, and the EPT tables on the way to it
     unback       take its frame away; `invalidate` must follow, once per batch
     invalidate   drop what the cores hold of a VM's memory
-    supply       give a guest page a frame wherever it is now: nowhere, or in the host's swap area
+    supply       give a guest page a frame wherever it is now: nowhere, in the host's swap area, or compressed
     gpa_access   an access by guest software or a device to a guest-physical page, past all TLBs
     gpa_overwrite  the same that writes all of the page: it is zeroed, or copied to
     gpa_read_into  the same by a device that reads a page from a disk
@@ -25,6 +25,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import EXIT_COUNT, EXIT_CYCLES_BY_REASON, Event, Exit
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.balloon import is_ballooned, pop
+from vmcfg.vmm.compression import decompress, is_compressed
 from vmcfg.vmm.dirty_log import NO_EXIT, note_write
 from vmcfg.vmm.files import HAS_FILES
 from vmcfg.vmm.frames import frame_free, frame_take
@@ -33,6 +34,7 @@ from vmcfg.vmm.large_pages import asked_level, back_large, count_backing, fittin
 from vmcfg.vmm.paging import (
     BY_CPU,
     BY_DEVICE,
+    PREVENTS,
     is_swapped,
     note_backed,
     note_unbacked,
@@ -71,6 +73,9 @@ def back(m, vm, ppn):
 @kernel
 def supply(m, core, vcpu, vm, ppn, is_overwritten):
     """Give a guest page a frame that has none; return how many frames had to be zeroed for it."""
+    if is_compressed(m, m.guests.vm[vm, at.BASE] + ppn):
+        decompress(m, vcpu, vm, ppn, is_overwritten and m.paging.rules[PREVENTS])
+        return np.int64(0)
     if is_swapped(m, m.guests.vm[vm, at.BASE] + ppn):
         page_in(m, core, vcpu, vm, ppn, is_overwritten)
         return np.int64(0)
@@ -205,6 +210,8 @@ def _missing(m, core, vcpu, ppn, is_overwritten):
         reason, handling = Exit.HIDDEN_FAULT, m.cost[at.HIDDEN_FAULT]
     if is_swapped(m, m.guests.vm[vm, at.BASE] + ppn):
         reason = Exit.SWAP_IN
+    if is_compressed(m, m.guests.vm[vm, at.BASE] + ppn):
+        reason = Exit.DECOMPRESS
     if is_ballooned(m, m.guests.vm[vm, at.BASE] + ppn):
         reason = Exit.BALLOON_POP
         pop(m, vm)
@@ -224,8 +231,12 @@ def violation_cycles(m, frames):
 
 @part
 def vm_exit(m, core, vcpu, reason, handler_cycles):
-    """Count and charge one exit with its handler, flush what is not tagged; return its cycles."""
-    cycles = m.cost[at.EXIT] + handler_cycles
+    """Count and charge one exit with its handler, flush what is not tagged; return its cycles.
+
+    Whatever the VMM has SPENT for the vCPU meanwhile is of the handler, too.
+    """
+    cycles = m.cost[at.EXIT] + handler_cycles + m.vcpu[vcpu, at.SPENT]
+    m.vcpu[vcpu, at.SPENT] = 0
     row = m.vcpu[vcpu, at.ROW]
     m.counters[row, EXIT_COUNT + reason] += 1
     m.counters[row, EXIT_CYCLES_BY_REASON + reason] += cycles

@@ -9,9 +9,11 @@ from vmcfg.scenario.checks.refusal import Refusal, lacks
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.implied import BY_A_BITS
 from vmcfg.scenario.settings import Broken, Settings
+from vmcfg.units import format_share
 
 VICTIM: Path = ("reclaim", "paging", "victim")
 LATER = "in this version of vmcfg"
+MILLION = 1_000_000  # parts in a share
 
 
 def check(findings: Findings, settings: Settings) -> None:
@@ -19,11 +21,15 @@ def check(findings: Findings, settings: Settings) -> None:
     for name, host in settings.get("hosts", {}).items():
         with suppress(Broken):
             _disk(findings, ("hosts", name, "swap"), host["swap"], host)
+        with suppress(Broken):
+            _compression(findings, settings, name, host)
     with suppress(Broken):
         _one_victim(findings, settings)
     for name, vm in settings.get("vms", {}).items():
         with suppress(Broken):
             _disk(findings, ("vms", name, "swap"), vm["swap"], settings["hosts"][vm["host"]])
+        with suppress(Broken):
+            _compresses(findings, name, vm["compresses"])
         with suppress(Broken):
             _collapses(findings, settings, name, vm)
 
@@ -46,6 +52,36 @@ def _one_victim(findings: Findings, settings: Settings) -> None:
 def _disk(findings: Findings, path: Path, swap: Settings | None, host: Settings) -> None:
     if swap and swap["disk"] is not None and swap["disk"] not in host["disks"]:
         unknown_name(findings, (*path, "disk"), "disk", swap["disk"], host["disks"])
+
+
+def _compression(findings: Findings, settings: Settings, name: str, host: Settings) -> None:
+    """A compression cache stands before a disk, and needs to know of all VMs how well their pages compress."""
+    cache, path = host["reclaim"]["compression"], ("hosts", name, "reclaim", "compression")
+    if not cache or not cache["max"]:
+        return
+    if not _pages(host):
+        findings.add(path, "refused", "found compression without paging, expected paging beside it",
+                     "pages are compressed in place of being paged out, and go to the disk when the cache is full",
+                     at_key=True)
+    for vm, given in settings["vms"].items():
+        if given["host"] == name and given["compresses"] is None:
+            findings.add(("vms", vm), "missing",
+                         "found no 'compresses', expected it on a host with a compression cache",
+                         "write for instance compresses: {quarter: 30%, half: 40%}", [(path, "the cache is here")],
+                         at_key=True)
+        if given["host"] == name and given["files"]:
+            findings.add(("vms", vm, "files"), "refused",
+                         "found files on a host with a compression cache, expected none",
+                         f"pages that equal blocks of a disk, and are compressed, are not built yet {LATER}",
+                         [(path, "the cache is here")], at_key=True)
+
+
+def _compresses(findings: Findings, name: str, given: Settings | None) -> None:
+    if given and given["quarter"] + given["half"] > MILLION:
+        shares = format_share(given["quarter"]), format_share(given["half"])
+        findings.add(("vms", name, "compresses", "half"), "too-large",
+                     f"found {shares[1]} beside a quarter of {shares[0]}, expected at most 100% together",
+                     "a page that fits a quarter of a frame counts there, and not once more as one that fits a half")
 
 
 def _collapses(findings: Findings, settings: Settings, name: str, vm: Settings) -> None:
