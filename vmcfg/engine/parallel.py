@@ -22,6 +22,11 @@ from vmcfg.errors import RunFailed
 PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use, which can be fewer than there are (`taskset`, containers)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run_all(tasks: Sequence[Any], jobs: int, report: Callable[[int, float], None]) -> list[Any]:
     """Run each task in a worker, `jobs` at a time; return the results in the order of the tasks.
 

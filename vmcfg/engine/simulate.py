@@ -6,7 +6,6 @@ for each due time:  while (why := run(machine, due)) is not done: decide
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +24,7 @@ from vmcfg.engine.invariants import check_machine
 from vmcfg.engine.kills import Kills
 from vmcfg.engine.lean import is_lean
 from vmcfg.engine.paging import allow
-from vmcfg.engine.parallel import run_all
+from vmcfg.engine.parallel import run_all, usable_cores
 from vmcfg.engine.room import ALL_FINISHED, NEED_FRAMES, NEED_GUEST_PAGES
 from vmcfg.engine.series import Series
 from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
@@ -60,7 +59,7 @@ def simulate(
 ) -> RunResult:
     """Run a plan to its end, with traces that fit into what the plan's bound leaves of `limit_bytes`.
 
-    Several hosts run in `jobs` processes at a time (default: as many as there are cores), with the same result.
+    Several hosts run in `jobs` processes at a time (default: as many as cores may be used), with the same result.
 
     Raises RunFailed: `out_of_frames`, `out_of_guest_pages`, `bad_trace`, `over_limit`; and AssertionError if
     `check_invariants` finds the machine broken at an epoch's end.
@@ -75,9 +74,10 @@ def simulate(
             progress(sum(shares) / len(shares), plan.hosts[number].name)
 
     numbers = range(len(plan.hosts))
-    if min(jobs or os.cpu_count() or 1, len(plan.hosts)) > 1:
+    jobs = jobs or usable_cores()
+    if min(jobs, len(plan.hosts)) > 1:
         tasks = [(plan, number, check_invariants, for_traces) for number in numbers]
-        runs: list[HostRun] = run_all(tasks, jobs or os.cpu_count() or 1, report)
+        runs: list[HostRun] = run_all(tasks, jobs, report)
     else:
         runs = [simulate_host(plan, n, partial(report, n), check_invariants, for_traces) for n in numbers]
     vms = {vm.name: vm for run in runs for vm in run.vms}
