@@ -133,7 +133,7 @@ def test_a_table_that_a_run_has_not_is_a_usage_error(vmcfg: Command, project: Pa
     for name in ("comparison", "claims", "nonsense"):
         code, out, err = vmcfg("run", SMALL, "--tables", name)
         assert (2, "") == (code, out)
-        assert f"found '{name}', expected one of vms, translation, exits, guest, memory, time, frames\n" in err
+        assert f"found '{name}', expected one of vms, translation, exits, guest, flushes, memory, time, frames\n" in err
 
 
 def test_a_plan_says_what_is_asked_of_the_run(vmcfg: Command, project: Path) -> None:

@@ -11,8 +11,8 @@ from vmcfg.scenario.schema import EXCLUSIVE, Schema
 from vmcfg.scenario.suggest import one_of
 
 ORDER = (
-    "scenario", "run", "host", "cpu", "mmu", "disk", "swap", "reclaim", "vm", "guest_reclaim", "balloon",
-    "file", "page_cache", "workload", "event", "pattern", "trace", "table", "compare",
+    "scenario", "run", "host", "cpu", "mmu", "disk", "swap", "reclaim", "vm", "boot", "guest_reclaim",
+    "balloon", "file", "page_cache", "workload", "event", "pattern", "trace", "table", "compare",
     "expect", "quantity",
 )  # fmt: skip
 
@@ -134,8 +134,8 @@ def _examples(part: Schema) -> Iterator[str]:
 
 
 def _inside(part: Any) -> Schema | None:
-    """The mapping that stands at a key, or at each name or item there, if it has no file of its own."""
-    parts = list(schema.parts(part, None))
+    """The mapping that may stand at a key, or at each name or item there, if it has no file of its own."""
+    parts = list(schema.parts(part, {}))
     deeper = (each[word] for each in parts for word in ("additionalProperties", "items") if word in each)
     for each in (*parts, *(found for below in deeper for found in schema.parts(below, None))):
         if "$id" in each:
