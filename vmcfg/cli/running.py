@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vmcfg.api import Experiment, Outcome, Progress
 
-COMPILING = "vmcfg: compiling kernels for hosts of this kind (about 15 s, once on this machine) ..."
+COMPILING = "vmcfg: compiling kernels for hosts of this kind (half a minute or more, once on this machine) ..."
 STEPS = 1000  # of the progress bar
 PATIENCE = 1  # seconds before a progress bar appears
 
