@@ -21,7 +21,6 @@ MODES = {
     "nested": "{mode: nested}",
     **{each: f"{{mode: shadow, shadow: {{variant: {each}}}}}" for each in ("virtual_tlb", "cached", "unsync")},
 }
-OPEN_PART = 1_000  # waits for disks may differ by this part of themselves, see `_is_open`
 VICTIMS = ("random", "fifo", "clock", "clock_referenced", "sieve", "two_list")
 TEXT = """
 apiVersion: vmcfg/v1
@@ -97,18 +96,8 @@ def figures(number: int, mode: str, accesses: int = 1500) -> dict[str, int]:
             simulate(plan, jobs=1)
         return {}
     engine = figures_of_engine(simulate(plan, check_invariants=True, jobs=1))
-    assert {} == {name: pair for name, pair in differences(oracle, engine).items() if not _is_open(name, pair)}
+    assert {} == differences(oracle, engine)
     return oracle
-
-
-def _is_open(name: str, pair: tuple[int, int]) -> bool:
-    """Tell whether waits for a disk differ by less than one part in a thousand, which is an open question.
-
-    When a guest's batch of page-outs falls into several runs of slots, engine and oracle do not agree about the moment
-    at which a run is handed to the disk: by 5 of 73 million cycles in one machine, by 6,310 of 48 million in another.
-    All counts and all other times are equal.
-    """
-    return name.endswith((" blocked_cycles", " elapsed")) and abs(pair[0] - pair[1]) * OPEN_PART <= pair[0]
 
 
 @pytest.mark.slow

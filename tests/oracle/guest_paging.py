@@ -133,12 +133,12 @@ class GuestPager:
             if ppn is None:
                 break
             slot = self.area.take(0)
-            if sent and sent[-1][1] + 1 != slot:
-                self._write(vcpu, sent)
-                sent = []
             self._unmap(vcpu, ppn, slot)
             vcpu.count("double_page_outs", int(ppn in self.memory.swapped))
             access_past_tlbs(vcpu, ppn, "data", "")
+            if sent and sent[-1][1] + 1 != slot:  # only a page that is ready for the disk ends the row before it
+                self._write(vcpu, sent)
+                sent = []
             sent.append((ppn, slot))
             count += 1
         self._write(vcpu, sent)
