@@ -39,10 +39,11 @@ def is_over(host: HostPlan, machine: at.Machine) -> bool:
 
 
 def state_of(machine: at.Machine) -> dict[str, np.ndarray]:
-    """Return a copy of every array of a machine by its dotted name, hints left out."""
+    """Return a copy of every array of a machine by its dotted name, hints and calls left out."""
     arrays = dict(_arrays("", machine))
     arrays["vcpu"][:, sorted(HINTS)] = 0
-    del arrays["work.ahead"], arrays["work.hints"]
+    for name in ("work.ahead", "work.hints", "answers", "asked"):
+        del arrays[name]
     return arrays
 
 

@@ -62,7 +62,7 @@ MUTANTS = (
            "if is_store and is_guest_leaf(entry, level, is_lean):", "if False:"),
     Mutant("stores on clean entries make no dirty walk", "engine/turn.py",
            "if (kind >> 1) & ~has_dirty:", "if False:"),
-    Mutant("a dirty walk forgets to set D in the TLBs", "engine/access.py",
+    Mutant("a dirty walk forgets to set D in the TLBs", "engine/faults.py",
            "set_dirty(m.stores, built, index, way)", "pass"),
     # Data caches.
     Mutant("a hit in a data cache is no use of its line", "hardware/data_caches.py",
@@ -179,7 +179,7 @@ MUTANTS = (
     # Page sizes.
     Mutant("a TLB entry has the guest's page size", "engine/large_tlbs.py",
            "level = min(guest_leaf(leaves), host_leaf(leaves))", "level = guest_leaf(leaves)", "guests"),
-    Mutant("a fault leaves large entries in the TLBs", "engine/access.py",
+    Mutant("a fault leaves large entries in the TLBs", "engine/faults.py",
            "        drop_large(m, walker.core, walker.space, vpn)\n    if end", "        pass\n    if end", "guests"),
     Mutant("a split page of the host loses its A and D", "vmm/large_pages.py",
            "m.host.pmap[gpid] |= marks", "m.host.pmap[gpid] |= 0", "machine"),

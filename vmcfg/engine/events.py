@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.engine.access import kernel_access
+from vmcfg.engine.answers import kernel_access
 from vmcfg.engine.room import DONE, NEED_FRAMES, NEED_GUEST_PAGES, lacks_pages_of_guest
 from vmcfg.guest import mapping, page_cache, processes
 from vmcfg.guest.collapsing import collapse_ranges
@@ -37,11 +37,11 @@ MOST_SPLITS = 8  # of large pages, by one event: at both ends of two stretches o
 def handle(machine, core):
     """Let everything happen that is due at the head of a core's queue: see `handle_events`."""
     m = by_reference(machine)
-    return handle_events(m, core, np.int64(m.queue[core, 0]), m.cost[at.MODE], m.cost[at.HAS_DATA_CACHES] != 0)
+    return handle_events(m, core, np.int64(m.queue[core, 0]))
 
 
 @part
-def handle_events(m, core, vcpu, mode, has_data_caches):
+def handle_events(m, core, vcpu):
     """Let everything happen that is due after the touch just retired. Returns DONE or what is short.
 
     What is short stops before the event that wants it; called again, it goes on there.
@@ -55,7 +55,7 @@ def handle_events(m, core, vcpu, mode, has_data_caches):
             if why != DONE:
                 return why
             _set_next(m, vcpu, number, first + number)
-            m.core[core, at.CLOCK] += _happen(m, core, vcpu, first + number, times, mode, has_data_caches)
+            m.core[core, at.CLOCK] += _happen(m, core, vcpu, first + number, times)
             m.core[core, at.CLOCK] += leave_kernel(m, core, vcpu)
             m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = m.core[core, at.CLOCK]
     _find_next(m, vcpu, m.core[core, at.CLOCK])
@@ -63,7 +63,7 @@ def handle_events(m, core, vcpu, mode, has_data_caches):
 
 
 @kernel
-def _happen(m, core, vcpu, event, times, mode, has_data_caches):
+def _happen(m, core, vcpu, event, times):
     """Let an event happen for the (times + 1)-th time; return its cycles."""
     kind = m.work.events[event, work.EVENT_KIND]
     if kind == work.CONTEXT_SWITCH:
@@ -79,7 +79,7 @@ def _happen(m, core, vcpu, event, times, mode, has_data_caches):
     m.counters[m.vcpu[vcpu, at.ROW], Event.SYSTEM_CALLS] += 1
     cycles = mapping.charge_guest(m, vcpu, m.cost[at.SYSCALL]) + change_view(m, core, vcpu, 1)
     if kind == work.SYSCALL:
-        cycles += _read_kernel(m, core, vcpu, event, mode, has_data_caches)
+        cycles += _read_kernel(m, core, vcpu, event)
     elif kind == work.MMAP:
         cycles += mapping.mmap(m, core, vcpu, event, times)
     elif kind == work.MUNMAP:
@@ -110,7 +110,7 @@ def _promote(m, core, vcpu, event, times):
 
 
 @kernel
-def _read_kernel(m, core, vcpu, event, mode, has_data_caches):
+def _read_kernel(m, core, vcpu, event):
     """Load from the kernel's next few pages, round its memory; return the cycles."""
     vm = m.vcpu[vcpu, at.VM]
     cycles = np.int64(0)
@@ -118,7 +118,7 @@ def _read_kernel(m, core, vcpu, event, mode, has_data_caches):
         page = m.vcpu[vcpu, at.KERNEL_NEXT] % m.guests.vm[vm, at.KERNEL_PAGES]
         m.vcpu[vcpu, at.KERNEL_NEXT] += 1
         vpn = kernel_vpn(m.guests.vm[vm, at.LEVELS]) + page
-        cycles += kernel_access(m, core, vcpu, vpn, mode, has_data_caches)
+        cycles += kernel_access(m, core, vcpu, vpn)
     return cycles
 
 

@@ -17,8 +17,11 @@ from itertools import product
 import numpy as np
 
 from vmcfg.digest import SCHEDULE, fold
+from vmcfg.engine.answers import EVENTS, FAULTS, FREE_FRAMES, FREE_PAGES, GENERATE, STRAIGHT, UNKNOWN
 from vmcfg.engine.events import handle
+from vmcfg.engine.faults import go_on
 from vmcfg.engine.room import ALL_FINISHED, DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES
+from vmcfg.engine.straight import straight_on
 from vmcfg.engine.turn import BLOCKED, WORK_ENDED, take_turn
 from vmcfg.guest.reclaim import ENOUGH, NO_FRAMES, WAITS, make_free
 from vmcfg.hardware.core import flush_combined
@@ -30,6 +33,7 @@ from vmcfg.vmm.large_pages import asked_level, count_backing
 from vmcfg.vmm.paging import PAGES
 from vmcfg.vmm.reclaiming import NO_QUOTA, make_room
 from vmcfg.vmm.verbs import violation_cycles, vm_exit
+from vmcfg.workload.generate import fill_buffer
 
 
 def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[..., int]:
@@ -42,12 +46,12 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
 
     @entry
     @named(f"run_mode_{mode}" + "_lean" * is_lean + "_cached" * has_data_caches)
-    def run(machine, answers, t_end, until_vcpu, until_retired):
+    def run(machine, t_end, until_vcpu, until_retired):
         """Simulate one host up to the slice that begins at `t_end`.
 
-        `answers` are the addresses of ANSWERS, or UNKNOWN. `until_vcpu` (or NOBODY) is stopped when it has retired
-        `until_retired` touches. Returns DONE, ALL_FINISHED, UNTIL, NEED_FRAMES or NEED_GUEST_PAGES, or which answer is
-        ASKED for; after the last four the same call continues where it stopped.
+        `until_vcpu` (or NOBODY) is stopped when it has retired `until_retired` touches. Returns DONE, ALL_FINISHED,
+        UNTIL, NEED_FRAMES or NEED_GUEST_PAGES, or ASK plus the answer that it has come to need and does not know; after
+        the last four the same call continues where it stopped.
         """
         m = by_reference(machine)
         s = m.sched
@@ -56,9 +60,7 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
                 return ALL_FINISHED
             stop = min(s[at.NOW] + s[at.SLICE_CYCLES], s[at.RUN_END])
             while s[at.TURN] < s[at.CORES]:
-                why = _run_core(
-                    m, s[at.TURN], answers, stop, until_vcpu, until_retired, mode, is_lean, has_data_caches
-                )
+                why = _run_core(m, s[at.TURN], stop, until_vcpu, until_retired, mode, is_lean, has_data_caches)
                 if why != DONE:
                     return why
                 s[at.TURN] += 1
@@ -69,12 +71,17 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
     return run
 
 
-ANSWERS: tuple[Callable[..., int], ...] = (handle, make_free, make_room)
-"""What kernels do about what a turn stops for. These are entries of their own, which a host that comes to need none of
-them need not compile, and loops need not contain."""
+ENTRIES = {
+    FAULTS: go_on,
+    GENERATE: fill_buffer,
+    STRAIGHT: straight_on,
+    EVENTS: handle,
+    FREE_PAGES: make_free,
+    FREE_FRAMES: make_room,
+}
+"""What loops call by its address: see `engine.answers`."""
 
-ASK_EVENTS, ASK_PAGES, ASK_FRAMES = ASKED = range(100, 103)  # the loop has come to need an answer that it does not know
-UNKNOWN = 0  # the address of such an answer
+ASK = 100  # plus which answer: the loop has come to need one that it does not know
 
 _WALKS = [mode for mode in MODES.values() if mode not in WALKS_AS]
 LOOPS = {case: specialise(*case) for case in product(_WALKS, (False, True), (False, True))}
@@ -98,24 +105,33 @@ def run(machine: at.Machine, t_end: int, until_vcpu: int = at.NOBODY, until_reti
 
 
 class Runner:
-    """A machine that is run more than once, its loop, and the answers of kernels that it has come to need."""
+    """A machine that is run more than once, its loop, and the answers that it has come to need."""
 
     def __init__(self, machine: at.Machine) -> None:
-        self._machine = Pinned(machine)
+        self._machine, self._pinned = machine, Pinned(machine)
         self._loop = loop_of(machine)
-        self._answers: list[int] = [UNKNOWN] * len(ANSWERS)
+        for what in always_needed(machine):
+            self._find(what)
 
     def run(self, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
         """Simulate up to the slice that begins at `t_end`: see `run` in `specialise`."""
         while True:
-            why = int(self._loop(self._machine, tuple(self._answers), t_end, until_vcpu, until_retired))
-            if why not in ASKED:
+            why = int(self._loop(self._pinned, t_end, until_vcpu, until_retired))
+            if why < ASK:
                 return why
-            self._answers[why - ASKED[0]] = address_of(ANSWERS[why - ASKED[0]], self._machine)
+            self._find(why - ASK)
+
+    def _find(self, what: int) -> None:
+        self._machine.answers[what] = address_of(ENTRIES[what], self._pinned)
+
+
+def always_needed(machine: at.Machine) -> tuple[int, ...]:
+    """Return the answers that a loop calls without asking whether they are known."""
+    return (FAULTS, GENERATE) if machine.cost[at.HAS_TLB] else (FAULTS, GENERATE, STRAIGHT)
 
 
 @kernel
-def _run_core(m, core, answers, stop, until_vcpu, until_retired, mode, is_lean, has_data_caches):
+def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean, has_data_caches):
     c = m.core
     while c[core, at.CLOCK] < stop or c[core, at.IS_STOPPED]:
         # A turn that goes on is still the same turn: nobody joins, and where it ends, it ends in its own slice.
@@ -136,7 +152,7 @@ def _run_core(m, core, answers, stop, until_vcpu, until_retired, mode, is_lean, 
             _wait(m, core, vcpu)
         elif why != DONE:
             c[core, at.IS_STOPPED] = 1
-            why = _answer(m, core, answers, why)
+            why = _answer(m, core, why)
             if why != DONE:
                 return why
     _rotate(m, core)
@@ -144,23 +160,23 @@ def _run_core(m, core, answers, stop, until_vcpu, until_retired, mode, is_lean, 
 
 
 @kernel
-def _answer(m, core, answers, why):
+def _answer(m, core, why):
     """Do what a turn has stopped for, if kernels can; return DONE then, or what is still wanted."""
     if why == EVENTS_DUE:
-        if answers[0] == UNKNOWN:
-            return ASK_EVENTS
-        why = call(answers[0], m, core)
+        if m.answers[EVENTS] == UNKNOWN:
+            return ASK + EVENTS
+        why = call(m.answers[EVENTS], m, core)
     if why == NEED_GUEST_PAGES and m.guests.vm[m.vcpu[np.int64(m.queue[core, 0]), at.VM], at.RECLAIMS]:
-        if answers[1] == UNKNOWN:
-            return ASK_PAGES
-        made = call(answers[1], m, core)
+        if m.answers[FREE_PAGES] == UNKNOWN:
+            return ASK + FREE_PAGES
+        made = call(m.answers[FREE_PAGES], m, core)
         if made in (ENOUGH, WAITS):
             return DONE
         why = NEED_FRAMES if made == NO_FRAMES else why
     if why == NEED_FRAMES and m.paging.rules[PAGES]:
-        if answers[2] == UNKNOWN:
-            return ASK_FRAMES
-        why = NEED_FRAMES if call(answers[2], m, core) == NO_QUOTA else DONE
+        if m.answers[FREE_FRAMES] == UNKNOWN:
+            return ASK + FREE_FRAMES
+        why = NEED_FRAMES if call(m.answers[FREE_FRAMES], m, core) == NO_QUOTA else DONE
     return why
 
 

@@ -14,12 +14,12 @@ from attrs import evolve, frozen
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine import loop
+from vmcfg.engine.answers import EVENTS, FAULTS, GENERATE
 from vmcfg.engine.build import build
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
 from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.engine.due import schedule
-from vmcfg.engine.events import handle
 from vmcfg.engine.invariants import check_machine
 from vmcfg.engine.kills import Kills
 from vmcfg.engine.lean import is_lean
@@ -103,9 +103,13 @@ def simulate_host(
 
 def needs_compiling(plan: Plan) -> bool:
     """Tell whether a run has to compile kernels first, which takes some ten seconds."""
-    needed = {(loop.walks_as(MODES[host.mode]), is_lean(host), host.data_caches is not None) for host in plan.hosts}
-    has_events = any(phase.events for host in plan.hosts for phase in host.phases)
-    return not all(is_compiled(loop.LOOPS[key]) for key in needed) or (has_events and not is_compiled(handle))
+    needed = {
+        loop.LOOPS[loop.walks_as(MODES[host.mode]), is_lean(host), host.data_caches is not None] for host in plan.hosts
+    }
+    answers = {loop.ENTRIES[FAULTS], loop.ENTRIES[GENERATE]}
+    if any(phase.events for host in plan.hosts for phase in host.phases):
+        answers.add(loop.ENTRIES[EVENTS])
+    return not all(map(is_compiled, needed | answers))
 
 
 def _simulate_machine(

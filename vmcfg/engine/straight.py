@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import fault
+from vmcfg.engine.answers import ASKED_CORE, ASKED_HALT, ASKED_LEFT, handle_fault
 from vmcfg.engine.phases import pace, schedule_next
 from vmcfg.engine.references import tell
 from vmcfg.engine.room import DONE, may_run_short, shortage
 from vmcfg.hardware.sets import tag_of
-from vmcfg.jit import part
+from vmcfg.jit import by_reference, entry, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import nested
 from vmcfg.mmu.walks import COMPLETE, walker_of
@@ -25,9 +25,11 @@ from vmcfg.vmm.paging import IS_TOLD
 from vmcfg.workload import fields as work
 
 
-@part
-def go_straight(m, core, vcpu, halt, left):
-    """Simulate up to `left` buffered accesses while the clock is before `halt`: what `engine.turn.stretch` does."""
+@entry
+def straight_on(machine, vcpu):
+    """Simulate up to ASKED_LEFT accesses while the clock is before ASKED_HALT: what `engine.turn.stretch` does."""
+    m = by_reference(machine)
+    core, halt, left = m.asked[ASKED_CORE], m.asked[ASKED_HALT], m.asked[ASKED_LEFT]
     phase = m.vcpu[vcpu, at.PHASE]
     row = m.vcpu[vcpu, at.ROW]
     per_touch = m.work.phases[phase, work.PER_TOUCH]
@@ -74,4 +76,4 @@ def _reach(m, core, vcpu, vpn, is_store):
         if end == COMPLETE:
             fold(m.digest, TRANSLATION, tag_of(walker.space, vpn) ^ (ppn << 17))
             return
-        m.core[core, at.CLOCK] += fault(m, walker, vpn, end, ppn, np.int64(0), is_store)
+        m.core[core, at.CLOCK] += handle_fault(m, core, vcpu, vpn, is_store, end, ppn)

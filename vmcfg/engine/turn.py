@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import count_hits, dirty_walk, fill_tlbs, second_lookup, walk, walk_again, walk_cycles
+from vmcfg.engine.access import count_hits, fill_tlbs, second_lookup, walk, walk_cycles
 from vmcfg.engine.ahead import BLOCK, look_ahead
+from vmcfg.engine.answers import dirty_walk, generate, go_straight, walk_again
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
 from vmcfg.engine.references import tell
 from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, may_run_short, shortage
-from vmcfg.engine.straight import go_straight
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel
@@ -24,7 +24,6 @@ from vmcfg.mmu.walks import COMPLETE, walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.paging import IS_TOLD
 from vmcfg.workload import fields as work
-from vmcfg.workload.generate import generate
 
 WORK_ENDED = 100  # the vCPU has nothing left to do
 BLOCKED = 101  # it waits for a device
@@ -137,7 +136,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             if how != COMPLETE:
                 m.core[core, at.CLOCK] = clock
                 handling, again, frame, has_dirty, in_guest, in_host, leaves = walk_again(
-                    m, core, vcpu, vpn, mode, kind == at.STORE, how, frame, in_guest + in_host, has_data_caches
+                    m, core, vcpu, vpn, kind == at.STORE, how, frame, in_guest + in_host
                 )
                 clock += handling
                 cycles += again
@@ -151,7 +150,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (in_guest + in_host))
         else:
             m.core[core, at.CLOCK] = clock
-            handling, cycles, is_done = dirty_walk(m, core, vcpu, vpn, mode, has_data_caches)
+            handling, cycles, is_done = dirty_walk(m, core, vcpu, vpn)
             clock += handling
             end = _last_before_wait(m, vcpu, position, end)
         if cycles:

@@ -53,8 +53,14 @@ def kernel(function: F) -> F:
 
 
 def part(function: F) -> F:
-    """Make `function` a larger piece of compiled kernels: compiled once, and called."""
-    return numba.njit(forceinline=False, pipeline_class=PartCompiler, **_PIECE)(function)
+    """Make `function` a larger piece of compiled kernels: compiled once, and called.
+
+    Numba would compile it anew for each constant that it is called with, and take it for a type of its own.
+    """
+    made = numba.njit(forceinline=False, pipeline_class=PartCompiler, **_PIECE)(function)
+    template_of = made.get_call_template
+    made.get_call_template = lambda args, kws: template_of(tuple(map(numba.types.unliteral, args)), kws)
+    return made
 
 
 def entry(function: F) -> F:

@@ -41,14 +41,18 @@ def by_reference(machine: Any) -> Any:
 Pinned = by_reference
 
 
-def address_of(function: Callable[..., Any], pinned: Any) -> Any:
-    """Hand back the function, which `call` calls."""
-    return function
+_entries: dict[int, Callable[..., Any]] = {}
 
 
-def call(function: Callable[..., Any], machine: Any, number: int) -> Any:
+def address_of(function: Callable[..., Any], pinned: Any) -> int:
+    """Return a number by which `call` finds the function."""
+    _entries[id(function)] = function
+    return id(function)
+
+
+def call(address: int, machine: Any, number: int) -> Any:
     """Call an entry."""
-    return function(machine, number)
+    return _entries[int(address)](machine, number)
 
 
 def prefetch(array: Any, index: int) -> None:

@@ -62,6 +62,7 @@ class Tracer:
         self._take_turn = twin.module("vmcfg.engine.turn").take_turn
         self._handle_events = twin.module("vmcfg.engine.events").handle_events
         self._watched_machine = self._watch.watched_machine()
+        twin.module("vmcfg.engine.loop").Runner(self._watched_machine)  # it calls the twin's entries, not compiled ones
         self._left = 0  # the core's clock after the access that was watched last
 
     @property
@@ -116,7 +117,7 @@ class Tracer:
         with np.errstate(over="ignore"):  # as compiled arithmetic does
             while why == EVENTS_DUE:
                 why = self._take_turn(*who, self._stop(), number, mode, bool(cost[at.IS_LEAN]), has_data_caches)
-                if why == EVENTS_DUE and (short := self._handle_events(*who, mode, has_data_caches)) != DONE:
+                if why == EVENTS_DUE and (short := self._handle_events(*who)) != DONE:
                     why = short
         self._refuse(why)
 

@@ -41,7 +41,7 @@ class WalkWatch:
         """Return what stands before which kernel."""
         return {
             "vmcfg.engine.access.walk": self._walk,
-            "vmcfg.engine.access.dirty_walk": self._dirty_walk,
+            "vmcfg.engine.faults.dirty_walk": self._dirty_walk,
             "vmcfg.mmu.references.refer": self._look_up_line,
             "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
             "vmcfg.mmu.shadow._read_entry": self._read_shadow_entry,
@@ -53,10 +53,11 @@ class WalkWatch:
         }
 
     def watched_machine(self) -> at.Machine:
-        """Return the same machine, whose EPT tells when it is read."""
+        """Return the same machine, whose EPT tells when it is read; its answers are those of the twin."""
         machine = self._told.machine
         ept = _WatchedEpt(machine.host.ept, self._read_ept)
-        return machine._replace(host=machine.host._replace(ept=ept))  # type: ignore[arg-type]
+        host = machine.host._replace(ept=ept)  # type: ignore[arg-type]
+        return machine._replace(host=host, answers=machine.answers.copy())
 
     def _walk(self, run: Run, given: Arguments) -> Any:
         self._told.vpn = int(given["vpn"])

@@ -220,6 +220,7 @@ class Machine(NamedTuple):
     sched    i64[SCHED_FIELDS]           marks  i64[vcpus × rows, 2]
     counters i64[rows, COLUMNS]          digest u64[subsystems]            cost   i64[COST_FIELDS]
     sizes    i64[rows, SIZED], no rows where all pages are of 4 KiB
+    answers  i64[ANSWERS], asked i64[ASKED_FIELDS]: of this process alone, see `engine.answers`
     """
 
     stores: Stores
@@ -240,3 +241,5 @@ class Machine(NamedTuple):
     sizes: np.ndarray
     digest: np.ndarray
     cost: np.ndarray
+    answers: np.ndarray
+    asked: np.ndarray

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.jit import kernel, part
+from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.rng import chance, word
 from vmcfg.vmm import machine as at
 from vmcfg.workload import fields as work
 from vmcfg.workload.patterns import hot_cold, mixture, pointer_chase, sequential, stride, uniform, zipf
 from vmcfg.workload.patterns.drawn import KIND_WORD, WORDS, drawn_of
 from vmcfg.workload.patterns.order import scatter, vpn_of
+
+
+@entry
+def fill_buffer(machine, vcpu):
+    """Fill a vCPU's buffer; return how many accesses there are."""
+    m = by_reference(machine)
+    generate(m, vcpu)
+    return m.vcpu[vcpu, at.BUFFERED]
 
 
 @part

@@ -1,0 +1,88 @@
+"""What loops ask for, and do not contain: entries that are compiled on their own and called by their addresses.
+
+`m.answers[what]` is the address, or UNKNOWN. A loop that comes to need one that few hosts need returns to Python, which
+finds it out (`engine.loop.Runner`); the others are there from the start. An entry takes the machine and a number. What
+more it has to be told, and to say, passes through `m.asked`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.jit import call, kernel
+
+UNKNOWN = 0  # the address of an answer that has not been asked for
+FAULTS, GENERATE, STRAIGHT, EVENTS, FREE_PAGES, FREE_FRAMES = range(6)  # places in `m.answers`
+ANSWERS = 6
+
+WALK_AGAIN, DIRTY_WALK, KERNEL_ACCESS, FAULT = range(4)  # the numbers that FAULTS takes
+
+# m.asked
+ASKED_CORE, ASKED_VCPU, ASKED_VPN, ASKED_STORE, ASKED_END, ASKED_PPN, ASKED_REFS = range(7)
+ASKED_HALT, ASKED_LEFT = range(7, 9)
+SAID_CYCLES, SAID_FRAME, SAID_DIRTY, SAID_GUEST_REFS, SAID_HOST_REFS, SAID_LEAVES, SAID_DONE = range(9, 16)
+ASKED_FIELDS = 16
+
+
+@kernel
+def walk_again(m, core, vcpu, vpn, is_store, end, ppn, refs):
+    """Have handled what stopped a walk, and walk until one is complete.
+
+    Returns (cycles of the handlers, raw cycles of the further walks, then of the last of them the frame, D, guest and
+    host references, and leaves).
+    """
+    _ask_about(m, core, vcpu, vpn, is_store)
+    _ask_after(m, end, ppn, refs)
+    a = m.asked
+    handling = call(m.answers[FAULTS], m, WALK_AGAIN)
+    walked = a[SAID_CYCLES], a[SAID_FRAME], a[SAID_DIRTY], a[SAID_GUEST_REFS], a[SAID_HOST_REFS], a[SAID_LEAVES]
+    return handling, *walked
+
+
+@kernel
+def dirty_walk(m, core, vcpu, vpn):
+    """Have D set for a store: see `engine.faults.dirty_walk`."""
+    _ask_about(m, core, vcpu, vpn, True)
+    handling = call(m.answers[FAULTS], m, DIRTY_WALK)
+    return handling, m.asked[SAID_CYCLES], m.asked[SAID_DONE]
+
+
+@kernel
+def kernel_access(m, core, vcpu, vpn):
+    """Load from a page of the guest kernel's memory; return the cycles."""
+    _ask_about(m, core, vcpu, vpn, False)
+    return call(m.answers[FAULTS], m, KERNEL_ACCESS)
+
+
+@kernel
+def handle_fault(m, core, vcpu, vpn, is_store, end, ppn):
+    """Have handled what stopped a walk whose references nobody counts; return the cycles."""
+    _ask_about(m, core, vcpu, vpn, is_store)
+    _ask_after(m, end, ppn, np.int64(0))
+    return call(m.answers[FAULTS], m, FAULT)
+
+
+@kernel
+def go_straight(m, core, vcpu, halt, left):
+    """Simulate accesses without translation: see `engine.straight`."""
+    m.asked[ASKED_CORE], m.asked[ASKED_VCPU] = core, vcpu
+    m.asked[ASKED_HALT], m.asked[ASKED_LEFT] = halt, left
+    return call(m.answers[STRAIGHT], m, vcpu)
+
+
+@kernel
+def generate(m, vcpu):
+    """Fill a vCPU's buffer: see `workload.generate`."""
+    call(m.answers[GENERATE], m, vcpu)
+
+
+@kernel
+def _ask_about(m, core, vcpu, vpn, is_store):
+    a = m.asked
+    a[ASKED_CORE], a[ASKED_VCPU], a[ASKED_VPN], a[ASKED_STORE] = core, vcpu, vpn, np.int64(is_store)
+
+
+@kernel
+def _ask_after(m, end, ppn, refs):
+    """Say how a walk ended."""
+    m.asked[ASKED_END], m.asked[ASKED_PPN], m.asked[ASKED_REFS] = end, ppn, refs
