@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from vmcfg.engine.paging import free_for
 from vmcfg.engine.shortage import out_of_frames_for
 from vmcfg.guest.zeroing import zero_at_boot, zero_freed
-from vmcfg.jit import Pinned
+from vmcfg.jit import pinned
 from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import UNLIMITED, HostPlan
 from vmcfg.scenario.spec import PAGE_BYTES
@@ -34,7 +34,7 @@ def boot(host: HostPlan, machine: at.Machine, number: int) -> Iterator[Due]:
     def zero(until: int) -> bool:
         nonlocal page
         due = min(plan.memory_pages, plan.kernel_pages + (now - start) * rate // (PAGE_BYTES * host.hz))
-        page = int(zero_at_boot(Pinned(machine), number, page, due, until)) if page < due else page
+        page = int(zero_at_boot(pinned(machine), number, page, due, until)) if page < due else page
         return page < due
 
     def go_on() -> None:
@@ -54,7 +54,7 @@ def zero_thread(host: HostPlan, machine: at.Machine, number: int) -> Iterator[Du
 
     def zero(until: int) -> bool:
         nonlocal left
-        left = int(zero_freed(Pinned(machine), number, left, until))
+        left = int(zero_freed(pinned(machine), number, left, until))
         return left > 0
 
     def go_on() -> None:

@@ -25,7 +25,7 @@ from vmcfg.engine.work import work_of
 from vmcfg.guest.balloon import SLOWEST
 from vmcfg.hardware import sets
 from vmcfg.hardware.stores import Built, new_stores
-from vmcfg.jit import Pinned
+from vmcfg.jit import pinned
 from vmcfg.metrics.events import COLUMNS, Event, Sized
 from vmcfg.mmu.shadow import VARIANTS
 from vmcfg.mmu.walks import MODES
@@ -67,7 +67,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
     )
     for number, vm in enumerate(host.vms):
         _start_vm(machine, host, number, vm, inputs)
-    load_first(Pinned(machine))
+    load_first(pinned(machine))
     return foresee(host, machine) if host.paging and host.paging.foresees else machine
 
 
@@ -75,21 +75,21 @@ def _start_vm(machine: at.Machine, host: HostPlan, number: int, vm: VmPlan, inpu
     """Give a VM its frames and its process in the order of docs/semantics.md, at no cost."""
     is_backed = vm.vm.backing == "at_start"
     back_range(
-        Pinned(machine), number, 0, vm.vm.memory_pages if is_backed and not host.table_block else vm.vm.kernel_pages
+        pinned(machine), number, 0, vm.vm.memory_pages if is_backed and not host.table_block else vm.vm.kernel_pages
     )
     mapped = np.zeros(0, np.int64)
     if vm.vm.populate == "at_start":
         mapped = inputs.pages(vm.regions, _traces(host, vm))
-    tables = start_kernel(Pinned(machine), number)
+    tables = start_kernel(pinned(machine), number)
     for process in range(vm.first_process, vm.first_process + vm.processes):
-        made = start_process(Pinned(machine), process, mapped)
+        made = start_process(pinned(machine), process, mapped)
         if made < 0:
             raise too_little_at_start(host, machine, number, made == NO_PAGES)
         tables += made
     if is_backed and host.table_block:  # the host had to see first where tables lie
         processes = slice(vm.first_process, vm.first_process + vm.processes)
         machine.guests.process[processes, at.ROOT_FRAMES : at.VIEW_FRAMES + 1] = 0
-        back_range(Pinned(machine), number, vm.vm.kernel_pages, vm.vm.memory_pages)
+        back_range(pinned(machine), number, vm.vm.kernel_pages, vm.vm.memory_pages)
     is_warm = any(vcpu.is_warm for vcpu in host.vcpus)
     machine.counters[vm.first_row + (0 if is_warm else 1), Event.GUEST_TABLE_PAGES] += tables
 

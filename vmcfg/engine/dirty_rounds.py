@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmcfg.jit import Pinned
+from vmcfg.jit import pinned
 from vmcfg.metrics.result import DirtyRound
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
@@ -25,7 +25,7 @@ class Rounds:
         """End a round of a VM that has begun to run, and keep what it has modified."""
         vcpu = machine.vcpu[int(machine.guests.vm[vm, at.FIRST_VCPU])]
         if vcpu[at.PHASE] >= vcpu[at.FIRST_PHASE]:
-            pages = int(end_round(Pinned(machine), vm))
+            pages = int(end_round(pinned(machine), vm))
             self._found[vm].append(DirtyRound(int(machine.sched[at.NOW]), pages))
 
     def of(self, vm: int) -> tuple[DirtyRound, ...]:

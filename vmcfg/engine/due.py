@@ -19,7 +19,7 @@ from vmcfg.guest.balloon import poll, touch_balloon
 from vmcfg.guest.reclaim import NO_FRAMES, NOTHING_LEFT
 from vmcfg.guest.reporting import blocks_to_report, report
 from vmcfg.guest.write_back import LACKS_FRAMES, write_back
-from vmcfg.jit import Pinned
+from vmcfg.jit import pinned
 from vmcfg.metrics.result import BALLOON
 from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import HostPlan, VmPlan
@@ -105,7 +105,7 @@ def contact(machine: at.Machine, kills: Kills, number: int, target: int) -> None
     vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
     goes_on = has_begun(machine, number)
     while goes_on:
-        why = int(poll(Pinned(machine), number, target))
+        why = int(poll(pinned(machine), number, target))
         is_freed = why == NO_FRAMES and free_for(machine, vcpu) == ENOUGH
         goes_on = is_freed or (why == NOTHING_LEFT and kills.kill(vcpu, BALLOON))
 
@@ -114,15 +114,15 @@ def report_free_pages(machine: at.Machine, number: int, most: int) -> None:
     """Let a VM's kernel report blocks that have become free, if there are any."""
     blocks = blocks_to_report(machine, number, most)
     if len(blocks):
-        report(Pinned(machine), number, blocks)
+        report(pinned(machine), number, blocks)
 
 
 def look_for_dirty_pages(machine: at.Machine, number: int) -> None:
     """Let a VM's kernel write back what has been dirty for long; what the host lacks for that it frees."""
     vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
-    why = write_back(Pinned(machine), number, True)
+    why = write_back(pinned(machine), number, True)
     while why == LACKS_FRAMES and free_for(machine, vcpu) == ENOUGH:
-        why = write_back(Pinned(machine), number, False)
+        why = write_back(pinned(machine), number, False)
 
 
 def touch(host: HostPlan, machine: at.Machine, number: int, touched: int) -> tuple[int, bool]:
@@ -133,7 +133,7 @@ def touch(host: HostPlan, machine: at.Machine, number: int, touched: int) -> tup
     vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
     made = ENOUGH
     while made == ENOUGH:
-        touched = int(touch_balloon(Pinned(machine), number, touched))
+        touched = int(touch_balloon(pinned(machine), number, touched))
         if touched >= machine.guests.vm[number, at.BALLOON_PAGES]:
             return touched, True
         made = free_for(machine, vcpu)

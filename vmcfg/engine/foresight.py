@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.engine.phases import settle
-from vmcfg.jit import Pinned, by_reference, entry
+from vmcfg.jit import by_reference, entry, pinned
 from vmcfg.plan.model import HostPlan
 from vmcfg.reclaim.replay import next_uses
 from vmcfg.vmm import machine as at
@@ -34,7 +34,7 @@ def _pages_of(copy: at.Machine, vcpu: int) -> np.ndarray:
     chunks = []
     while True:
         chunk = np.zeros(CHUNK, np.int64)
-        count = int(_generate(Pinned(copy), vcpu, chunk))
+        count = int(_generate(pinned(copy), vcpu, chunk))
         chunks.append(chunk[:count])
         if count == 0:
             return np.concatenate(chunks)

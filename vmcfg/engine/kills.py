@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmcfg.engine.paging import free_for
 from vmcfg.engine.shortage import out_of_frames_for
 from vmcfg.guest.killing import NO_FRAMES, NOBODY_LEFT, kill
-from vmcfg.jit import Pinned
+from vmcfg.jit import pinned
 from vmcfg.metrics.result import Kill
 from vmcfg.plan.model import HostPlan
 from vmcfg.vmm import machine as at
@@ -31,7 +31,7 @@ class Kills:
             return False
         now = int(self._machine.core[vcpu % self._host.cores, at.CLOCK])
         free = int(guest[at.GUEST_FREE])
-        while (process := int(kill(Pinned(self._machine), vcpu))) == NO_FRAMES:
+        while (process := int(kill(pinned(self._machine), vcpu))) == NO_FRAMES:
             if free_for(self._machine, vcpu) == NO_QUOTA:
                 raise out_of_frames_for(self._host, self._machine, vm)
         if process == NOBODY_LEFT:

@@ -25,7 +25,7 @@ from vmcfg.engine.straight import straight_on
 from vmcfg.engine.turn import BLOCKED, WORK_ENDED, take_turn
 from vmcfg.guest.reclaim import ENOUGH, NO_FRAMES, WAITS, make_free
 from vmcfg.hardware.core import flush_combined
-from vmcfg.jit import Pinned, address_of, by_reference, call, entry, kernel, named, part
+from vmcfg.jit import address_of, by_reference, call, entry, kernel, named, part, pinned
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, SHADOW, SOFTWARE_TLB, WALKS_AS
 from vmcfg.vmm import machine as at
@@ -108,7 +108,7 @@ class Runner:
     """A machine that is run more than once, its loop, and the answers that it has come to need."""
 
     def __init__(self, machine: at.Machine) -> None:
-        self._machine, self._pinned = machine, Pinned(machine)
+        self._machine, self._pinned = machine, pinned(machine)
         self._loop = loop_of(machine)
         for what in always_needed(machine):
             self._find(what)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vmcfg.allocation.fair import shares
 from vmcfg.engine.references import AHEAD, IN_ORDER
-from vmcfg.jit import Pinned
+from vmcfg.jit import pinned
 from vmcfg.plan.model import HostPlan
 from vmcfg.reclaim.layer import BESIDE, LISTS, RESIDENT, Layer, new_layer
 from vmcfg.reclaim.replacement import POLICIES
@@ -67,7 +67,7 @@ def free_for(machine: at.Machine, vcpu: int) -> int:
     """Free the frames that something of a vCPU's guest WANTED, by policy: ENOUGH, WAITS, or NO_QUOTA for any more."""
     if not machine.paging.rules[paging.PAGES]:
         return NO_QUOTA
-    while (made := int(make_room_for(Pinned(machine), vcpu))) == NO_QUOTA and allow(machine):
+    while (made := int(make_room_for(pinned(machine), vcpu))) == NO_QUOTA and allow(machine):
         pass
     return made
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.engine.foresight import CHUNK, copy_of
-from vmcfg.jit import Pinned, by_reference, entry
+from vmcfg.jit import by_reference, entry, pinned
 from vmcfg.metrics.events import Event
 from vmcfg.metrics.result import CurveResult
 from vmcfg.plan.model import HostPlan
@@ -49,7 +49,7 @@ def _pages(host: HostPlan, machine: at.Machine, number: int, seed: int, rate_ppm
         copy.vcpu[vcpu, [at.PHASE, at.PHASE_FIRST, at.PHASE_END]] = plan.first_phase + phase, first, first + touches
         while copy.vcpu[vcpu, at.RETIRED] < first + touches:
             chunk = np.zeros(CHUNK, np.int64)
-            kept.append(chunk[: int(_keep(Pinned(copy), vcpu, mixed_key(seed, "shards"), np.uint64(rate_ppm), chunk))])
+            kept.append(chunk[: int(_keep(pinned(copy), vcpu, mixed_key(seed, "shards"), np.uint64(rate_ppm), chunk))])
     return np.concatenate(kept), sum(ends)
 
 

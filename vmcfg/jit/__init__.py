@@ -25,7 +25,6 @@ PLAIN = os.environ.get("VMCFG_KERNELS") == "plain"
 
 if PLAIN:
     from vmcfg.jit.plain import (
-        Pinned,
         address_of,
         by_reference,
         call,
@@ -36,6 +35,7 @@ if PLAIN:
         match8,
         match16,
         part,
+        pinned,
         prefetch,
         to_front16,
         to_front32,
@@ -43,11 +43,10 @@ if PLAIN:
 else:
     from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part
     from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32
-    from vmcfg.jit.reference import Pinned, by_reference, call
+    from vmcfg.jit.reference import by_reference, call, pinned
 
 __all__ = [
     "PLAIN",
-    "Pinned",
     "address_of",
     "as_python",
     "by_reference",
@@ -60,6 +59,7 @@ __all__ = [
     "match16",
     "named",
     "part",
+    "pinned",
     "prefetch",
     "to_front16",
     "to_front32",

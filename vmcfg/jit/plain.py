@@ -38,7 +38,7 @@ def by_reference(machine: Any) -> Any:
     return machine
 
 
-Pinned = by_reference
+pinned = by_reference
 
 
 _entries: dict[int, Callable[..., Any]] = {}

@@ -12,8 +12,8 @@ code would be about shapes. Here instead:
 The tuple never changes while a reference to it lives. As plain Python both are the tuple and the array
 themselves, and there every index *is* checked: the tests run the same kernels that way.
 
-Python needs 17 µs to hand a whole machine to an entry. Whoever calls often pins it: `Pinned` has written once what the
-caller's frame would hold, and entries are handed its address.
+Python needs 17 µs to hand a whole machine to an entry, and an entry much code to take it. So machines are pinned:
+`Pinned` has written once what the caller's frame would hold, and entries are handed its address.
 """
 
 from __future__ import annotations
@@ -83,6 +83,16 @@ class Pinned:
         self._words = np.array([*_words(machine)], np.int64)
         self.address = self._words.ctypes.data
         self._numba_type_ = Reference(numba.typeof(machine))
+
+
+def pinned(machine: Any) -> Pinned:
+    """Return a machine pinned. The latest one stays so: whoever drives a machine hands it on again and again."""
+    if not _latest or _latest[0].machine is not machine:
+        _latest[:] = [Pinned(machine)]
+    return _latest[0]
+
+
+_latest: list[Pinned] = []
 
 
 def _words(machine: Any) -> Iterator[int]:
