@@ -3,7 +3,7 @@
 What the VMM does from time to time to a guest's memory, to promote its pages, is an event of the same kind.
 
 They are an entry of their own, not a part of the loop, which would else carry a whole kernel's code: most hosts have no
-events, and need not wait until it is compiled. The loop calls it by its address (`engine.loop`).
+events, and need not wait until it is compiled. The loop calls it by its address (`engine.answers`).
 """
 
 from __future__ import annotations

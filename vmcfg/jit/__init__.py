@@ -6,7 +6,7 @@ A kernel is a plain Python function over integers and arrays. Three decorators m
     kernel   a small piece, always inlined into its callers
     part     a larger piece, compiled once and called
 
-An entry that few runs need is not linked into those that may need it: its machine code is called by its address.
+An entry that many loops need, or few runs, is not linked into them: its machine code is called by its address.
 
 With `VMCFG_KERNELS=plain` all three hand the function back untouched, so that every kernel can also be run,
 stepped through and tested as Python. Nothing else in the package imports numba.

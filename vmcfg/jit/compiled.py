@@ -49,15 +49,21 @@ def cache_directory() -> Path:
 
 def kernel(function: F) -> F:
     """Make `function` a small piece of compiled kernels: always inlined."""
-    return numba.njit(forceinline=True, pipeline_class=PieceCompiler, **_PIECE)(function)
+    return _piece(function, True, PieceCompiler)
 
 
 def part(function: F) -> F:
-    """Make `function` a larger piece of compiled kernels: compiled once, and called.
+    """Make `function` a larger piece of compiled kernels: compiled once, and called."""
+    return _piece(function, False, PartCompiler)
 
-    Numba would compile it anew for each constant that it is called with, and take it for a type of its own.
+
+def _piece(function: F, is_inlined: bool, pipeline: type) -> F:
+    """Return a piece. Whatever constants it is called with, it is one piece.
+
+    Numba takes a constant argument for a type of its own, and would compile the function anew for each. That gains
+    nothing: LLVM sees the constants in what is inlined.
     """
-    made = numba.njit(forceinline=False, pipeline_class=PartCompiler, **_PIECE)(function)
+    made = numba.njit(forceinline=is_inlined, pipeline_class=pipeline, **_PIECE)(function)
     template_of = made.get_call_template
     made.get_call_template = lambda args, kws: template_of(tuple(map(numba.types.unliteral, args)), kws)
     return made
