@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-
 import numpy as np
 
 from vmcfg.engine.compression import check_compression
 from vmcfg.engine.file_invariants import cached_pages
-from vmcfg.jit import as_python
 from vmcfg.plan.model import HostPlan
-from vmcfg.reclaim.layer import Layer, is_resident
+from vmcfg.reclaim.layer import HALF, Layer
 from vmcfg.vmm import machine as at
 from vmcfg.vmm import swap
 
@@ -55,8 +51,11 @@ def _check_host_slots(machine: at.Machine) -> None:
         block = int(pmap[gpid] >> at.MPN_SHIFT) - slots
         assert machine.files.block[gpid] == block + 1, "a page was dropped that equals no block"
     swapped = swapped[pmap[swapped] >> at.MPN_SHIFT < slots]
-    kept = _contents(machine, swap.HOST_AREA)
-    assert {int(pmap[gpid] >> at.MPN_SHIFT): int(gpid) + 1 for gpid in swapped} == kept, "host slots hold other pages"
+    used, kept = _contents(machine, swap.HOST_AREA)
+    order = np.argsort(pmap[swapped])
+    led_to = pmap[swapped][order] >> at.MPN_SHIFT
+    is_kept = np.array_equal(led_to, used) and np.array_equal(swapped[order] + 1, kept)
+    assert is_kept, "host slots hold other pages"
     reserved = machine.host.counts[at.FRAME_RESERVED]
     assert flying(machine, swap.HOST_AREA) == reserved, "frames on their way out are not those set aside"
 
@@ -66,51 +65,57 @@ def _check_host_layer(host: HostPlan, machine: at.Machine) -> None:
         pages = machine.host.pmap[plan.base : plan.base + plan.vm.memory_pages]
         is_paged = ((pages & at.KIND_MASK) == at.PRIVATE) & (pages & at.IS_TABLE == 0)
         is_paged[: plan.vm.kernel_pages] = False
-        wanted = {plan.base + int(ppn) for ppn in np.flatnonzero(is_paged)}
-        assert _residents(machine.paging.host, plan.base, plan.vm.memory_pages) == wanted, "the host's layer is off"
+        found = _are_resident(machine.paging.host, plan.base, plan.vm.memory_pages)
+        assert np.array_equal(found, is_paged), "the host's layer is off"
 
 
 def _check_guest_slots(host: HostPlan, machine: at.Machine, number: int) -> None:
-    leaves = Counter(
-        int(entry >> at.PPN_SHIFT) & at.PPN_MASK
-        for entry in _leaves(host, machine, number)
-        if entry & at.IN_SWAP
-    )
-    assert dict(leaves) == _contents(machine, 1 + number), "slots of a guest are not what its leaves lead to"
+    leaves = _leaves(host, machine, number)
+    slots, mappers = np.unique(_page(leaves[leaves & at.IN_SWAP != 0]), return_counts=True)
+    used, held = _contents(machine, 1 + number)
+    is_held = np.array_equal(slots, used) and np.array_equal(mappers, held)
+    assert is_held, "slots of a guest are not what its leaves lead to"
 
 
 def _check_guest_layer(host: HostPlan, machine: at.Machine, number: int) -> None:
     plan = host.vms[number]
-    mapped = {
-        int(entry >> at.PPN_SHIFT) & at.PPN_MASK
-        for entry in _leaves(host, machine, number)
-        if entry & at.PRESENT
-    }
-    found = {gpid - plan.base for gpid in _residents(machine.paging.guest, plan.base, plan.vm.memory_pages)}
-    cached = cached_pages(host, machine, number)
-    wanted = (mapped if plan.vm.reclaim and plan.vm.reclaim.swap else set()) | cached.keys()
-    assert found == wanted, "a guest's layer does not hold just the pages that its processes map, and its cache"
-    for ppn in mapped:
-        entry = machine.guests.tables[machine.guests.where[plan.base + ppn] - 1]
-        assert entry & at.PRESENT and (entry >> at.PPN_SHIFT) & at.PPN_MASK == ppn, "a page is not where it is kept"
+    leaves = _leaves(host, machine, number)
+    mapped = np.unique(_page(leaves[leaves & at.PRESENT != 0]))
+    wanted = np.zeros(plan.vm.memory_pages, bool)
+    if plan.vm.reclaim and plan.vm.reclaim.swap:
+        wanted[mapped] = True
+    wanted[list(cached_pages(host, machine, number))] = True
+    found = _are_resident(machine.paging.guest, plan.base, plan.vm.memory_pages)
+    assert np.array_equal(found, wanted), "a guest's layer does not hold just the pages that are mapped, and its cache"
+    entries = machine.guests.tables[machine.guests.where[plan.base + mapped].astype(np.int64) - 1]
+    is_where_kept = (entries & at.PRESENT != 0) & (_page(entries) == mapped)
+    assert is_where_kept.all(), "a page is not where it is kept"
 
 
-def _contents(machine: at.Machine, area: int) -> dict[int, int]:
-    """Return what an area's slots hold, by slot; as many as are counted."""
+def _page(entries: np.ndarray) -> np.ndarray:
+    """Return the pages, or the slots, that entries lead to."""
+    return (entries >> at.PPN_SHIFT) & at.PPN_MASK
+
+
+def _contents(machine: at.Machine, area: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return an area's used slots, ascending, and what they hold; as many as are counted."""
     row = machine.paging.area[area]
     slots = machine.paging.slots[row[swap.FIRST] : row[swap.FIRST] + row[swap.SLOTS]]
     used = np.flatnonzero(slots)
     assert len(used) == row[swap.USED], "used slots are miscounted"
-    return {int(slot): int(slots[slot]) for slot in used}
+    return used, slots[used]
 
 
-def _residents(layer: Layer, base: int, pages: int) -> set[int]:
-    return {gpid for gpid in range(base, base + pages) if as_python(is_resident)(layer, gpid)}
+def _are_resident(layer: Layer, base: int, pages: int) -> np.ndarray:
+    """Tell of each of a guest's pages what `reclaim.layer.is_resident` tells of one."""
+    words = layer.words[base + 1 : base + 1 + pages]
+    return (words > 0) & (words & HALF != 0)
 
 
-def _leaves(host: HostPlan, machine: at.Machine, number: int) -> Iterator[int]:
-    """Yield the leaves for data of a guest's living processes."""
+def _leaves(host: HostPlan, machine: at.Machine, number: int) -> np.ndarray:
+    """Return the leaves for data of a guest's living processes."""
     processes = machine.guests.process
+    found = [np.zeros(0, np.int64)]
     for row in np.flatnonzero((processes[:, at.PROCESS_VM] == number) & (processes[:, at.IS_LIVE] != 0)):
         tables = np.array([processes[row, at.ROOT_TABLE]])
         for level in range(host.vms[number].vm.table_levels, 0, -1):
@@ -119,5 +124,6 @@ def _leaves(host: HostPlan, machine: at.Machine, number: int) -> Iterator[int]:
                 entries = entries[:, : at.TABLE_ENTRIES // 2]
             entries = entries[entries & (at.PRESENT | at.IN_SWAP) != 0]
             if level == 1:
-                yield from (int(entry) for entry in entries)
+                found.append(entries)
             tables = entries >> at.CHILD_SHIFT
+    return np.concatenate(found)

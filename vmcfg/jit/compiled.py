@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 import numba
 
-from vmcfg.jit.pieces import PartCompiler, PieceCompiler
+from vmcfg.jit.pieces import EntryCompiler, PartCompiler, PieceCompiler
 from vmcfg.jit.reference import Pinned
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,12 +72,18 @@ def _piece(function: F, is_inlined: bool, pipeline: type) -> F:
 
 def entry(function: F) -> F:
     """Make `function` a kernel that Python calls; its machine code is kept on disk."""
-    return numba.njit(cache=True, **_OPTIONS)(function)
+    return numba.njit(cache=True, pipeline_class=EntryCompiler, **_OPTIONS)(function)
 
 
 def address_of(function: Any, pinned: Pinned) -> int:
     """Return where the machine code of an entry begins that takes a pinned machine and a number: for `call`."""
-    signature = numba.typeof(pinned), numba.int64
+    return _address_of(function, numba.typeof(pinned))
+
+
+@functools.cache
+def _address_of(function: Any, reference: Any) -> int:
+    """Compile the entry, or load it, and look up its address, which takes LLVM milliseconds."""
+    signature = reference, numba.int64
     function.compile(signature)
     compiled = function.overloads[signature]
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))

@@ -3,7 +3,8 @@
 Numba compiles each function as if Python were to call it: it links in all that the function calls, optimises
 the whole, and makes machine code of it. With a hundred pieces that call one another, the same code would be
 optimised at every level. Pieces are therefore left as they are, and optimised once, in the entry that they end
-up in: a fraction of the time, and the same machine code. A piece has no machine code of its own; calling it
+up in: a fraction of the time, and the same machine code. Nor is what a piece calls linked into it, which would be done
+again in whatever calls the piece: an entry links all of it, once. A piece has no machine code of its own; calling it
 from Python raises TypeError.
 """
 
@@ -20,14 +21,38 @@ from numba.core.typed_passes import NativeLowering
 
 
 class _PieceLibrary(JITCodeLibrary):
-    """LLVM code that waits to be linked into an entry."""
+    """LLVM code that waits to be linked into an entry, beside that of the pieces which it calls."""
 
-    def _optimize_final_module(self) -> None:
+    def finalize(self) -> None:
         """Leave the code as it is."""
-
-    def _finalize_final_module(self) -> None:
+        self._raise_if_finalized()
         self._finalize_dynamic_globals()
         self._finalized = True
+
+    @property
+    def called(self) -> list[Any]:
+        """The libraries that this one calls."""
+        return list(self._linking_libraries)
+
+
+class _EntryLibrary(JITCodeLibrary):
+    """Machine code of an entry, and of all pieces that it comes to call: each is linked in once."""
+
+    def finalize(self) -> None:
+        self._linking_libraries = _reached_from(self._linking_libraries)
+        super().finalize()
+
+
+def _reached_from(libraries: list[Any]) -> list[Any]:
+    """Return these libraries and all that pieces among them call, in the order in which they are met."""
+    reached: dict[Any, None] = {}
+    waiting = libraries[::-1]
+    while waiting:
+        library = waiting.pop()
+        if library not in reached:
+            reached[library] = None
+            waiting += getattr(library, "called", [])[::-1]
+    return list(reached)
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -60,10 +85,22 @@ class _PartLowering(_PieceLowering):
     is_inlined = False
 
 
-class PieceCompiler(CompilerBase):
-    """The pipeline of a piece that is always inlined."""
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _EntryLowering(NativeLowering):
+    """Lower an entry into a library that links as its pieces want to be linked."""
 
-    lowering: type = _PieceLowering
+    _name = "vmcfg_entry_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _EntryLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return bool(super().run_pass(state))
+
+
+class EntryCompiler(CompilerBase):
+    """The pipeline of an entry."""
+
+    lowering: type = _EntryLowering
 
     def define_pipelines(self) -> list[Any]:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
@@ -74,7 +111,13 @@ class PieceCompiler(CompilerBase):
         return [pipeline]
 
 
-class PartCompiler(PieceCompiler):
+class PieceCompiler(EntryCompiler):
+    """The pipeline of a piece that is always inlined."""
+
+    lowering = _PieceLowering
+
+
+class PartCompiler(EntryCompiler):
     """The pipeline of a part that is called."""
 
     lowering = _PartLowering
