@@ -90,21 +90,22 @@ def _check_guest_pages(host: HostPlan, machine: at.Machine) -> None:
         tables = int((machine.host.pmap[pages] & at.IS_TABLE != 0).sum())
         assert tables == machine.guests.vm[number, at.TABLE_PAGES], "a guest's tables are miscounted"
         mapped = _mapped_pages(host, machine, number)
-        data = [ppn for ppn in mapped if ppn >= plan.vm.kernel_pages or not plan.kernel_pages]
-        used = tables + len(data) + plan.vm.kernel_pages
+        is_data = mapped > 0
+        is_data[: plan.vm.kernel_pages if plan.kernel_pages else 0] = False
+        used = tables + int(is_data.sum()) + plan.vm.kernel_pages
         free = int(machine.guests.vm[number, at.GUEST_FREE])
         used += flying(machine, 1 + number) if plan.vm.reclaim else 0
         used += int(machine.guests.vm[number, at.BALLOON_PAGES])
-        used += len(cached_pages(host, machine, number).keys() - mapped.keys())
+        used += sum(mapped[ppn] == 0 for ppn in cached_pages(host, machine, number))
         assert used + free == plan.vm.memory_pages, f"{used} guest pages are used, {free} free: not all"
-        for ppn in data:
-            sharers = int(machine.guests.sharers[plan.base + ppn])
-            assert sharers + 1 == mapped[ppn], f"page {ppn} is mapped {mapped[ppn]} times, {sharers} sharers are kept"
+        sharers = machine.guests.sharers[pages].astype(np.int64)
+        for ppn in np.flatnonzero(is_data & (sharers + 1 != mapped)):
+            raise AssertionError(f"page {ppn} is mapped {mapped[ppn]} times, {sharers[ppn]} sharers are kept")
 
 
-def _mapped_pages(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int]:
-    """Return how often each data page of a guest is mapped by its living processes."""
-    mapped: dict[int, int] = {}
+def _mapped_pages(host: HostPlan, machine: at.Machine, vm: int) -> np.ndarray:
+    """Return how often each page of a guest is mapped by its living processes."""
+    mapped = np.zeros(host.vms[vm].vm.memory_pages, np.int64)
     processes = machine.guests.process
     for row in np.flatnonzero((processes[:, at.PROCESS_VM] == vm) & (processes[:, at.IS_LIVE] != 0)):
         tables = np.array([processes[row, at.ROOT_TABLE]])
@@ -113,9 +114,8 @@ def _mapped_pages(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int
             entries = machine.guests.tables[places.ravel()]
             entries = entries[entries & at.PRESENT != 0]
             is_leaf = (entries & at.LARGE_PAGE != 0) | (level == 1)
-            for first in (entries[is_leaf] >> at.PPN_SHIFT) & at.PPN_MASK:
-                for ppn in range(int(first), int(first) + pages_of_level(level)):
-                    mapped[ppn] = mapped.get(ppn, 0) + 1
+            firsts = (entries[is_leaf] >> at.PPN_SHIFT) & at.PPN_MASK
+            np.add.at(mapped, (firsts[:, None] + np.arange(pages_of_level(level))).ravel(), 1)
             tables = entries[~is_leaf] >> at.CHILD_SHIFT
     return mapped
 
