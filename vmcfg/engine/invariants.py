@@ -28,6 +28,26 @@ from vmcfg.vmm import machine as at
 page_of_tag, space_of = as_python(sets.page_of_tag), as_python(sets.space_of)
 
 
+OFTEN = 32  # epochs that are all checked; later, one in each 32nd of the run so far
+
+
+class Checks:
+    """What is checked at the epochs of a run: frames are counted at each; the rest takes longer the more there is."""
+
+    def __init__(self, host: HostPlan, machine: at.Machine) -> None:
+        self._host, self._machine = host, machine
+        self._epochs = self._checked = 0
+
+    def at_epoch(self, is_last: bool) -> None:
+        """Check what is due at the next epoch, or at the last one. Raises AssertionError."""
+        self._epochs += 1
+        if is_last or self._epochs > self._checked + self._checked // OFTEN:
+            check_machine(self._host, self._machine)
+            self._checked = self._epochs
+        else:
+            _check_frames(self._machine)
+
+
 def check_machine(host: HostPlan, machine: at.Machine) -> None:
     """Raise AssertionError, with what is wrong, if the machine breaks an invariant."""
     _check_frames(machine)
@@ -115,7 +135,8 @@ def _mapped_pages(host: HostPlan, machine: at.Machine, vm: int) -> np.ndarray:
             entries = entries[entries & at.PRESENT != 0]
             is_leaf = (entries & at.LARGE_PAGE != 0) | (level == 1)
             firsts = (entries[is_leaf] >> at.PPN_SHIFT) & at.PPN_MASK
-            np.add.at(mapped, (firsts[:, None] + np.arange(pages_of_level(level))).ravel(), 1)
+            if len(firsts):
+                np.add.at(mapped, firsts[:, None] + np.arange(pages_of_level(level)), 1)
             tables = entries[~is_leaf] >> at.CHILD_SHIFT
     return mapped
 

@@ -20,7 +20,7 @@ from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
 from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.engine.due import schedule
-from vmcfg.engine.invariants import check_machine
+from vmcfg.engine.invariants import Checks
 from vmcfg.engine.kills import Kills
 from vmcfg.engine.lean import is_lean
 from vmcfg.engine.paging import allow
@@ -122,17 +122,19 @@ def _simulate_machine(
     series = Series(host, machine) if run.sample_ns else None
     rounds, kills = Rounds(len(host.vms)), Kills(host, machine)
 
-    def at_epoch() -> None:
+    checks = Checks(host, machine) if check_invariants else None
+
+    def at_epoch(is_last: bool = False) -> None:
         checkpoints.add(int(machine.sched[at.NOW]), machine)
-        if check_invariants:
-            check_machine(host, machine)
+        if checks:
+            checks.at_epoch(is_last)
         report(_share_done(host, machine))
 
     runner = loop.Runner(machine)
     for due, _, action in schedule(host, machine, [(run.epoch_ns, at_epoch), *_sampling(run, series)], rounds, kills):
         why = _run_to(host, machine, kills, runner, min(due, host.run_end))
         if why == ALL_FINISHED or machine.sched[at.NOW] >= host.run_end:
-            at_epoch()
+            at_epoch(is_last=True)
             break
         action()
     return machine, checkpoints, rounds, kills, series
