@@ -14,9 +14,10 @@ from vmcfg.vmm import machine as at
 
 def run_in_stretches(host: HostPlan, machine: at.Machine, looks_ahead: bool) -> None:
     """Run slice by slice, deciding at the begin of each what the last stretch would have decided."""
+    runner = loop.Runner(machine)
     while not is_over(host, machine):
         machine.vcpu[:, at.IS_WALK_HEAVY] = looks_ahead
-        loop.run(machine, min(int(machine.sched[at.NOW]) + 1, host.run_end))
+        runner.run(min(int(machine.sched[at.NOW]) + 1, host.run_end))
 
 
 def test_looking_ahead_changes_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
