@@ -62,7 +62,7 @@ ENTERS_BY = {
     "jsonschema": ("scenario/schema.py",),
     "libcachesim": ("bench/replacement_peer.py",),
     "llvmlite": ("jit/intrinsics.py", "jit/reference.py"),
-    "numba": ("jit/compiled.py", "jit/intrinsics.py", "jit/pieces.py", "jit/reference.py"),
+    "numba": ("jit/beside.py", "jit/compiled.py", "jit/intrinsics.py", "jit/pieces.py", "jit/reference.py"),
     "referencing": ("scenario/schema.py",),
     "siphash24": ("rng.py",),
     "tabulate": ("tables/layout.py",),

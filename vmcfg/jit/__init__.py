@@ -37,11 +37,12 @@ if PLAIN:
         part,
         pinned,
         prefetch,
+        prepare,
         to_front16,
         to_front32,
     )
 else:
-    from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part
+    from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part, prepare
     from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32
     from vmcfg.jit.reference import by_reference, call, pinned
 
@@ -61,6 +62,7 @@ __all__ = [
     "part",
     "pinned",
     "prefetch",
+    "prepare",
     "to_front16",
     "to_front32",
 ]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numba
 
+from vmcfg.jit.beside import compile_beside, wait_for
 from vmcfg.jit.pieces import EntryCompiler, PartCompiler, PieceCompiler
 from vmcfg.jit.reference import Pinned
 
@@ -75,6 +76,12 @@ def entry(function: F) -> F:
     return numba.njit(cache=True, pipeline_class=EntryCompiler, **_OPTIONS)(function)
 
 
+def prepare(function: Any, pinned: Pinned) -> None:
+    """Begin to compile, beside what this process does, an entry whose address will be asked for."""
+    if len(os.sched_getaffinity(0)) > 1 and not is_compiled(function):
+        compile_beside(function, _called_with(numba.typeof(pinned)))
+
+
 def address_of(function: Any, pinned: Pinned) -> int:
     """Return where the machine code of an entry begins that takes a pinned machine and a number: for `call`."""
     return _address_of(function, numba.typeof(pinned))
@@ -83,10 +90,16 @@ def address_of(function: Any, pinned: Pinned) -> int:
 @functools.cache
 def _address_of(function: Any, reference: Any) -> int:
     """Compile the entry, or load it, and look up its address, which takes LLVM milliseconds."""
-    signature = reference, numba.int64
+    wait_for(function)
+    signature = _called_with(reference)
     function.compile(signature)
     compiled = function.overloads[signature]
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
+
+
+def _called_with(reference: Any) -> tuple[Any, Any]:
+    """Return the types with which `call` calls an entry."""
+    return reference, numba.int64
 
 
 def is_compiled(function: Any) -> bool:

@@ -11,6 +11,7 @@ from Python raises TypeError.
 from __future__ import annotations
 
 import ctypes
+import gc
 from typing import Any
 
 from numba import _dynfunc
@@ -22,6 +23,10 @@ from numba.core.typed_passes import NativeLowering
 
 class _PieceLibrary(JITCodeLibrary):
     """LLVM code that waits to be linked into an entry, beside that of the pieces which it calls."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Leave the code as it is: an entry optimises all of it."""
+        ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self) -> None:
         """Leave the code as it is."""
@@ -101,6 +106,16 @@ class EntryCompiler(CompilerBase):
     """The pipeline of an entry."""
 
     lowering: type = _EntryLowering
+
+    def compile_extra(self, func: Any) -> Any:
+        """Compile a function and all that it calls; meanwhile nothing is collected, since nothing becomes garbage."""
+        is_collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile_extra(func)
+        finally:
+            if is_collecting:
+                gc.enable()
 
     def define_pipelines(self) -> list[Any]:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)

@@ -44,6 +44,10 @@ pinned = by_reference
 _entries: dict[int, Callable[..., Any]] = {}
 
 
+def prepare(function: Any, pinned: Any) -> None:
+    """Plain functions need no preparation."""
+
+
 def address_of(function: Callable[..., Any], pinned: Any) -> int:
     """Return a number by which `call` finds the function."""
     _entries[id(function)] = function
