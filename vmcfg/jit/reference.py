@@ -18,6 +18,7 @@ Python needs 17 µs to hand a whole machine to an entry, and an entry much code 
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -44,11 +45,16 @@ _WORD = ir.IntType(64)
 
 
 class Reference(types.Type):
-    """A pointer to a named tuple of type `target`."""
+    """A pointer to a named tuple of type `target`.
+
+    Numba writes the names of its arguments' types into the name of each function, and that wherever it is called. All
+    the arrays of a machine take five thousand letters: they are told by their digest.
+    """
 
     def __init__(self, target: Any) -> None:
         self.target = target
-        super().__init__(name=f"reference({target})")
+        digest = hashlib.blake2b(str(target).encode(), digest_size=6).hexdigest()
+        super().__init__(name=f"reference_{target.instance_class.__name__}_{digest}")
 
 
 class Memory(types.Type):
