@@ -16,7 +16,7 @@ from vmcfg.scenario.spec import Scenario
 from vmcfg.vmm import machine as at
 from vmcfg.workload.inputs import load_inputs
 
-HINTS = {at.IS_WALK_HEAVY}  # of a vCPU's fields: says whether to look ahead, and nothing depends on it
+HINTS = {at.IS_WALK_HEAVY, at.LOOKED_TO}  # of a vCPU's fields: when to look ahead, and nothing depends on it
 
 
 def machines_of(scenario: Scenario) -> list[tuple[HostPlan, at.Machine]]:

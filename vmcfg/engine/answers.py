@@ -15,28 +15,22 @@ UNKNOWN = 0  # the address of an answer that has not been asked for
 FAULTS, GENERATE, STRAIGHT, EVENTS, FREE_PAGES, FREE_FRAMES = range(6)  # places in `m.answers`
 ANSWERS = 6
 
-WALK_AGAIN, DIRTY_WALK, KERNEL_ACCESS, FAULT = range(4)  # the numbers that FAULTS takes
+FAULT, KERNEL_FAULT, DIRTY_WALK, KERNEL_ACCESS = range(4)  # the numbers that FAULTS takes
 
 # m.asked
 ASKED_CORE, ASKED_VCPU, ASKED_VPN, ASKED_STORE, ASKED_END, ASKED_PPN, ASKED_REFS = range(7)
 ASKED_HALT, ASKED_LEFT = range(7, 9)
-SAID_CYCLES, SAID_FRAME, SAID_DIRTY, SAID_GUEST_REFS, SAID_HOST_REFS, SAID_LEAVES, SAID_DONE = range(9, 16)
-ASKED_FIELDS = 16
+SAID_CYCLES, SAID_DONE = range(9, 11)
+ASKED_FIELDS = 11
 
 
 @kernel
-def walk_again(m, core, vcpu, vpn, is_store, end, ppn, refs):
-    """Have handled what stopped a walk, and walk until one is complete.
-
-    Returns (cycles of the handlers, raw cycles of the further walks, then of the last of them the frame, D, guest and
-    host references, and leaves).
-    """
-    _ask_about(m, core, vcpu, vpn, is_store)
-    _ask_after(m, end, ppn, refs)
+def handle_fault(m, core, vcpu, vpn, is_store, end, ppn, refs, which):
+    """Have handled what stopped a walk after so many references, a FAULT or a KERNEL_FAULT; return the cycles."""
     a = m.asked
-    handling = call(m.answers[FAULTS], m, WALK_AGAIN)
-    walked = a[SAID_CYCLES], a[SAID_FRAME], a[SAID_DIRTY], a[SAID_GUEST_REFS], a[SAID_HOST_REFS], a[SAID_LEAVES]
-    return handling, *walked
+    _ask_about(m, core, vcpu, vpn, is_store)
+    a[ASKED_END], a[ASKED_PPN], a[ASKED_REFS] = end, ppn, refs
+    return call(m.answers[FAULTS], m, which)
 
 
 @kernel
@@ -52,14 +46,6 @@ def kernel_access(m, core, vcpu, vpn):
     """Load from a page of the guest kernel's memory; return the cycles."""
     _ask_about(m, core, vcpu, vpn, False)
     return call(m.answers[FAULTS], m, KERNEL_ACCESS)
-
-
-@kernel
-def handle_fault(m, core, vcpu, vpn, is_store, end, ppn):
-    """Have handled what stopped a walk whose references nobody counts; return the cycles."""
-    _ask_about(m, core, vcpu, vpn, is_store)
-    _ask_after(m, end, ppn, np.int64(0))
-    return call(m.answers[FAULTS], m, FAULT)
 
 
 @kernel
@@ -80,9 +66,3 @@ def generate(m, vcpu):
 def _ask_about(m, core, vcpu, vpn, is_store):
     a = m.asked
     a[ASKED_CORE], a[ASKED_VCPU], a[ASKED_VPN], a[ASKED_STORE] = core, vcpu, vpn, np.int64(is_store)
-
-
-@kernel
-def _ask_after(m, end, ppn, refs):
-    """Say how a walk ended."""
-    m.asked[ASKED_END], m.asked[ASKED_PPN], m.asked[ASKED_REFS] = end, ppn, refs

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.answers import ASKED_CORE, ASKED_HALT, ASKED_LEFT, handle_fault
+from vmcfg.engine.answers import ASKED_CORE, ASKED_HALT, ASKED_LEFT, FAULT, handle_fault
 from vmcfg.engine.phases import pace, schedule_next
 from vmcfg.engine.references import tell
 from vmcfg.engine.room import DONE, may_run_short, shortage
@@ -76,4 +76,4 @@ def _reach(m, core, vcpu, vpn, is_store):
         if end == COMPLETE:
             fold(m.digest, TRANSLATION, tag_of(walker.space, vpn) ^ (ppn << 17))
             return
-        m.core[core, at.CLOCK] += handle_fault(m, core, vcpu, vpn, is_store, end, ppn)
+        m.core[core, at.CLOCK] += handle_fault(m, core, vcpu, vpn, is_store, end, ppn, np.int64(0), np.int64(FAULT))

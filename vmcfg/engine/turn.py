@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import count_hits, fill_tlbs, second_lookup, walk, walk_cycles
+from vmcfg.engine.access import count_hits, fill_tlbs, second_lookup, translate
 from vmcfg.engine.ahead import BLOCK, look_ahead
-from vmcfg.engine.answers import dirty_walk, generate, go_straight, walk_again
+from vmcfg.engine.answers import FAULT, dirty_walk, generate, go_straight
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
 from vmcfg.engine.references import tell
@@ -20,7 +20,7 @@ from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty,
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
-from vmcfg.mmu.walks import COMPLETE, walker_of
+from vmcfg.mmu.walks import walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.paging import IS_TOLD
 from vmcfg.workload import fields as work
@@ -84,7 +84,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     why = DONE
     is_done = np.int64(1)
     position = start
-    block = start
+    block = max(start, m.vcpu[vcpu, at.LOOKED_TO])
     while position < end and clock < halt:
         last = end
         if is_paced:
@@ -126,21 +126,13 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
         if is_told:
             tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED] + position - start)
         if stopped_by == MISS:
-            how, frame, has_dirty, in_guest, in_host, by_guest, by_host, by_nested, reads, leaves = walk(
-                m, walker, vpn, mode, kind == at.STORE, False, is_lean
+            m.core[core, at.CLOCK] = clock
+            handling, cycles, frame, has_dirty, in_guest, in_host, leaves, by_guest, by_host, by_nested = translate(
+                m, walker, vpn, mode, kind == at.STORE, np.int64(FAULT), is_lean
             )
-            cycles = walk_cycles(m, in_guest + in_host, by_guest + by_host, by_nested, reads, has_data_caches)
             guest_hits += by_guest
             host_hits += by_host
             nested_hits += by_nested
-            if how != COMPLETE:
-                m.core[core, at.CLOCK] = clock
-                handling, again, frame, has_dirty, in_guest, in_host, leaves = walk_again(
-                    m, core, vcpu, vpn, kind == at.STORE, how, frame, in_guest + in_host
-                )
-                clock += handling
-                cycles += again
-                end = _last_before_wait(m, vcpu, position, end)
             walks += 1
             guest_refs += in_guest
             host_refs += in_host
@@ -151,8 +143,8 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
         else:
             m.core[core, at.CLOCK] = clock
             handling, cycles, is_done = dirty_walk(m, core, vcpu, vpn)
-            clock += handling
-            end = _last_before_wait(m, vcpu, position, end)
+        clock += handling
+        end = _last_before_wait(m, vcpu, position, end)
         if cycles:
             raw += cycles
             carry += cycles
@@ -179,6 +171,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     m.counters[row, Event.WALK_CYCLES] += raw
     m.counters[row, Event.WALK_CHARGED_CYCLES] += charged
     m.vcpu[vcpu, at.CARRY] = carry
+    m.vcpu[vcpu, at.LOOKED_TO] = block
     m.core[core, at.CLOCK] = clock
     if position > start:
         _retire(m, vcpu, phase, position - start, l2_hits, walks)

@@ -151,6 +151,7 @@ PROCESS_FIELDS = 10
     NEXT,  # the first of them not yet retired
     CARRY,  # walk cycles not yet charged, fewer than the walkers
     IS_WALK_HEAVY,  # the last stretch had many walks: look ahead
+    LOOKED_TO,  # which place in its buffer the next look ahead begins from
     LOG_INDEX,  # of its log of modified pages: where the next goes, -1 when it is full
     EVENT_TOUCH,  # `retired` after which the guest's kernel has something to do
     EVENT_TIME,  # likewise: after the first touch that ends then, or later
@@ -165,8 +166,8 @@ PROCESS_FIELDS = 10
     IN_KERNEL,  # its guest runs in the kernel's view of the loaded process
     WAITS_UNTIL,  # when the last device that its last touch has asked is done; 0 if it waits for none
     SPENT,  # cycles that the VMM has worked for it, to be charged with its next exit
-) = range(42)
-VCPU_FIELDS = 42
+) = range(43)
+VCPU_FIELDS = 43
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 
