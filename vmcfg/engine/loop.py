@@ -111,7 +111,7 @@ class Runner:
         self._machine, self._pinned = machine, pinned(machine)
         self._loop = loop_of(machine)
         for what in always_needed(machine):
-            self._find(what)
+            self.find(what)
 
     def run(self, t_end: int, until_vcpu: int = at.NOBODY, until_retired: int = 0) -> int:
         """Simulate up to the slice that begins at `t_end`: see `run` in `specialise`."""
@@ -119,9 +119,10 @@ class Runner:
             why = int(self._loop(self._pinned, t_end, until_vcpu, until_retired))
             if why < ASK:
                 return why
-            self._find(why - ASK)
+            self.find(why - ASK)
 
-    def _find(self, what: int) -> None:
+    def find(self, what: int) -> None:
+        """Let the loop know where an answer is that it has asked for."""
         self._machine.answers[what] = address_of(ENTRIES[what], self._pinned)
 
 

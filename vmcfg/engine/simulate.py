@@ -1,7 +1,6 @@
-"""Plan → RunResult: Python at due times, the compiled loop between them.
+"""Plan → RunResult: each host is driven to its end (`engine.drive`), and at epochs looked at.
 
-for each due time:  while (why := run(machine, due)) is not done: decide
-                    sample digests · check invariants · report progress
+at each epoch: sample digests · check invariants · report progress
 """
 
 from __future__ import annotations
@@ -18,19 +17,14 @@ from vmcfg.engine.answers import EVENTS, FAULTS, GENERATE
 from vmcfg.engine.build import build
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
-from vmcfg.engine.dirty_rounds import Rounds
-from vmcfg.engine.due import schedule
+from vmcfg.engine.drive import Drive
 from vmcfg.engine.invariants import Checks
-from vmcfg.engine.kills import Kills
 from vmcfg.engine.lean import is_lean
-from vmcfg.engine.paging import allow
 from vmcfg.engine.parallel import run_all, usable_cores
-from vmcfg.engine.room import ALL_FINISHED, NEED_FRAMES, NEED_GUEST_PAGES
 from vmcfg.engine.series import Series
-from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
 from vmcfg.engine.touched import curve_result
 from vmcfg.jit import is_compiled
-from vmcfg.metrics.result import WORKLOAD, HostResult, RunResult, VmResult
+from vmcfg.metrics.result import HostResult, RunResult, VmResult
 from vmcfg.mmu.walks import MODES
 from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
 from vmcfg.scenario.spec import Run
@@ -90,8 +84,8 @@ def simulate_host(
 ) -> HostRun:
     """Run one host of a plan to its end; the hosts share nothing."""
     host = plan.hosts[number]
-    machine, checkpoints, rounds, kills, series = _simulate_machine(plan, host, report, check_invariants, for_traces)
-    vms = collect_vms(host, machine, rounds, kills)
+    machine, checkpoints, drive, series = _simulate_machine(plan, host, report, check_invariants, for_traces)
+    vms = collect_vms(host, machine, drive.rounds, drive.kills)
     if series:
         vms = [evolve(vm, samples=samples) for vm, samples in zip(vms, series.end(), strict=True)]
     rate = plan.scenario.run.curve_ppm
@@ -114,14 +108,12 @@ def needs_compiling(plan: Plan) -> bool:
 
 def _simulate_machine(
     plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
-) -> tuple[at.Machine, Checkpoints, Rounds, Kills, Series | None]:
+) -> tuple[at.Machine, Checkpoints, Drive, Series | None]:
     inputs = load_inputs(host.traces, for_traces, host.reach_pages)
     machine = build(host, plan.scenario.seed, inputs)
     checkpoints = Checkpoints(SUBSYSTEMS)
     run = plan.scenario.run
     series = Series(host, machine) if run.sample_ns else None
-    rounds, kills = Rounds(len(host.vms)), Kills(host, machine)
-
     checks = Checks(host, machine) if check_invariants else None
 
     def at_epoch(is_last: bool = False) -> None:
@@ -130,38 +122,15 @@ def _simulate_machine(
             checks.at_epoch(is_last)
         report(_share_done(host, machine))
 
-    runner = loop.Runner(machine)
-    for due, _, action in schedule(host, machine, [(run.epoch_ns, at_epoch), *_sampling(run, series)], rounds, kills):
-        why = _run_to(host, machine, kills, runner, min(due, host.run_end))
-        if why == ALL_FINISHED or machine.sched[at.NOW] >= host.run_end:
-            at_epoch(is_last=True)
-            break
-        action()
-    return machine, checkpoints, rounds, kills, series
+    drive = Drive(host, machine, [(run.epoch_ns, at_epoch), *_sampling(run, series)])
+    drive.go()
+    at_epoch(is_last=True)
+    return machine, checkpoints, drive, series
 
 
 def _sampling(run: Run, series: Series | None) -> list[tuple[int, Callable[[], object]]]:
     """Return what is to be done at which interval for a series, if there is one."""
     return [(run.sample_ns, series.add)] if run.sample_ns and series else []
-
-
-def _run_to(host: HostPlan, machine: at.Machine, kills: Kills, runner: loop.Runner, due: int) -> int:
-    """Run to the first slice end at or after `due`, deciding whatever the kernel cannot."""
-    why = runner.run(due)
-    while (why == NEED_FRAMES and allow(machine)) or (
-        why == NEED_GUEST_PAGES and kills.kill(_asking(machine), WORKLOAD)
-    ):
-        why = runner.run(due)
-    if why == NEED_FRAMES:
-        raise out_of_frames(host, machine)
-    if why == NEED_GUEST_PAGES:
-        raise out_of_guest_pages(host, machine)
-    return why
-
-
-def _asking(machine: at.Machine) -> int:
-    """Return the vCPU whose turn has stopped: the head of the queue of the core that is at work."""
-    return int(machine.queue[int(machine.sched[at.TURN]), 0])
 
 
 def _share_done(host: HostPlan, machine: at.Machine) -> float:

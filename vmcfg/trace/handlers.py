@@ -36,13 +36,13 @@ class HandlerWatch:
             "vmcfg.mmu.tables.gpt_write": self._gpt_write,
             "vmcfg.guest.switching._charge_load": self._load_cr3,
             "vmcfg.guest.switching._read_root": self._read_root,
-            "vmcfg.vmm.verbs.gpa_access": self._gpa_access,
-            "vmcfg.vmm.verbs.gpa_overwrite": self._gpa_access,
+            "vmcfg.vmm.verbs.gpa_overwrite": self._gpa_overwrite,
             "vmcfg.vmm.verbs._missing": self._missing,
             "vmcfg.vmm.verbs.vm_exit": self._vm_exit,
             "vmcfg.mmu.pml.drain_log": self._drain_log,
             "vmcfg.mmu.pml.write_anyway": self._drain_log,
             "vmcfg.vmm.promotion.promote": self._promote,
+            "vmcfg.vmm.reclaiming.page_out": self._host_page_out,
             "vmcfg.mmu.paravirt.bounce": self._violation,
             "vmcfg.mmu.paravirt.hypercall": self._violation,
             "vmcfg.mmu.software_tlb.trap": self._violation,
@@ -101,10 +101,10 @@ class HandlerWatch:
         self._told.say(steps.Resize("collapse", int(given["vpn"]), places.SIZES[at.BLOCK_LEVEL], tuple(inner)))
         return cycles
 
-    def _gpa_access(self, run: Run, given: Arguments) -> Any:
+    def _gpa_overwrite(self, run: Run, given: Arguments) -> Any:
         with self._told.inside() as inner:
             cycles = run()
-        done = tuple(_into_exits(inner))
+        done = tuple(into_exits(inner))
         self._told.say(steps.Zero(int(given["ppn"]), int(self._told.machine.cost[at.ZERO_PAGE]), done))
         return cycles
 
@@ -158,6 +158,16 @@ class HandlerWatch:
         self._backing = int(given["ppn"])
         return self._violation(run, given)
 
+    def _host_page_out(self, run: Run, given: Arguments) -> Any:
+        if self._told.places.is_shadow:
+            return self._shadow_answer(run, given)
+        with self._told.inside() as inner:
+            cycles = run()
+        if cycles:
+            reason, transition = self._exit
+            self._told.say(steps.Exit(Exit(reason).name.lower(), transition, int(cycles) - transition, tuple(inner)))
+        return cycles
+
     def _vm_exit(self, run: Run, given: Arguments) -> Any:
         cycles = run()
         self._exit = int(given["reason"]), int(cycles) - int(given["handler_cycles"])
@@ -169,7 +179,7 @@ class HandlerWatch:
     def _shadow_answer(self, run: Run, given: Arguments) -> Any:
         with self._told.inside() as inner:
             result = run()
-        for step in _into_exits(inner):
+        for step in into_exits(inner):
             self._told.say(step)
         return result
 
@@ -205,7 +215,7 @@ class HandlerWatch:
         return mpn
 
 
-def _into_exits(inner: list[steps.Step]) -> list[steps.Step]:
+def into_exits(inner: list[steps.Step]) -> list[steps.Step]:
     """Put what precedes an exit into it: the VMM counts one when it has done its work."""
     done: list[steps.Step] = []
     before: list[steps.Step] = []

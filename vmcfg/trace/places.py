@@ -41,6 +41,7 @@ class Places:
 
     def __init__(self, host: HostPlan, machine: at.Machine, vcpu: int) -> None:
         self._vms = [vm.vm.name for vm in host.vms]
+        self._disks = [disk.name for disk in host.disks]
         self._spaces = dict(_address_spaces(host, machine))
         self._space_bits = dict(_bits_of_spaces(host, machine))
         self._caches = [store.name for store in host.stores]
@@ -61,6 +62,17 @@ class Places:
 
     def gpid(self, ppn: int) -> int:
         return self._base + ppn
+
+    def guest_page(self, gpid: int) -> str:
+        """Name a page of any VM of the host."""
+        bases = self._machine.guests.vm[:, at.BASE]
+        vm = int(bases.searchsorted(gpid, "right")) - 1
+        page = f"ppn {gpid - int(bases[vm]):#x}"
+        return page if vm == self.vm else f"{page} of {self._vms[vm]}"
+
+    def disk(self, device: int) -> str:
+        """Name a disk of the host."""
+        return self._disks[device]
 
     def ppn_of(self, gpid: int) -> int:
         return gpid - self._base

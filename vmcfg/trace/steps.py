@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from attrs import fields, frozen
 
+from vmcfg.trace.paging_steps import PagingStep
+
 
 @frozen
 class Held:
@@ -242,7 +244,7 @@ class Exit:
 
 Step = (
     Probe | Fill | Drop | Flush | SetDirty | Reference | LogPage | HostWalk | Walk
-    | TakePage | Zero | WriteEntry | Resize | LoadCr3 | GuestFault | TakeFrame | GiveFrame | Exit
+    | TakePage | Zero | WriteEntry | Resize | LoadCr3 | GuestFault | TakeFrame | GiveFrame | Exit | PagingStep
 )  # fmt: skip
 
 
@@ -264,6 +266,7 @@ class Access:
     idle_cycles: int | None  # None where the access before was not watched
     start_clock: int
     end_clock: int
+    waits_until: int  # when the last disk that it has asked is done; 0 if it waits for none
     parts: Mapping[str, int]
     raw_walk_cycles: int
     walkers: int

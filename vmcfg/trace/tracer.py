@@ -2,8 +2,9 @@
 
 The loop stops before the touch (`until`), wherever that is inside a slice. The vCPU then holds its core, and what
 comes next is its turn: the same `take_turn`, on the same arrays, called in the twin and stopped after one touch. What
-lies between two accesses of the vCPU (other vCPUs, slices, waiting until a paced touch is due) runs compiled again. So
-the machine goes the way that it would have gone unwatched.
+a turn stops for (events of the guest's kernel, frames or pages to be freed) is answered there too. What lies between
+two accesses of the vCPU (other vCPUs, slices, what is due at its time, waiting for a disk, or until a paced touch is
+due) runs compiled again. So the machine goes the way that it would have gone unwatched.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vmcfg.engine import loop
 from vmcfg.engine.build import build
+from vmcfg.engine.drive import Drive
+from vmcfg.engine.loop import ASK
 from vmcfg.engine.room import DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES, UNTIL
-from vmcfg.engine.shortage import out_of_frames, out_of_guest_pages
 from vmcfg.errors import UsageError
 from vmcfg.metrics.events import CHARGED, Event
 from vmcfg.plan.model import HostPlan, Plan
+from vmcfg.trace.paging_steps import Wait
 from vmcfg.trace.places import Places
 from vmcfg.trace.steps import Access
 from vmcfg.trace.twin import Twin
@@ -30,6 +32,7 @@ from vmcfg.workload.inputs import load_inputs
 KINDS = {at.FETCH: "fetch", at.LOAD: "load", at.STORE: "store"}
 PARTS = {event: event.name.lower().removesuffix("_cycles").removesuffix("_charged") for event in CHARGED}
 PARTS[Event.PACE_CYCLES] = "pace"
+WAITING = "waiting"  # for frames, before the touch
 
 
 def trace(plan: Plan, vm: str | None = None, vcpu: int = 0, first: int = 1, count: int = 1) -> Iterator[Access]:
@@ -56,13 +59,15 @@ class Tracer:
         self.host, self.vcpu = find_vcpu(plan, vm, vcpu)
         inputs = load_inputs(self.host.traces, reach_pages=self.host.reach_pages)
         self.machine = build(self.host, plan.scenario.seed, inputs)
+        self._drive = Drive(self.host, self.machine)
         self._core = self.host.vcpus[self.vcpu].core
         self._watch = Watch(self.machine, Places(self.host, self.machine, self.vcpu), self.vcpu)
         twin = Twin(self._watch.watchers())
         self._take_turn = twin.module("vmcfg.engine.turn").take_turn
-        self._handle_events = twin.module("vmcfg.engine.events").handle_events
         self._watched_machine = self._watch.watched_machine()
-        twin.module("vmcfg.engine.loop").Runner(self._watched_machine)  # it calls the twin's entries, not compiled ones
+        loop = twin.module("vmcfg.engine.loop")
+        self._answer_turn = loop._answer
+        self._runner = loop.Runner(self._watched_machine)  # it calls the twin's entries, not compiled ones
         self._left = 0  # the core's clock after the access that was watched last
 
     @property
@@ -75,14 +80,19 @@ class Tracer:
         idle_since = self._left if self.retired == number - 1 else None
         if not self.approach(number - 1) or not self._wait_until_due(number):
             return None
-        start, before = self._clock(), self._counters()
+        start = self._clock()
         self._watch.collected()
-        self._step(number)
-        if self.retired < number:
-            return None
+        counted, waited = self._step(number), 0
+        while self.retired < number:
+            stopped = self._clock()
+            if not self._is_waiting() or not self.approach(number - 1):
+                return None
+            waited += self._clock() - stopped
+            self._watch.say(Wait(self._clock() - stopped))
+            counted = counted + self._step(number)
         self._left = self._clock()
-        counted = self._counters() - before
-        access = self._access(number, start, None if idle_since is None else start - idle_since, counted)
+        idle_cycles = None if idle_since is None else start - idle_since
+        access = self._access(number, start, idle_cycles, counted, waited)
         assert access.cycles == self._left - start, "the parts do not add up to the time that passed"
         return access
 
@@ -91,13 +101,13 @@ class Tracer:
 
         Returns False if its work, or the run, ends before.
         """
-        return self._run(self.host.run_end, number) == UNTIL
+        return self._drive.go(self.host.run_end, self.vcpu, number) == UNTIL
 
     def _wait_until_due(self, number: int) -> bool:
         """Let the slices pass, compiled, before the one in which a paced touch is due; then its turn comes again."""
         while (due := self._due()) >= self._stop():
             begin = due // self.host.slice_cycles * self.host.slice_cycles
-            self._run(min(begin, self.host.run_end), number)
+            self._drive.go(begin, self.vcpu, number)
             if not self.approach(number - 1):
                 return False
         return True
@@ -109,28 +119,29 @@ class Tracer:
             return self._clock()
         return int(min(v[at.DUE], v[at.DEADLINE], v[at.WARM_DEADLINE]))
 
-    def _step(self, number: int) -> None:
+    def _is_waiting(self) -> bool:
+        """Tell whether the vCPU waits for a disk: for the frames of pages that leave before its touch can begin."""
+        return bool(self.machine.vcpu[self.vcpu, at.WAITS_UNTIL])
+
+    def _step(self, number: int) -> np.ndarray:
+        """Take the vCPU's turn through one touch, or to where it must wait first; return what that has counted."""
+        before = self._counters()
         cost = self.machine.cost
         mode, has_data_caches = int(cost[at.MODE]), bool(cost[at.HAS_DATA_CACHES])
         who = self._watched_machine, self._core, self.vcpu
-        why = EVENTS_DUE
+        how = self._stop(), number, mode, bool(cost[at.IS_LEAN]), has_data_caches
         with np.errstate(over="ignore"):  # as compiled arithmetic does
-            while why == EVENTS_DUE:
-                why = self._take_turn(*who, self._stop(), number, mode, bool(cost[at.IS_LEAN]), has_data_caches)
-                if why == EVENTS_DUE and (short := self._handle_events(*who)) != DONE:
-                    why = short
-        self._refuse(why)
+            while (why := self._take_turn(*who, *how)) in (EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES):
+                self._answer(why)
+        return self._counters() - before
 
-    def _run(self, end: int, until: int) -> int:
-        why = loop.run(self.machine, end, self.vcpu, until)
-        self._refuse(why)
-        return why
-
-    def _refuse(self, why: int) -> None:
-        if why == NEED_FRAMES:
-            raise out_of_frames(self.host, self.machine)
-        if why == NEED_GUEST_PAGES:
-            raise out_of_guest_pages(self.host, self.machine)
+    def _answer(self, why: int) -> None:
+        """Do what a turn has stopped for, as the loop does; decide where kernels cannot."""
+        want = int(self._answer_turn(self._watched_machine, self._core, why))
+        if want >= ASK:
+            self._runner.find(want - ASK)
+        elif want != DONE and not self._drive.decide(want):
+            raise self._drive.failure(want)
 
     def _stop(self) -> int:
         """Return the end of the current slice."""
@@ -143,7 +154,7 @@ class Tracer:
         """Return all counters of the host; during one access, only its own move."""
         return np.asarray(self.machine.counters.sum(axis=0))
 
-    def _access(self, number: int, start: int, idle_cycles: int | None, counted: np.ndarray) -> Access:
+    def _access(self, number: int, start: int, idle_cycles: int | None, counted: np.ndarray, waited: int) -> Access:
         touch = self._watch.touch
         return Access(
             number=number,
@@ -157,7 +168,8 @@ class Tracer:
             idle_cycles=idle_cycles,
             start_clock=start,
             end_clock=self._left,
-            parts={name: int(counted[event]) for event, name in PARTS.items()},
+            waits_until=int(self.machine.vcpu[self.vcpu, at.WAITS_UNTIL]),
+            parts={name: int(counted[event]) for event, name in PARTS.items()} | {WAITING: waited},
             raw_walk_cycles=int(counted[Event.WALK_CYCLES]),
             walkers=self.host.walkers,
             steps=self._watch.collected(),
@@ -170,8 +182,6 @@ class Tracer:
 
 def find_vcpu(plan: Plan, vm: str | None, ordinal: int) -> tuple[HostPlan, int]:
     """Return the host of a vCPU, and its number there. Raises UsageError."""
-    if plan.scenario.takes_memory_away:
-        raise UsageError("trace: runs in which pages leave memory cannot be shown yet in this version of vmcfg")
     names = [each.vm.name for host in plan.hosts for each in host.vms]
     if vm is None and len(names) > 1:
         raise UsageError(f"--vm: found nothing, expected one of {', '.join(names)}")

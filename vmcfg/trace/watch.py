@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from vmcfg.trace.caches import CacheWatch
 from vmcfg.trace.handlers import HandlerWatch
+from vmcfg.trace.paging import PagingWatch
 from vmcfg.trace.places import Places
 from vmcfg.trace.recorder import Recorder
 from vmcfg.trace.steps import Step
@@ -34,7 +35,7 @@ class Watch:
         self.touch = Touch(0, 0, False)
         self._told = Recorder(machine, places, vcpu)
         self._walks = WalkWatch(self._told)
-        self._others = (CacheWatch(self._told), HandlerWatch(self._told))
+        self._others = (CacheWatch(self._told), HandlerWatch(self._told), PagingWatch(self._told))
 
     def watchers(self) -> dict[str, Watcher]:
         """Return what stands before which kernel."""
@@ -46,6 +47,10 @@ class Watch:
     def watched_machine(self) -> at.Machine:
         """Return the same machine, on the same memory, for the twin's kernels."""
         return self._walks.watched_machine()
+
+    def say(self, step: Step) -> None:
+        """Add a step that no kernel tells of."""
+        self._told.say(step)
 
     def collected(self) -> tuple[Step, ...]:
         """Return the steps since the last call."""
