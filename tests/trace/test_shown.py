@@ -13,6 +13,7 @@ from vmcfg.trace.paint import in_colour
 
 HERE = Path(__file__).parent
 SMALL = str(HERE / "small.yaml")
+SHORT = str(HERE / "short.yaml")
 COLD = str(HERE.parent.parent / "scenarios" / "walks" / "cold_nested_walk_takes_24_references.yaml")
 
 SHOWN = {
@@ -21,6 +22,7 @@ SHOWN = {
     "first_touch": (SMALL, "--access", "1"),
     "first_touch_native": (SMALL, "--access", "1", "--set", "mmu.mode=native"),
     "dirty_walk": (SMALL, "--access", "126"),
+    "paged_out_and_in": (SHORT, "--access", "58", "--count", "2"),
     "warm": (SMALL, "--access", "391", "--count", "6"),
 }
 

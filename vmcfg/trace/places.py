@@ -234,7 +234,7 @@ def guest_value(entry: int) -> int:
 
 def host_bits(page: int) -> str:
     """Return the bits of the EPT's leaf entry, as the pmap entry of a guest page has them: R, W, X, then A and D."""
-    if page & at.KIND_MASK == at.UNBACKED:
+    if page & at.KIND_MASK != at.PRIVATE:
         return ""
     return HOST_PRESENT + "A" * bool(page & at.HOST_ACCESSED) + "D" * bool(page & at.HOST_DIRTY)
 

@@ -32,7 +32,7 @@ from vmcfg.workload.inputs import load_inputs
 KINDS = {at.FETCH: "fetch", at.LOAD: "load", at.STORE: "store"}
 PARTS = {event: event.name.lower().removesuffix("_cycles").removesuffix("_charged") for event in CHARGED}
 PARTS[Event.PACE_CYCLES] = "pace"
-WAITING = "waiting"  # for frames, before the touch
+WAITING = "waiting"  # for frames or its next slice, before the touch
 
 
 def trace(plan: Plan, vm: str | None = None, vcpu: int = 0, first: int = 1, count: int = 1) -> Iterator[Access]:
@@ -84,11 +84,12 @@ class Tracer:
         self._watch.collected()
         counted, waited = self._step(number), 0
         while self.retired < number:
-            stopped = self._clock()
-            if not self._is_waiting() or not self.approach(number - 1):
+            stopped, is_waiting = self._clock(), self._is_waiting()
+            if not self.approach(number - 1):
                 return None
             waited += self._clock() - stopped
-            self._watch.say(Wait(self._clock() - stopped))
+            if is_waiting:
+                self._watch.say(Wait(self._clock() - stopped))
             counted = counted + self._step(number)
         self._left = self._clock()
         idle_cycles = None if idle_since is None else start - idle_since
@@ -124,7 +125,10 @@ class Tracer:
         return bool(self.machine.vcpu[self.vcpu, at.WAITS_UNTIL])
 
     def _step(self, number: int) -> np.ndarray:
-        """Take the vCPU's turn through one touch, or to where it must wait first; return what that has counted."""
+        """Take the vCPU's turn through one touch, or to where it must stop first; return what that has counted.
+
+        It stops for frames that are on their way, or because what was done for it has used its slice up.
+        """
         before = self._counters()
         cost = self.machine.cost
         mode, has_data_caches = int(cost[at.MODE]), bool(cost[at.HAS_DATA_CACHES])
