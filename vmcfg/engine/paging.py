@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 
 from vmcfg.allocation.fair import shares
-from vmcfg.engine.references import AHEAD, IN_ORDER
 from vmcfg.jit import pinned
 from vmcfg.plan.model import HostPlan
 from vmcfg.reclaim.layer import BESIDE, LISTS, RESIDENT, Layer, new_layer
@@ -107,7 +106,8 @@ def _rules(host: HostPlan) -> np.ndarray:
         rules[paging.PAGES] = 1
         rules[[paging.BATCH, paging.CLUSTER]] = host.paging.batch_pages, host.paging.cluster_slots
         rules[[paging.PREVENTS, paging.MAPS]] = host.paging.has_preventer, host.paging.has_mapper
-        rules[paging.IS_TOLD] = (AHEAD if host.paging.foresees else IN_ORDER) if host.paging.is_told else 0
+        if host.paging.is_told:
+            rules[paging.IS_TOLD] = paging.AHEAD if host.paging.foresees else paging.IN_ORDER
         rules[paging.CAPACITY] = host.paging.capacity_pages
     return rules
 

@@ -16,9 +16,7 @@ from vmcfg.reclaim.layer import is_resident
 from vmcfg.reclaim.replacement import refer
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
-from vmcfg.vmm.paging import IS_TOLD, WHEN
-
-IN_ORDER, AHEAD = 1, 2  # IS_TOLD: when an access happens, or when its page will be accessed next
+from vmcfg.vmm.paging import AHEAD, IS_TOLD, WHEN
 
 
 @part

@@ -26,11 +26,12 @@ from vmcfg.vmm.swap import FIRST, HOST_AREA, SLOTS, slot_free, transfer
 
 # rules[field]. PAGES: 1 if the host pages; BATCH: pages that leave a VM at a time; CLUSTER: slots read at once;
 # VMS: of the host; NEXT_VM: whose quota is used next; PREVENTS: what is overwritten as a whole is not read in before.
-# IS_TOLD: 1 if the policy is told of every access, 2 if also of the next one of its page; WHEN: what it is told of the
-# last one. CAPACITY: pages that may be resident before one must leave for another; 0: as many as there are frames for.
-# MAPS: pages that equal a block of their guest's disk are dropped, and read from there (`vmm.images`).
+# IS_TOLD: the policy is told of every access, IN_ORDER or by when its page will be accessed next, AHEAD; WHEN: what it
+# is told of the last one. CAPACITY: pages that may be resident before one must leave for another; 0: as many as there
+# are frames for. MAPS: pages that equal a block of their guest's disk are dropped, and read from there (`vmm.images`).
 # RUN_FIRST, RUN_END: the slots that were filled last and have not been written yet, both NO_SLOT if there are none.
 PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, IS_TOLD, WHEN, CAPACITY, MAPS, RUN_FIRST, RUN_END, RULES = range(13)
+IN_ORDER, AHEAD = 1, 2
 BY_CPU, BY_DEVICE = 1, 2  # who overwrites the whole of a page that is paged in for it; else 0
 
 
@@ -48,8 +49,12 @@ def slot_of(m, gpid):
 
 @kernel
 def note_backed(m, vm, gpid):
-    """Let a page that has got a frame be chosen from now on."""
+    """Let a page that has got a frame be chosen from now on.
+
+    Where accesses have an order, so have pages that come in with one of them: no two of a policy's times are equal.
+    """
     if _is_paged(m, vm, gpid):
+        m.paging.rules[WHEN] += m.paging.rules[IS_TOLD] == IN_ORDER
         enter(m.paging.host, vm, gpid, m.paging.rules[WHEN])
 
 
