@@ -48,13 +48,15 @@ EVENTS = (
 )  # fmt: skip
 
 
-def run(**settings: object) -> VmResult:
+USUAL = {
+    "seed": 1, "accesses": 4000, "mmu": MODES[0], "memory": "2MiB", "more": "oom: kill",
+    "processes": 3, "most": 3, "size": "1MiB", "events": "{kind: context_switch, every: 100}",
+}  # fmt: skip
+
+
+def run(host: str = "32MiB", **settings: object) -> VmResult:
     """Run one guest with all invariants checked at each epoch's end."""
-    usual = {
-        "seed": 1, "accesses": 4000, "mmu": MODES[0], "memory": "2MiB", "more": "oom: kill",
-        "processes": 3, "most": 3, "size": "1MiB", "events": "{kind: context_switch, every: 100}",
-    }  # fmt: skip
-    text = FRAME.format(**{**usual, **settings})
+    text = FRAME.format(**{**USUAL, **settings}).replace("memory: 32MiB", f"memory: {host}")
     return simulate(compile_plan(loads(text)), check_invariants=True).vms[0]
 
 
@@ -167,6 +169,16 @@ def test_a_driver_asks_its_kernel_as_any_program_does() -> None:
     found = run(more=balloon, size="512KiB", processes=2, most=2, accesses=200_000)
     assert [("balloon", 307)] == [(kill.asked_by, found.pages["balloon"]) for kill in found.kills]
     assert 200_000 == found.phases[1].counters["touches"]
+
+
+@pytest.mark.parametrize("mode", SHADOW)
+def test_a_kill_waits_for_frames_that_are_on_their_way(mode: str) -> None:
+    """Who is loaded instead may need some under shadow paging: a host that writes them out first lets the vCPU wait."""
+    paging = "swap: {size: 4MiB}\n    reclaim: {paging: {victim: fifo, batch: 1}}"
+    small = {"accesses": 600, "memory": "600KiB", "size": "500KiB", "processes": 2, "most": 2}
+    found = run(host="480KiB", mmu=f"{mode}\n    {paging}", **small)
+    assert 1 == len(found.kills)
+    assert 600 == found.phases[1].counters["touches"]
 
 
 def test_without_leave_to_kill_a_run_fails() -> None:

@@ -15,7 +15,7 @@ from vmcfg.reclaim.replacement import POLICIES
 from vmcfg.rng import mixed_key
 from vmcfg.vmm import devices, paging, swap
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.reclaiming import NO_QUOTA, make_room_for
+from vmcfg.vmm.reclaiming import NO_QUOTA, make_room, make_room_for
 
 
 def paging_of(
@@ -62,11 +62,15 @@ def held_pages(machine: at.Machine) -> list[int]:
     return held
 
 
-def free_for(machine: at.Machine, vcpu: int) -> int:
-    """Free the frames that something of a vCPU's guest WANTED, by policy: ENOUGH, WAITS, or NO_QUOTA for any more."""
+def free_for(machine: at.Machine, vcpu: int, does_wait: bool = False) -> int:
+    """Free the frames that something of a vCPU's guest WANTED, by policy: ENOUGH, WAITS, or NO_QUOTA for any more.
+
+    What is done at a guest's time leaves the vCPU alone; one at the head of its queue may wait itself for what it asks.
+    """
     if not machine.paging.rules[paging.PAGES]:
         return NO_QUOTA
-    while (made := int(make_room_for(pinned(machine), vcpu))) == NO_QUOTA and allow(machine):
+    asked, for_whom = (make_room, vcpu % len(machine.core)) if does_wait else (make_room_for, vcpu)
+    while (made := int(asked(pinned(machine), for_whom))) == NO_QUOTA and allow(machine):
         pass
     return made
 
