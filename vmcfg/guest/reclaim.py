@@ -151,9 +151,15 @@ def _send_out(m, core, vcpu):
 
 @kernel
 def _choose(m, vm):
-    """Return the page that the policy chooses, or -1: where the swap area is full, the first that needs none."""
+    """Return the page that the policy chooses, or -1: where the swap area is full, the first that needs none.
+
+    What is passed over enters anew. Where no page could go the policy is not asked, and its order stays.
+    """
+    is_for_files = is_full(m, area_of(vm))
+    if is_for_files and m.files.rules[vm, CACHED] == 0:
+        return np.int64(-1)
     gpid = victim(m.paging.guest, vm)
-    if gpid < 0 or not is_full(m, area_of(vm)):
+    if gpid < 0 or not is_for_files:
         return gpid
     left = _residents(m, vm)
     while not is_of_file(m, vm, gpid) and left > 0:
