@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.jit import call, kernel
+from vmcfg.vmm.paging import PAGES
 
 UNKNOWN = 0  # the address of an answer that has not been asked for
 FAULTS, GENERATE, STRAIGHT, EVENTS, FREE_PAGES, FREE_FRAMES = range(6)  # places in `m.answers`
@@ -54,6 +55,20 @@ def go_straight(m, core, vcpu, halt, left):
     m.asked[ASKED_CORE], m.asked[ASKED_VCPU] = core, vcpu
     m.asked[ASKED_HALT], m.asked[ASKED_LEFT] = halt, left
     return call(m.answers[STRAIGHT], m, vcpu)
+
+
+@kernel
+def lacking(m):
+    """Return which of the answers is not known that free a guest's pages, and frames of the host for that; or 0.
+
+    Both are asked for before either changes anything: the turn that goes on when an answer is known begins with a new
+    look, and would not do the same a second time.
+    """
+    if m.answers[FREE_PAGES] == UNKNOWN:
+        return np.int64(FREE_PAGES)
+    if m.paging.rules[PAGES] and m.answers[FREE_FRAMES] == UNKNOWN:
+        return np.int64(FREE_FRAMES)
+    return np.int64(0)
 
 
 @kernel

@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 
 from vmcfg.digest import SCHEDULE, fold
-from vmcfg.engine.answers import EVENTS, FAULTS, FREE_FRAMES, FREE_PAGES, GENERATE, STRAIGHT, UNKNOWN
+from vmcfg.engine.answers import EVENTS, FAULTS, FREE_FRAMES, FREE_PAGES, GENERATE, STRAIGHT, UNKNOWN, lacking
 from vmcfg.engine.events import handle
 from vmcfg.engine.faults import go_on
 from vmcfg.engine.room import ALL_FINISHED, DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES
@@ -168,8 +168,9 @@ def _answer(m, core, why):
             return ASK + EVENTS
         why = call(m.answers[EVENTS], m, core)
     if why == NEED_GUEST_PAGES and m.guests.vm[m.vcpu[np.int64(m.queue[core, 0]), at.VM], at.RECLAIMS]:
-        if m.answers[FREE_PAGES] == UNKNOWN:
-            return ASK + FREE_PAGES
+        missing = lacking(m)
+        if missing:
+            return ASK + missing
         made = call(m.answers[FREE_PAGES], m, core)
         if made in (ENOUGH, WAITS):
             return DONE
