@@ -26,7 +26,7 @@ from vmcfg.mmu.walks import MODES, WALKS_AS
 from vmcfg.scenario import schema
 from vmcfg.scenario.spec import CacheShape, Mixture, Pattern, Scenario, Trace
 from vmcfg.workload import fields
-from vmcfg.workload.traces import FORMATS
+from vmcfg.workload.traces import FORMATS, SETS
 
 ROOT = PACKAGE.parent
 PROJECT = find((), ROOT)
@@ -81,8 +81,10 @@ def patterns() -> Places:
 
 def trace_formats() -> Places:
     return {
-        "the file vmcfg/workload/traces/{}.py, with a generator accesses": files("workload/traces", "accesses"),
-        "its line in FORMATS in vmcfg/workload/traces/__init__.py": FORMATS,
+        "the file vmcfg/workload/traces/{}.py, with a generator accesses, or epochs": files(
+            "workload/traces", "accesses", "epochs"
+        ),
+        "its line in FORMATS, or SETS, in vmcfg/workload/traces/__init__.py": FORMATS | SETS,
         "its name in the enum of format in schemas/trace.schema.json": enum("trace", "format"),
         "a small trace in TRACES in tests/fuzz/mutate.py": mutate.TRACES,
         "its name under format in VALUES in tests/fuzz/mutate.py": Among(mutate.VALUES["format"]),
@@ -151,9 +153,10 @@ def test_what_has_only_begun_is_told_all_the_rest(kind: str) -> None:
 
 def test_the_recipe_for_a_trace_format() -> None:
     """To be read as the reader of a failing gate will read it."""
-    places = {**trace_formats(), "its line in FORMATS in vmcfg/workload/traces/__init__.py": {*FORMATS, "made_up"}}
+    line = "its line in FORMATS, or SETS, in vmcfg/workload/traces/__init__.py"
+    places = {**trace_formats(), line: {*FORMATS, *SETS, "made_up"}}
     assert [
-        "trace format 'made_up' lacks the file vmcfg/workload/traces/made_up.py, with a generator accesses",
+        "trace format 'made_up' lacks the file vmcfg/workload/traces/made_up.py, with a generator accesses, or epochs",
         "trace format 'made_up' lacks its name in the enum of format in schemas/trace.schema.json",
         "trace format 'made_up' lacks a small trace in TRACES in tests/fuzz/mutate.py",
         "trace format 'made_up' lacks its name under format in VALUES in tests/fuzz/mutate.py",

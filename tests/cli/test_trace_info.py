@@ -96,7 +96,7 @@ def test_a_trace_that_cannot_be_used_is_a_failed_run(
 def test_registries_and_schemas_know_the_same_names() -> None:
     """What a scenario may say is what there is code for: trace formats, patterns, replacement policies."""
     formats = schema.load("trace")["properties"]["format"]["enum"]
-    assert formats == list(FORMATS) == list(MOST_PAGES)
+    assert formats == [*FORMATS, *SETS] == list(MOST_PAGES)
     assert [*FORMATS, *SETS] == list(traces.FORMATS)
     kinds = schema.load("pattern")["properties"]["kind"]["enum"]
     assert kinds == [*KINDS, "mixture"]

@@ -131,7 +131,7 @@ VALUES: dict[str, list[Any]] = {
               "dirty_rounds", "hypercalls"],
     "value": [0, 1, 0.5, 1e9],
     "tolerance": [0, "1%", "100%", 5],
-    "format": ["records", "lackey", "csv", "u64", "champsim", "oracle_general"],
+    "format": ["records", "lackey", "csv", "u64", "champsim", "oracle_general", "guest_physical"],
 }
 POOLS: list[list[Any]] = [SIZES, TIMES, COUNTS, RATES, SHARES, WORDS, OTHERS]
 
@@ -143,6 +143,7 @@ TRACES = {
     "champsim": champsim((4096 * page, (0, 5000 * page), (page, 0, 0, 1 << 40)) for page in PAGES),
     "u64": words(PAGES),
     "csv": ("page,rw\n" + "".join(f"{page:#x},{'rwf'[page % 3]}\n" for page in PAGES)).encode(),
+    "guest_physical": b"".join((page << 1 | page % 2).to_bytes(4, "little") for page in PAGES) + b"\xff" * 4,
 }
 ODD_BYTES = [
     b"",

@@ -26,6 +26,7 @@ SOUND = {
     "champsim": champsim((4096 * page, (0, 5000 * page), (page, 0, 0, 1 << 50)) for page in PAGES),
     "u64": words(PAGES),
     "csv": ("page,rw\n" + "".join(f"{page:#x},{'rwf'[page % 3]}\n" for page in PAGES)).encode(),
+    "guest_physical": b"".join((page << 1 | page % 2).to_bytes(4, "little") for page in PAGES) + b"\xff" * 4,
 }
 
 

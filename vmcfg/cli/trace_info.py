@@ -38,7 +38,7 @@ def _rows(data: TraceData) -> Iterator[tuple[str, str]]:
     yield "records", str(len(data.records))
     yield "pages", str(len(data.vpns))
     if data.kind == "sets":
-        yield "epochs", str(data.epochs)
+        yield "epochs", str(data.epoch_count)
     yield "reads", str(data.reads)
     yield "writes", str(data.writes)
     yield "fetches", str(data.fetches)

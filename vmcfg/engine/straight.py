@@ -4,6 +4,8 @@ There is no lookup, no reference of a walk and no cycle of either. What is left 
 violations of the host, and the replacement policies, which are told of every access. So replacement can be compared, to
 the last miss, with simulators that know pages and nothing else. The tables are walked as in `nested`, silently; A and D
 are set. Each access counts as a hit of the first level, which costs what any access costs.
+
+What a whole guest accessed in each epoch is replayed here and nowhere else: see `engine.epochs`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
 from vmcfg.engine.answers import ASKED_CORE, ASKED_HALT, ASKED_LEFT, FAULT, handle_fault
+from vmcfg.engine.epochs import schedule_in_epoch
 from vmcfg.engine.phases import pace, schedule_next
 from vmcfg.engine.references import tell
 from vmcfg.engine.room import DONE, may_run_short, shortage
@@ -34,7 +37,8 @@ def straight_on(machine, vcpu):
     row = m.vcpu[vcpu, at.ROW]
     per_touch = m.work.phases[phase, work.PER_TOUCH]
     base = per_touch * m.cost[at.ACCESS]
-    is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
+    has_epochs = m.work.phases[phase, work.EPOCHS] > 0
+    is_paced = has_epochs or m.work.phases[phase, work.STEP_DIVISOR] > 0
     why = DONE
     done = np.int64(0)
     while done < left and m.core[core, at.CLOCK] < halt and m.vcpu[vcpu, at.WAITS_UNTIL] == 0:
@@ -58,7 +62,9 @@ def straight_on(machine, vcpu):
         m.vcpu[vcpu, at.NEXT] += 1
         m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = m.core[core, at.CLOCK]
         done += 1
-        if is_paced:
+        if has_epochs:
+            schedule_in_epoch(m, vcpu, phase)
+        elif is_paced:
             schedule_next(m, vcpu, phase)
     m.counters[row, Event.TOUCHES] += done
     m.counters[row, Event.ACCESSES] += done * per_touch

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vmcfg.plan.model import UNLIMITED, HostPlan, PartPlan, PhasePlan
+from vmcfg.plan.model import UNLIMITED, HostPlan
+from vmcfg.plan.phases import PartPlan, PhasePlan
 from vmcfg.rng import mixed_key
 from vmcfg.scenario.spec import PAGE_BYTES, Pattern, Region, Stride, Trace
 from vmcfg.vmm import machine as at
@@ -73,6 +74,7 @@ def work_of(host: HostPlan, seed: int, inputs: Inputs, buffer: np.ndarray) -> at
         hints=np.full((at.HINTS, 2), -1, np.int64),
         records=inputs.records,
         vpns=inputs.vpns,
+        epochs=inputs.epochs,
         zipf=zipf,
         zipf_places=places,
     )
@@ -141,7 +143,7 @@ def _phases(host: HostPlan, inputs: Inputs) -> Iterator[dict[int, int]]:
     part, event = len(host.phases), 0
     for plan in host.phases:
         events = {work.EVENTS: len(plan.events), work.FIRST_EVENT: event}
-        yield _timing(plan) | events | (_trace(plan.trace, inputs) if plan.trace else _pages(plan, part))
+        yield _timing(plan) | events | (_trace(plan, plan.trace, inputs) if plan.trace else _pages(plan, part))
         part += len(plan.parts)
         event += len(plan.events)
 
@@ -175,13 +177,16 @@ def _timing(plan: PhasePlan) -> dict[int, int]:
     }
 
 
-def _trace(trace: Trace, inputs: Inputs) -> dict[int, int]:
+def _trace(plan: PhasePlan, trace: Trace, inputs: Inputs) -> dict[int, int]:
     place = inputs.place(trace)
     return {
         work.KIND: work.TRACE,
         work.FIRST_RECORD: place.first,
         work.RECORDS: place.records,
         work.FIRST_INDEX: place.first_index,
+        work.EPOCHS: place.epochs,
+        work.FIRST_EPOCH: place.first_epoch,
+        work.EPOCH_CYCLES: plan.epoch_cycles,
         work.TRACE_TOUCHES: UNLIMITED if trace.repeat is None else place.records * trace.repeat,
     }
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vmcfg.plan.model import UNLIMITED, HostPlan, PhasePlan, VcpuPlan, bits_of
+from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, bits_of
+from vmcfg.plan.phases import PhasePlan
 from vmcfg.scenario import trace_files
 from vmcfg.scenario.spec import PAGE_BYTES, Region, Trace, Vm, Workload
 
@@ -20,6 +21,7 @@ MOST_PAGES = {  # pages that so many bytes of a plain trace file can name
     "champsim": (7, 64),
     "u64": (1, 8),
     "csv": (1, 2),  # a digit and a line end
+    "guest_physical": (1, 4),
 }
 
 
@@ -146,9 +148,10 @@ def _boot(vm: Vm, hz: int) -> int:
 def _paced(phase: PhasePlan, most_touches: int) -> int:
     """Return how long the schedule of a phase lasts: none where touches are made back to back."""
     touches = min(most_touches, phase.touches, _trace_touches(phase.trace) if phase.trace else UNLIMITED)
-    if not phase.step_divisor:
+    if not phase.step_divisor and not phase.epoch_cycles:
         return 0
-    return UNLIMITED if touches == UNLIMITED else touches * (phase.step + 1)
+    longest = max(phase.step + 1, phase.epoch_cycles)  # an epoch has at least one touch
+    return UNLIMITED if touches == UNLIMITED else touches * longest
 
 
 def _trace_touches(trace: Trace) -> int:

@@ -13,16 +13,14 @@ from vmcfg.plan.disks import AreaPlan, DiskPlan, area_plans, file_plans
 from vmcfg.plan.fingerprint import scenario_digest
 from vmcfg.plan.model import (
     UNLIMITED,
-    EventPlan,
     HostPlan,
-    PartPlan,
-    PhasePlan,
     Plan,
     StorePlan,
     VcpuPlan,
     VmPlan,
     pages_of_level,
 )
+from vmcfg.plan.phases import EventPlan, PartPlan, PhasePlan
 from vmcfg.plan.reserve import PAGE_LEVELS, reserve
 from vmcfg.scenario.spec import (
     PAGE_BYTES,
@@ -163,6 +161,7 @@ def _phase(workload: Workload, number: int, phase: Phase, host: Host) -> PhasePl
         step=step,
         step_remainder=remainder,
         step_divisor=divisor,
+        epoch_cycles=cycles_of(phase.trace.epoch_ns, hz) if phase.trace else 0,
         parts=_parts(workload, phase.pattern) if isinstance(phase.pattern, Mixture) else (),
         events=tuple(_events(workload, phase, host.mmu.promotion)),
     )

@@ -8,15 +8,14 @@ from attrs import frozen
 
 from vmcfg.metrics.events import Found
 from vmcfg.plan.disks import AreaPlan, DiskPlan, FilePlan
+from vmcfg.plan.phases import PartPlan, PhasePlan
 from vmcfg.scenario.spec import (
     CacheShape,
     Compression,
     DataCaches,
     DirtyLog,
-    GuestEvent,
     HostPaging,
     LargeTlbs,
-    Pattern,
     Promotion,
     Region,
     Scenario,
@@ -54,44 +53,6 @@ class StorePlan:
     number: int
     name: str
     shape: CacheShape | None
-
-
-@frozen
-class PhasePlan:
-    """One phase of a workload. `touches` and `cycles` end it, UNLIMITED where they do not."""
-
-    workload: str
-    number: int  # from 1
-    pattern: Pattern | None
-    region: Region | None
-    trace: Trace | None
-    write_ppm: int
-    per_touch: int
-    touches: int
-    cycles: int
-    step: int  # paced: cycles between touches = step + remainder / divisor
-    step_remainder: int
-    step_divisor: int  # 0: back to back
-    parts: tuple[PartPlan, ...] = ()  # of a mixture, which has no region itself
-    events: tuple[EventPlan, ...] = ()
-
-
-@frozen
-class EventPlan:
-    """Something that the guest's kernel does from time to time during a phase."""
-
-    event: GuestEvent
-    region: Region | None
-
-
-@frozen
-class PartPlan:
-    """One part of a mixture; `weights` sums its weight and those of the parts before it."""
-
-    workload: str
-    weights: int
-    pattern: Pattern
-    region: Region
 
 
 @frozen

@@ -11,8 +11,9 @@ from fractions import Fraction
 from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.disks import about
 from vmcfg.plan.limits import rounded_size
-from vmcfg.plan.model import UNLIMITED, USUAL_LEVELS, ArrayPlan, HostPlan, PhasePlan, Plan, VcpuPlan, VmPlan
+from vmcfg.plan.model import UNLIMITED, USUAL_LEVELS, ArrayPlan, HostPlan, Plan, VcpuPlan, VmPlan
 from vmcfg.plan.parameters import Parameter, parameters
+from vmcfg.plan.phases import PhasePlan
 from vmcfg.plan.show_reclaim import reclaim_of
 from vmcfg.scenario.spec import PAGE_BYTES, Mixture, Mmu, Pattern, Rate, Region, Run, Scenario, Stride, Vm
 from vmcfg.units import format_duration, format_rate, format_share, format_size
@@ -196,7 +197,7 @@ def _phases(scenario: Scenario, host: HostPlan) -> Iterator[str]:
 
 def _phase(phase: PhasePlan, rate: Rate | None, hz: int) -> Iterator[tuple[str, ...]]:
     what, pages, first = _source(phase)
-    pace = "back to back" if rate is None else _rate(rate)
+    pace = _pace(phase, rate)
     write = "-" if phase.trace else format_share(phase.write_ppm)
     yield phase.workload, str(phase.number), what, pages, first, pace, write, str(phase.per_touch), _until(phase, hz)
     before = 0
@@ -204,6 +205,12 @@ def _phase(phase: PhasePlan, rate: Rate | None, hz: int) -> Iterator[tuple[str, 
         weight = f"{part.weights - before} in {phase.parts[-1].weights}: "
         yield "", "", weight + _pattern(part.pattern), *_place(part.region), "", "", "", ""
         before = part.weights
+
+
+def _pace(phase: PhasePlan, rate: Rate | None) -> str:
+    if phase.trace and phase.trace.epoch_ns:
+        return f"{format_duration(phase.trace.epoch_ns)} for each epoch"
+    return "back to back" if rate is None else _rate(rate)
 
 
 def _source(phase: PhasePlan) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from vmcfg.scenario import spec
 from vmcfg.scenario.build_mmu import every
-from vmcfg.scenario.layout import PAGE_FLUSH, drawing, event_region, process_slots, regions
+from vmcfg.scenario.layout import EPOCHS, PAGE_FLUSH, drawing, event_region, process_slots, regions
 from vmcfg.scenario.settings import Settings
 
 
@@ -94,6 +94,7 @@ def _trace(given: Settings, directory: Path) -> spec.Trace:
         vpn_file=vpn or "",
         vpn_path=beside(directory, vpn) if vpn else None,
         repeat=None if given["repeat"] == "forever" else given["repeat"],
+        epoch_ns=given["epoch_time"] if given["format"] == EPOCHS else 0,
     )
 
 

@@ -22,6 +22,7 @@ PAGE_TABLES_OF_32_BITS = ("pae", "2_level")
 FILE_EVENTS = ("read_file", "write_file")  # those that concern pages of a file
 PAGED_EVENTS = ("mmap", "munmap", "mprotect")  # those that concern pages of a region
 REGION_EVENTS = (*PAGED_EVENTS, "collapse")
+EPOCHS = "guest_physical"  # the format of traces that say what was accessed in each epoch
 PAGE_FLUSH = "page"  # what an event of kind flush drops, if it concerns a region
 END_VPN = (1 << 47) // PAGE_BYTES  # the user half of a 4-level address space
 END_VPN_32 = (3 << 30) // PAGE_BYTES  # what Linux gives programs of a 32-bit one

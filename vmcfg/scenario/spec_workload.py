@@ -70,10 +70,11 @@ class Trace:
 
     file: str  # as written in the scenario, relative to it
     path: Path = field(eq=False)  # resolved
-    format: str = "records"  # lackey | records | oracle_general | champsim | u64 | csv
+    format: str = "records"  # lackey | records | oracle_general | champsim | u64 | csv | guest_physical
     vpn_file: str = ""
     vpn_path: Path | None = field(default=None, eq=False)
     repeat: int | None = 1  # None: for ever
+    epoch_ns: int = field(default=0, metadata=LATER)  # of guest_physical: how long an epoch lasts
 
 
 @frozen

@@ -176,6 +176,7 @@ class Work(NamedTuple):
     hints    i64[HINTS, 2]         where it has found tables of level 2
     records  u32[records]          all traces, one after the other
     vpns     i64[pages]            virtual pages that the records' indices stand for
+    epochs   i64[epochs]           after how many of its trace's records each epoch ends
     zipf     ZipfTable             all zipf tables, joined
     zipf_places  u64[tables, 4]    where each of them lies
     """
@@ -192,5 +193,6 @@ class Work(NamedTuple):
     hints: np.ndarray
     records: np.ndarray
     vpns: np.ndarray
+    epochs: np.ndarray
     zipf: ZipfTable
     zipf_places: np.ndarray

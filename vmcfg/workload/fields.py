@@ -32,8 +32,11 @@ UNIFORM, SEQUENTIAL, ZIPF, HOT_COLD, TRACE, STRIDE, POINTER_CHASE, MIXTURE = ran
     WEIGHTS,  # of a part: its weight and those of the parts before it; of a mixture: all
     EVENTS,  # what the guest's kernel does meanwhile: so many rows of work.events
     FIRST_EVENT,  # from this one
-) = range(25)
-PHASE_FIELDS = 25
+    EPOCHS,  # of a trace that is told by epochs: so many places of work.epochs
+    FIRST_EPOCH,  # from this one
+    EPOCH_CYCLES,
+) = range(28)
+PHASE_FIELDS = 28
 
 # Values of EVENT_KIND.
 CONTEXT_SWITCH, SYSCALL, MMAP, MUNMAP, MPROTECT, FORK, EXEC, EXIT, COLLAPSE, PROMOTE, FLUSH = range(11)

@@ -19,20 +19,26 @@ Key = tuple[Path, Path | None, str]
 
 @frozen
 class Place:
-    """Where a trace lies in `records` (first, how many) and its page numbers in `vpns` (first, how many)."""
+    """Where a trace lies in `records`, its page numbers in `vpns`, its epochs in `epochs`: the first, and how many."""
 
     first: int
     records: int
     first_index: int
     pages: int
+    first_epoch: int
+    epochs: int
 
 
 @frozen(eq=False)
 class Inputs:
-    """All traces of a host: records u32 (index << 2 | kind), vpns i64 (page of each index)."""
+    """All traces of a host: records u32 (index << 2 | kind), vpns i64 (page of each index).
+
+    epochs i64: after how many of its trace's records each epoch ends, of those traces that are told by epochs.
+    """
 
     records: np.ndarray
     vpns: np.ndarray
+    epochs: np.ndarray
     places: Mapping[Key, Place]
 
     def place(self, trace: Trace) -> Place:
@@ -65,19 +71,22 @@ def load_inputs(
     """
     distinct = {key_of(trace): trace for trace in traces}
     places: dict[Key, Place] = {}
-    records, vpns = [], []
-    first = first_index = 0
+    records, vpns, epochs = [], [], []
+    first = first_index = first_epoch = 0
     for key, trace in distinct.items():
         data = read(trace, most_bytes)
         _check_reach(trace, data.vpns, reach_pages)
         if most_bytes is not None:
             most_bytes -= data.held_bytes
-        places[key] = Place(first, len(data.records), first_index, len(data.vpns))
+        ends = data.ends
+        places[key] = Place(first, len(data.records), first_index, len(data.vpns), first_epoch, len(ends))
         records.append(data.records)
         vpns.append(data.vpns)
+        epochs.append(ends)
         first += len(data.records)
         first_index += len(data.vpns)
-    return Inputs(_joined(records, np.uint32), _joined(vpns, np.int64), places)
+        first_epoch += len(ends)
+    return Inputs(_joined(records, np.uint32), _joined(vpns, np.int64), _joined(epochs, np.int64), places)
 
 
 def _check_reach(trace: Trace, vpns: np.ndarray, reach_pages: int) -> None:

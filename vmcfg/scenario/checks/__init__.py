@@ -14,6 +14,7 @@ from vmcfg.scenario.checks import (
     data_caches,
     events,
     files,
+    guest_sets,
     machine,
     memory,
     names,
@@ -42,6 +43,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     references.check(findings, settings)
     memory.check(findings, settings, picked)
     addresses.check(findings, settings, picked)
+    guest_sets.check(findings, settings, picked)
     run.check(findings, settings, picked)
     tables.check(findings, settings)
     claims.check(findings, settings)

@@ -12,7 +12,7 @@ from vmcfg.scenario.build_workload import beside
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.document import find
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import END_VPN, Placed, drawing, regions
+from vmcfg.scenario.layout import END_VPN, EPOCHS, Placed, drawing, regions
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES, format_size
 
@@ -119,6 +119,10 @@ def _trace(findings: Findings, path: Path, phase: Settings, directory: FilePath)
         findings.add((*path, "write"), "contradiction", "found write beside a trace, expected it beside a pattern",
                      "a trace says itself which accesses store", at_key=True)
     trace, path = phase["trace"], (*path, "trace")
+    if trace["format"] != EPOCHS and find(findings.root, (*path, "epoch_time")) is not None:
+        findings.add((*path, "epoch_time"), "contradiction",
+                     f"found epoch_time for a {trace['format']} trace, expected it for {EPOCHS}",
+                     "only there are accesses told by epochs", at_key=True)
     if trace.get("vpn") is not None and trace["format"] != "records":
         findings.add((*path, "vpn"), "contradiction",
                      f"found vpn for a {trace['format']} trace, expected it for records",

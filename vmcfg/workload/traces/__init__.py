@@ -34,7 +34,7 @@ FORMATS: dict[str, Callable[[Source], Iterator[tuple[np.ndarray, np.ndarray]]]] 
 SETS: dict[str, Callable[[Source], Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]]] = {
     "guest_physical": guest_physical.epochs,
 }
-"""Formats of what was accessed in each epoch: no access follows another there, and no run replays them."""
+"""Formats of what was accessed in each epoch: runs replay them below the guest's page tables, and no TLB sees them."""
 
 
 @frozen(eq=False)
@@ -43,8 +43,9 @@ class TraceData:
 
     `records` uint32, in order: index << 2 | kind, kind 0 fetch, 1 load, 2 store. `vpns` int64: the virtual page
     number of each index, in order of first appearance. `kind` says what the trace may feed: `full` holds every access
-    and may feed all, `sets` what was accessed in each of `epochs`, and may feed what looks no finer. `sha256` covers
-    the file on disk, then the file of page numbers if there is one.
+    and may feed all, `sets` what was accessed in each epoch, and may feed what looks no finer: `epoch_ends` int64 says
+    after how many records each of them ends. `sha256` covers the file on disk, then the file of page numbers if there
+    is one.
     """
 
     records: np.ndarray
@@ -54,12 +55,24 @@ class TraceData:
     reads: int
     writes: int
     fetches: int
-    epochs: int = 0
+    epoch_ends: np.ndarray
+
+    @property
+    def epoch_count(self) -> int:
+        """How many epochs have ended."""
+        return len(self.epoch_ends)
+
+    @property
+    def ends(self) -> np.ndarray:
+        """The same as `epoch_ends`, and where the records end in an epoch that was cut short, if there is one."""
+        told = int(self.epoch_ends[-1]) if self.epoch_count else 0
+        is_cut_short = self.kind == "sets" and told < len(self.records)
+        return np.append(self.epoch_ends, len(self.records)) if is_cut_short else self.epoch_ends
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the two arrays take."""
-        return self.records.nbytes + self.vpns.nbytes
+        """Memory that the arrays take."""
+        return self.records.nbytes + self.vpns.nbytes + self.epoch_ends.nbytes
 
 
 def read(trace: Trace, most_bytes: int | None = None) -> TraceData:
@@ -71,9 +84,9 @@ def read(trace: Trace, most_bytes: int | None = None) -> TraceData:
     source = _source(trace.file, trace.path, trace.format)
     interner = Interner()
     counts = np.zeros(3, np.int64)
-    epochs = 0
+    epoch_ends = [np.zeros(0, np.int64)]
     for pages, kinds, *ends in (SETS | FORMATS)[trace.format](source):
-        epochs += sum(map(len, ends))
+        epoch_ends += [interner.record_count + each for each in ends]
         if vpns is not None:
             pages = records.mapped(pages, vpns, source, interner.record_count)
         if most_bytes is not None and interner.bytes_with(len(pages)) > most_bytes:
@@ -87,7 +100,7 @@ def read(trace: Trace, most_bytes: int | None = None) -> TraceData:
     fetches, reads, writes = (int(count) for count in counts)
     sha256 = source.sha256(*([trace.vpn_path] if trace.vpn_path else []))
     kind = "sets" if trace.format in SETS else "full"
-    return TraceData(*interner.take(), kind, sha256, reads, writes, fetches, epochs)
+    return TraceData(*interner.take(), kind, sha256, reads, writes, fetches, np.concatenate(epoch_ends))
 
 
 def _too_large(file: str, count: int, most_bytes: int) -> TraceError:
