@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "allocation", "reclaim",
     ),
     "allocation": (),
-    "trace": ("errors", "jit", "metrics.events", "hardware", "vmm", "mmu", "workload", "plan", "engine"),
+    "trace": ("errors", "jit", "metrics.events", "hardware", "vmm", "mmu", "guest", "workload", "plan", "engine"),
     "tables": ("metrics", "scenario.spec"),
     "api": ("errors", "scenario", "plan", "engine", "metrics", "tables"),
     "golden": ("errors", "files", "api", "metrics", "tables"),

@@ -13,10 +13,11 @@ from vmcfg.jit import call, kernel
 from vmcfg.vmm.paging import PAGES
 
 UNKNOWN = 0  # the address of an answer that has not been asked for
-FAULTS, GENERATE, STRAIGHT, EVENTS, FREE_PAGES, FREE_FRAMES = range(6)  # places in `m.answers`
-ANSWERS = 6
+FAULTS, WALKS, GENERATE, STRAIGHT, EVENTS, FREE_PAGES, FREE_FRAMES = range(7)  # places in `m.answers`
+ANSWERS = 7
 
-FAULT, KERNEL_FAULT, DIRTY_WALK, KERNEL_ACCESS = range(4)  # the numbers that FAULTS takes
+FAULT, KERNEL_FAULT = range(2)  # the numbers that FAULTS takes
+DIRTY_WALK, KERNEL_ACCESS = range(2)  # and WALKS
 
 # m.asked
 ASKED_CORE, ASKED_VCPU, ASKED_VPN, ASKED_STORE, ASKED_END, ASKED_PPN, ASKED_REFS = range(7)
@@ -36,9 +37,9 @@ def handle_fault(m, core, vcpu, vpn, is_store, end, ppn, refs, which):
 
 @kernel
 def dirty_walk(m, core, vcpu, vpn):
-    """Have D set for a store: see `engine.faults.dirty_walk`."""
+    """Have D set for a store: see `engine.other_walks.dirty_walk`."""
     _ask_about(m, core, vcpu, vpn, True)
-    handling = call(m.answers[FAULTS], m, DIRTY_WALK)
+    handling = call(m.answers[WALKS], m, DIRTY_WALK)
     return handling, m.asked[SAID_CYCLES], m.asked[SAID_DONE]
 
 
@@ -46,7 +47,7 @@ def dirty_walk(m, core, vcpu, vpn):
 def kernel_access(m, core, vcpu, vpn):
     """Load from a page of the guest kernel's memory; return the cycles."""
     _ask_about(m, core, vcpu, vpn, False)
-    return call(m.answers[FAULTS], m, KERNEL_ACCESS)
+    return call(m.answers[WALKS], m, KERNEL_ACCESS)
 
 
 @kernel

@@ -14,7 +14,7 @@ from vmcfg.engine.boot import NO_PAGES, back_range, load_first, start_kernel, st
 from vmcfg.engine.compression import compression_of
 from vmcfg.engine.data_caches import data_caches_of
 from vmcfg.engine.dirty_rounds import logging_of
-from vmcfg.engine.faults import go_on
+from vmcfg.engine.faults import answer_fault
 from vmcfg.engine.files import files_of
 from vmcfg.engine.foresight import foresee
 from vmcfg.engine.homes import homes_of
@@ -66,7 +66,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
         answers=np.zeros(ANSWERS, np.int64),
         asked=np.zeros(ASKED_FIELDS, np.int64),
     )
-    prepare(go_on, pinned(machine))
+    prepare(answer_fault, pinned(machine))
     for number, vm in enumerate(host.vms):
         _start_vm(machine, host, number, vm, inputs)
     load_first(pinned(machine))

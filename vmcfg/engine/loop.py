@@ -16,23 +16,20 @@ from itertools import product
 
 import numpy as np
 
-from vmcfg.digest import SCHEDULE, fold
-from vmcfg.engine.answers import EVENTS, FAULTS, FREE_FRAMES, FREE_PAGES, GENERATE, STRAIGHT, UNKNOWN, lacking
+from vmcfg.engine.answers import EVENTS, FAULTS, FREE_FRAMES, FREE_PAGES, GENERATE, STRAIGHT, UNKNOWN, WALKS, lacking
 from vmcfg.engine.events import handle
-from vmcfg.engine.faults import go_on
+from vmcfg.engine.faults import answer_fault
+from vmcfg.engine.other_walks import walk_besides
+from vmcfg.engine.queues import give_core, join_woken, leave, next_wake, rotate, wait
 from vmcfg.engine.room import ALL_FINISHED, DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES
 from vmcfg.engine.straight import straight_on
 from vmcfg.engine.turn import BLOCKED, WORK_ENDED, take_turn
 from vmcfg.guest.reclaim import ENOUGH, NO_FRAMES, WAITS, make_free
-from vmcfg.hardware.core import flush_combined
-from vmcfg.jit import address_of, by_reference, call, entry, kernel, named, part, pinned
-from vmcfg.metrics.events import Event, Exit
-from vmcfg.mmu.walks import MODES, NATIVE, PARAVIRT, SHADOW, SOFTWARE_TLB, WALKS_AS
+from vmcfg.jit import address_of, by_reference, call, entry, kernel, named, pinned
+from vmcfg.mmu.walks import MODES, WALKS_AS
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.large_pages import asked_level, count_backing
 from vmcfg.vmm.paging import PAGES
 from vmcfg.vmm.reclaiming import NO_QUOTA, make_room
-from vmcfg.vmm.verbs import violation_cycles, vm_exit
 from vmcfg.workload.generate import fill_buffer
 
 
@@ -72,7 +69,8 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
 
 
 ENTRIES = {
-    FAULTS: go_on,
+    FAULTS: answer_fault,
+    WALKS: walk_besides,
     GENERATE: fill_buffer,
     STRAIGHT: straight_on,
     EVENTS: handle,
@@ -128,7 +126,7 @@ class Runner:
 
 def always_needed(machine: at.Machine) -> tuple[int, ...]:
     """Return the answers that a loop calls without asking whether they are known."""
-    return (FAULTS, GENERATE) if machine.cost[at.HAS_TLB] else (FAULTS, GENERATE, STRAIGHT)
+    return (FAULTS, WALKS, GENERATE) if machine.cost[at.HAS_TLB] else (FAULTS, WALKS, GENERATE, STRAIGHT)
 
 
 @kernel
@@ -137,26 +135,26 @@ def _run_core(m, core, stop, until_vcpu, until_retired, mode, is_lean, has_data_
     while c[core, at.CLOCK] < stop or c[core, at.IS_STOPPED]:
         # A turn that goes on is still the same turn: nobody joins, and where it ends, it ends in its own slice.
         if not c[core, at.IS_STOPPED]:
-            _join_woken(m, core)
+            join_woken(m, core)
         c[core, at.IS_STOPPED] = 0
         if c[core, at.QUEUED] == 0:
-            c[core, at.CLOCK] = min(stop, _next_wake(m, core))
+            c[core, at.CLOCK] = min(stop, next_wake(m, core))
             continue
         vcpu = np.int64(m.queue[core, 0])
         if c[core, at.HEAD] != vcpu:
-            _give_core(m, core, vcpu)
+            give_core(m, core, vcpu)
         until = until_retired if vcpu == until_vcpu else np.int64(at.UNLIMITED)
         why = take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches)
         if why == WORK_ENDED:
-            _leave(m, core, vcpu)
+            leave(m, core, vcpu)
         elif why == BLOCKED:
-            _wait(m, core, vcpu)
+            wait(m, core, vcpu)
         elif why != DONE:
             c[core, at.IS_STOPPED] = 1
             why = _answer(m, core, why)
             if why != DONE:
                 return why
-    _rotate(m, core)
+    rotate(m, core)
     return DONE
 
 
@@ -180,122 +178,3 @@ def _answer(m, core, why):
             return ASK + FREE_FRAMES
         why = NEED_FRAMES if call(m.answers[FREE_FRAMES], m, core) == NO_QUOTA else DONE
     return why
-
-
-@part
-def _join_woken(m, core):
-    """Queue the vCPUs of this core whose time has come, by (wake time, index)."""
-    while True:
-        vcpu = _earliest(m, core)
-        if vcpu < 0 or m.vcpu[vcpu, at.WAKE] > m.core[core, at.CLOCK]:
-            return
-        m.vcpu[vcpu, at.STATUS] = at.READY
-        m.vcpu[vcpu, at.READY_SINCE] = m.vcpu[vcpu, at.WAKE]
-        m.queue[core, m.core[core, at.QUEUED]] = vcpu
-        m.core[core, at.QUEUED] += 1
-
-
-@kernel
-def _earliest(m, core):
-    """Return the waiting vCPU of this core that wakes first, or -1."""
-    earliest = -1
-    for vcpu in range(core, m.sched[at.VCPUS], m.sched[at.CORES]):
-        is_earlier = earliest < 0 or m.vcpu[vcpu, at.WAKE] < m.vcpu[earliest, at.WAKE]
-        if m.vcpu[vcpu, at.STATUS] == at.WAITING and is_earlier:
-            earliest = vcpu
-    return earliest
-
-
-@part
-def _next_wake(m, core):
-    vcpu = _earliest(m, core)
-    return m.vcpu[vcpu, at.WAKE] if vcpu >= 0 else np.int64(at.UNLIMITED)
-
-
-@part
-def _give_core(m, core, vcpu):
-    """Make the queue's head the running vCPU; after another one this is a switch, which the VMM has to make."""
-    clock = m.core[core, at.CLOCK]
-    last = m.core[core, at.LAST_RUN]
-    row = m.vcpu[vcpu, at.ROW]
-    m.counters[row, Event.READY_CYCLES] += clock - m.vcpu[vcpu, at.READY_SINCE]
-    m.core[core, at.HEAD] = vcpu
-    m.core[core, at.HELD_SINCE] = clock
-    m.core[core, at.LAST_RUN] = vcpu
-    fold(m.digest, SCHEDULE, (clock << 12) ^ vcpu)
-    if last != vcpu and last != at.NOBODY:
-        m.counters[row, Event.VCPU_SWITCHES] += 1
-        if m.cost[at.MODE] != NATIVE:
-            m.core[core, at.CLOCK] += vm_exit(m, core, vcpu, Exit.VCPU_SWITCH, np.int64(0))
-        if m.cost[at.MODE] == PARAVIRT or m.cost[at.MODE] == SOFTWARE_TLB:
-            flush_combined(m.stores, core)  # no tag tells the VMs apart
-    _charge_roots(m, core, vcpu)
-
-
-@kernel
-def _charge_roots(m, core, vcpu):
-    """Charge vCPU 0's first turn with the violations that its processes' root tables took before the run."""
-    if m.vcpu[vcpu, at.ORDINAL]:
-        return
-    vm = m.vcpu[vcpu, at.VM]
-    first = m.guests.vm[vm, at.FIRST_PROCESS]
-    for process in range(first, first + m.guests.vm[vm, at.SLOTS]):
-        for field in range(at.ROOT_FRAMES, at.VIEW_FRAMES + 1):
-            frames = m.guests.process[process, field]
-            if frames:
-                m.guests.process[process, field] = 0
-                m.core[core, at.CLOCK] += _backing_exit(m, core, vcpu, frames)
-
-
-@kernel
-def _backing_exit(m, core, vcpu, frames):
-    """Exit because the page of a guest's table got its frames; return the cycles."""
-    if m.cost[at.MODE] == SHADOW:
-        return vm_exit(m, core, vcpu, Exit.HIDDEN_FAULT, m.cost[at.HIDDEN_FAULT] + frames * m.cost[at.ZERO_PAGE])
-    count_backing(m, vcpu, frames, asked_level(m, m.vcpu[vcpu, at.VM], True))
-    return vm_exit(m, core, vcpu, Exit.EPT_VIOLATION_TABLE, violation_cycles(m, frames))
-
-
-@part
-def _leave(m, core, vcpu):
-    """Take the head, whose work has ended, out of the queue."""
-    m.vcpu[vcpu, at.STATUS] = at.FINISHED
-    m.sched[at.UNFINISHED] -= 1
-    _drop_head(m, core)
-
-
-@part
-def _wait(m, core, vcpu):
-    """Take the head, which waits for a device, out of the queue until that is done; its last touch ends then."""
-    clock = m.core[core, at.CLOCK]
-    wake = max(clock, m.vcpu[vcpu, at.WAITS_UNTIL])
-    m.vcpu[vcpu, at.WAITS_UNTIL] = 0
-    if wake == clock:
-        return
-    m.counters[m.vcpu[vcpu, at.ROW], Event.BLOCKED_CYCLES] += wake - clock
-    m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = wake
-    m.vcpu[vcpu, at.STATUS] = at.WAITING
-    m.vcpu[vcpu, at.WAKE] = wake
-    _drop_head(m, core)
-
-
-@part
-def _rotate(m, core):
-    """Send a head that has held the core for a quantum to the tail, if another waits."""
-    c = m.core
-    held = c[core, at.CLOCK] - c[core, at.HELD_SINCE]
-    if c[core, at.QUEUED] > 1 and c[core, at.HEAD] != at.NOBODY and held >= m.sched[at.QUANTUM]:
-        vcpu = m.queue[core, 0]
-        _drop_head(m, core)
-        m.queue[core, c[core, at.QUEUED]] = vcpu
-        c[core, at.QUEUED] += 1
-        m.vcpu[vcpu, at.READY_SINCE] = c[core, at.CLOCK]
-
-
-@kernel
-def _drop_head(m, core):
-    c = m.core
-    c[core, at.HEAD] = at.NOBODY
-    c[core, at.QUEUED] -= 1
-    for place in range(c[core, at.QUEUED]):
-        m.queue[core, place] = m.queue[core, place + 1]

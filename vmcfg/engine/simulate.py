@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from vmcfg.digest import SUBSYSTEMS
 from vmcfg.engine import loop
-from vmcfg.engine.answers import EVENTS, FAULTS, GENERATE
+from vmcfg.engine.answers import EVENTS, FAULTS, GENERATE, WALKS
 from vmcfg.engine.build import build
 from vmcfg.engine.checkpoints import Checkpoints
 from vmcfg.engine.collect import collect_host, collect_vms
@@ -100,7 +100,7 @@ def needs_compiling(plan: Plan) -> bool:
     needed = {
         loop.LOOPS[loop.walks_as(MODES[host.mode]), is_lean(host), host.data_caches is not None] for host in plan.hosts
     }
-    answers = {loop.ENTRIES[FAULTS], loop.ENTRIES[GENERATE]}
+    answers = {loop.ENTRIES[what] for what in (FAULTS, WALKS, GENERATE)}
     if any(phase.events for host in plan.hosts for phase in host.phases):
         answers.add(loop.ENTRIES[EVENTS])
     return not all(map(is_compiled, needed | answers))
