@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,12 @@ from naive_draws import scatter_with, zipf_rank
 from oracle import OracleResult, tiny
 from oracle import run as run_oracle
 from oracle.result import EXITS
+from oracle.spaces import Kill as OracleKill
 from oracle.tiny import cache
 
 from vmcfg.engine import simulate
 from vmcfg.metrics.events import Event, Found, Sized
-from vmcfg.metrics.result import RunResult
+from vmcfg.metrics.result import Kill, RunResult
 from vmcfg.plan import compile_plan
 from vmcfg.scenario.spec import DataCache, DataCaches, GuestEvent, LargeTlbs, Promotion, ShadowPaging
 
@@ -150,6 +151,7 @@ def differences(oracle: Figures, engine: Figures) -> dict[str, tuple[int | None,
 def _engine_figures(result: RunResult) -> Iterator[tuple[str, int]]:
     for vm in result.vms:
         yield from ((f"{vm.name} pages {name}", figure) for name, figure in vm.pages.items())
+        yield from _kills(vm.name, vm.kills)
         for phase in vm.phases:
             row = f"{vm.name} {phase.phase}"
             yield from ((f"{row} {name}", figure) for name, figure in phase.counters.items())
@@ -161,9 +163,16 @@ def _engine_figures(result: RunResult) -> Iterator[tuple[str, int]]:
         yield from ((f"{host.name} frames {name}", figure) for name, figure in host.frames.items())
 
 
+def _kills(vm: str, kills: Iterable[Kill | OracleKill]) -> Iterator[tuple[str, int]]:
+    for number, kill in enumerate(kills):
+        for name in ("cycles", "process", "freed_pages"):
+            yield f"{vm} kill {number} for the {kill.asked_by}: {name}", getattr(kill, name)
+
+
 def _oracle_figures(case: Case, result: OracleResult) -> Iterator[tuple[str, int]]:
     for vm in case.scenario.vms:
         yield from ((f"{vm.name} pages {name}", figure) for name, figure in result.pages[vm.name].items())
+        yield from _kills(vm.name, result.kills[vm.name])
         for number, counters in enumerate(result.counters[vm.name]):
             row = f"{vm.name} {number}"
             yield from ((f"{row} {name}", figure) for name, figure in counters.items())

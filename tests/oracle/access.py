@@ -15,7 +15,7 @@ from .walker import EptViolation, GuestFault, LogFull, Walk
 
 def touch(vcpu: Vcpu, vpn: int, kind: int, accesses_per_touch: int) -> None:
     """Translates and retires one touch; those of its accesses that stay on the page hit the L1 TLB."""
-    vcpu.is_looked_after = False
+    vcpu.is_looked_after = vcpu.is_told_of = False
     _access(vcpu, vcpu.spaces.user_view(vcpu.loaded), vpn, kind)
     vcpu.count("touches")
     vcpu.count("accesses", accesses_per_touch - 1)
@@ -27,7 +27,7 @@ def access_kernel(vcpu: Vcpu) -> None:
     """The guest's kernel loads from the next page of its memory."""
     page = vcpu.kernel_touches % vcpu.vm.kernel_pages
     vcpu.kernel_touches += 1
-    vcpu.is_looked_after = True
+    vcpu.is_looked_after = vcpu.is_told_of = True
     _access(vcpu, vcpu.spaces.kernel_view(vcpu.loaded), vcpu.spaces.kernel_vpn + page, LOAD)
     vcpu.count("kernel_accesses")
 
@@ -42,15 +42,24 @@ def _translate(vcpu: Vcpu, view: View, vpn: int, kind: int) -> None:
     outcome, line = _look_up(vcpu, view, vpn, kind)
     if kind == STORE and not line.dirty:
         look_after(vcpu, view, vpn, is_store=True)
+        _tell(vcpu, view, vpn)
         if outcome == "stlb_hits" and vcpu.stands_at is not None:
             vcpu.stands_at += vcpu.costs["l2_tlb_hit"]
     while kind == STORE and not line.dirty and not _walk_for_dirty_bit(vcpu, view, vpn):
         outcome, line = _look_up(vcpu, view, vpn, kind)
+    _tell(vcpu, view, vpn)
     vcpu.count(outcome)
     if outcome == "stlb_hits":
         vcpu.charge("tlb_cycles", vcpu.costs["l2_tlb_hit"])
     vcpu.count("accesses")
     vcpu.charge("base_cycles", vcpu.costs["access"])
+
+
+def _tell(vcpu: Vcpu, view: View, vpn: int) -> None:
+    """Once per touch, when nothing can stop it any more and before it changes anything."""
+    if vcpu.memory.pager and not vcpu.is_told_of:
+        vcpu.memory.pager.note_access(vcpu, view, vpn)
+    vcpu.is_told_of = True
 
 
 def _look_up(vcpu: Vcpu, view: View, vpn: int, kind: int) -> tuple[str, Line]:
@@ -66,6 +75,7 @@ def _look_up(vcpu: Vcpu, view: View, vpn: int, kind: int) -> tuple[str, Line]:
     if lower is not None:
         return "stlb_hits", first.fill(tag, vpn, lower.dirty)
     look_after(vcpu, view, vpn, is_store=kind == STORE)
+    _tell(vcpu, view, vpn)
     line = _fill(vcpu, view, vpn, kind, _walk_until_done(vcpu, view, vpn, kind))
     assert line.dirty or kind != STORE
     return "walks", line

@@ -1,4 +1,4 @@
-"""Pages that may be taken from somebody, in the order of a naive policy that looks at A bits kept elsewhere."""
+"""Pages that may be taken from somebody, in a naive policy's order: it looks at A bits kept elsewhere, or is told."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ class Marks(Protocol):
 
 
 class Candidates:
-    def __init__(self, policy: str, seed: int, stream: str, marks: Marks) -> None:
+    """`is_told`: the policy hears of each access, one after the other, and looks at no bits."""
+
+    def __init__(self, policy: str, seed: int, stream: str, marks: Marks, is_told: bool = False) -> None:
         key = stream_key(seed, stream)
         self.marks = marks
-        self.reads_bits = policy not in ("fifo", "random")
+        self.reads_bits = policy not in ("fifo", "random") and not is_told
+        self.now = 0  # what has been entered and referred to so far: no two at one time
         self.policy = Random(lambda n, end: draw(word(key, n), end)) if policy == "random" else POLICIES[policy]()
         self.pages: set[int] = set()
 
@@ -31,7 +34,25 @@ class Candidates:
         if self.reads_bits:
             self.marks.unmark(page)
         self.pages.add(page)
-        self.policy.enter(page, 0)
+        self.now += 1
+        self.policy.enter(page, self.now)
+
+    def enter_unaccessed(self, page: int) -> None:
+        """It has come, and nobody has used it yet."""
+        self.enter(page)
+        if self.reads_bits and self._has_bit(page):
+            self._drop_bit(page)
+
+    def mark(self, page: int) -> None:
+        """An access that sets no bit elsewhere."""
+        if self.reads_bits:
+            self.policy.refer(page, 0)
+
+    def refer(self, page: int) -> None:
+        """An access to a page, of which the policy hears if the page is there."""
+        if page in self.pages:
+            self.now += 1
+            self.policy.refer(page, self.now)
 
     def leave(self, page: int) -> None:
         self.pages.discard(page)

@@ -24,7 +24,7 @@ def happen(vcpu: Vcpu) -> None:
     """All that is due after the touch that was just made, in the order of the phase's events."""
     for number, event in enumerate(vcpu.phase.events):
         if _is_due(vcpu, event, vcpu.occurrences[number] + 1):
-            check_event(vcpu, event)
+            check_event(vcpu, event, vcpu.occurrences[number])
             with vcpu.at_one_time():
                 KINDS[event.kind](vcpu, event, vcpu.occurrences[number])
             vcpu.occurrences[number] += 1
@@ -44,7 +44,8 @@ def _is_due(vcpu: Vcpu, event: GuestEvent | Promotion, times: int) -> bool:
     return vcpu.began_at + cycles <= vcpu.core.clock
 
 
-def _context_switch(vcpu: Vcpu, _event: GuestEvent | None = None, _nth: int = 0) -> None:
+def change_process(vcpu: Vcpu, _event: GuestEvent | None = None, _nth: int = 0) -> None:
+    """Loads the next one, if there is another."""
     other = vcpu.spaces.next_after(vcpu.loaded.slot)
     if other:
         vcpu.count("context_switches")
@@ -105,6 +106,7 @@ def _mprotect(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
             continue
         leaf = space.tables[key(size, vpn)]
         is_shared = leaf.slot is None and vcpu.memory.is_shared(leaf.target, page_count(size))
+        is_shared = is_shared and not vcpu.memory.is_of_file(leaf.target)
         is_widened = event.to == "read_write" and not is_shared
         if leaf.writable if event.to == "read" else not leaf.writable and is_widened:
             level = _split_to(vcpu, space, vpn, pages)
@@ -132,7 +134,7 @@ def _fork(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
         oldest = spaces.oldest_child()
         if oldest is None:
             return
-        _end(vcpu, oldest)
+        end(vcpu, oldest)
     parent = vcpu.loaded
     child = Process(spaces.slots.index(None), _new_space(vcpu), spaces.forks)
     spaces.slots[child.slot] = child
@@ -144,7 +146,7 @@ def _fork(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
 
 
 def _share(vcpu: Vcpu, parent: Space, child: Space, vpn: int, level: int) -> None:
-    """Both may read the page, and who stores first will copy it, or its part of it."""
+    """Both may read the page, and who stores first will copy it, or its part of it; a file's is the same for both."""
     vcpu.count("guest_table_pages", vcpu.spaces.make_tables(child, vpn, Kernel(vcpu, PART), level))
     leaf = parent.tables[key(level, vpn)]
     if leaf.slot is not None:
@@ -153,10 +155,11 @@ def _share(vcpu: Vcpu, parent: Space, child: Space, vpn: int, level: int) -> Non
         child.tables[key(level, vpn)] = replace(leaf)
         write_leaf(vcpu, child, vpn, PART, level)
         return
-    if leaf.writable:
+    is_of_file = vcpu.memory.is_of_file(leaf.target)
+    if leaf.writable and not is_of_file:
         leaf.writable = False
         write_leaf(vcpu, parent, vpn, PART, level)
-    child.tables[key(level, vpn)] = Entry(leaf.target, is_leaf=True, writable=False)
+    child.tables[key(level, vpn)] = Entry(leaf.target, is_leaf=True, writable=is_of_file and leaf.writable)
     write_leaf(vcpu, child, vpn, PART, level)
     vcpu.memory.gain_sharer(leaf.target, page_count(level))
     vcpu.count("large_mapped", int(level > 1))
@@ -166,29 +169,30 @@ def _exec(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
     process = vcpu.loaded
     old, process.space = process.space, _new_space(vcpu)
     reload_cr3(vcpu)
-    _tear_down(vcpu, old)
+    tear_down(vcpu, old)
     _free_roots(vcpu, old)
 
 
 def _exit(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
     process = vcpu.loaded if vcpu.loaded.born is not None else vcpu.spaces.oldest_child()
-    if process:
-        _system_call(vcpu, lambda: _end(vcpu, process))
+    if process and len(vcpu.spaces.living()) > 1:
+        _system_call(vcpu, lambda: end(vcpu, process))
 
 
-def _end(vcpu: Vcpu, process: Process) -> None:
-    _tear_down(vcpu, process.space)
+def end(vcpu: Vcpu, process: Process) -> None:
+    """Frees what a process has; if it is loaded, the next one is loaded before its root goes."""
+    tear_down(vcpu, process.space)
     vcpu.spaces.slots[process.slot] = None
     if process is vcpu.loaded:
         reload_cr3(vcpu)
-        _context_switch(vcpu)
+        change_process(vcpu)
     else:
         forget_dead(vcpu, process.slot)
     _free_roots(vcpu, process.space)
     vcpu.count("process_exits")
 
 
-def _tear_down(vcpu: Vcpu, space: Space) -> None:
+def tear_down(vcpu: Vcpu, space: Space) -> None:
     """Takes all leaves out of a space, ascending, then the tables below its roots."""
     for vpn, level, _ in space.mappings():
         _clear_leaf(vcpu, space, vpn, level)
@@ -204,7 +208,10 @@ def _clear_leaf(vcpu: Vcpu, space: Space, vpn: int, level: int) -> None:
         guest.release(vcpu, leaf.slot)
         return
     is_shared = leaf.target in vcpu.memory.sharers
-    vcpu.memory.release(leaf.target, page_count(level))
+    if guest:
+        guest.cache.harvest(leaf)
+    if is_shared or not vcpu.memory.is_of_file(leaf.target):
+        vcpu.memory.release(leaf.target, page_count(level))
     if guest:
         guest.note_unmapped(space, vpn, leaf.target, is_shared)
     vcpu.count("large_unmapped", int(level > 1))
@@ -292,8 +299,18 @@ def _flush(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     vcpu.charge("flush_cycles", times * vcpu.costs["invlpg"])
 
 
+def _read_file(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    assert vcpu.memory.guest
+    vcpu.memory.guest.cache.read(vcpu, event, nth)
+
+
+def _write_file(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    assert vcpu.memory.guest
+    vcpu.memory.guest.cache.write(vcpu, event, nth)
+
+
 KINDS: dict[str, Occurrence] = {
-    "context_switch": _context_switch,
+    "context_switch": change_process,
     "syscall": _call(_syscall),
     "mmap": _call(_mmap),
     "munmap": _call(_munmap),
@@ -303,4 +320,6 @@ KINDS: dict[str, Occurrence] = {
     "exit": _exit,
     "collapse": _collapse,
     "flush": _flush,
+    "read_file": _call(_read_file),
+    "write_file": _call(_write_file),
 }

@@ -11,8 +11,10 @@ from .vcpu import Vcpu
 def take_exit(vcpu: Vcpu, reason: str, cycles: int, payer: Vcpu | None = None) -> None:
     """Leaves the guest and comes back; without VPID the core forgets what is tagged by nothing.
 
-    `payer` is who has interrupted the vCPU to make it exit, if somebody has.
+    `payer` is who has interrupted the vCPU to make it exit, if somebody has. What the VMM has spent on compressed pages
+    since the last exit belongs to this one.
     """
+    cycles, vcpu.spent = cycles + vcpu.spent, 0
     (payer or vcpu).count_exit(reason, cycles)
     (payer or vcpu).charge("exit_cycles", cycles)
     if not vcpu.has_vpid:
@@ -34,9 +36,13 @@ def supply(vcpu: Vcpu, ppn: int, kind: str = "data", overwritten_by: str = "") -
         assert memory.pager
         memory.pager.page_in(vcpu, ppn, overwritten_by)
         return 0, 0
+    if memory.is_compressed(ppn):
+        assert memory.pager
+        memory.pager.decompress(vcpu, ppn, overwritten_by)
+        return 0, 0
     if ppn in memory.ballooned:
         assert memory.guest
-        memory.guest.pop()
+        memory.guest.driver.pop()
     return memory.back(ppn, kind)
 
 
@@ -68,9 +74,24 @@ def handle_guest_fault(vcpu: Vcpu, view: View, vpn: int, is_present: bool) -> No
     elif leaf and leaf.slot is not None:
         assert vcpu.memory.guest
         vcpu.memory.guest.swap_in(vcpu, view.process.space, vpn)
-    else:
+    elif not _map_file(vcpu, view.process.space, vpn):
         map_anew(vcpu, view.process.space, vpn, "guest_fault_cycles")
         _count_mapping(vcpu, vcpu.spaces.mapping(view, vpn))
+
+
+def _map_file(vcpu: Vcpu, space: Space, vpn: int) -> bool:
+    """Maps a page of a file, which may have to be read, after the tables that are missing; whether it is one."""
+    guest = vcpu.memory.guest
+    block = guest.cache.mapped_block(vpn) if guest else None
+    if guest is None or block is None:
+        return False
+    guest.cache.fault(vcpu, block)
+    vcpu.count("guest_table_pages", vcpu.spaces.make_tables(space, vpn, Kernel(vcpu, "guest_fault_cycles")))
+    ppn = guest.cache.find(vcpu, block, 0)
+    space.tables[key(1, vpn)] = Entry(ppn, is_leaf=True)
+    write_leaf(vcpu, space, vpn, "guest_fault_cycles")
+    guest.note_file_mapped(space, vpn, ppn)
+    return True
 
 
 def _count_mapping(vcpu: Vcpu, level: int) -> None:
@@ -163,7 +184,7 @@ def _allow_store(vcpu: Vcpu, space: Space, vpn: int) -> None:
     leaf = space.tables[key(1, vpn)]
     shared = leaf.target
     leaf.writable = True
-    if shared in vcpu.memory.sharers:
+    if shared in vcpu.memory.sharers and not vcpu.memory.is_of_file(shared):
         leaf.target = vcpu.memory.take_ppn("data")
         leaf.accessed = leaf.dirty = False
         access_past_tlbs(vcpu, shared, "data", "")

@@ -31,6 +31,17 @@ def reload_cr3(vcpu: Vcpu) -> None:
     _tell_of_load(vcpu, vcpu)
 
 
+def forget_loaded(vcpu: Vcpu) -> None:
+    """The loaded process has lost all: who has it loaded too is made to load it anew."""
+    reload_cr3(vcpu)
+    for other in vcpu.siblings:
+        if other is not vcpu and other.loaded is vcpu.loaded:
+            _charge(vcpu, "shootdowns", "ipi")
+            _charge(vcpu, "cr3_loads", "cr3_load")
+            _flush_loaded(other)
+            _tell_of_load(vcpu, other)
+
+
 def forget_narrowed(vcpu: Vcpu, vpns: list[tuple[int, int]]) -> None:
     """Pages of the loaded process, with the levels of their entries, allow less: no vCPU may go on as before."""
     if not vpns:

@@ -1,19 +1,23 @@
-"""A guest that takes memory back from its own processes: victims, slots, pages that come back; its balloon driver."""
+"""A guest that takes memory back from its own processes: victims, slots, pages that come back."""
 
 from __future__ import annotations
 
+from .balloon import NO_FRAMES, NOTHING_LEFT, Driver
 from .candidates import Candidates
 from .disks import Area, Queue
-from .faults import access_past_tlbs, take_exit, write_leaf
+from .faults import access_past_tlbs, write_leaf
 from .flushes import forget_of
 from .host_paging import ENOUGH, HostPager
-from .memory import OutOfGuestPagesError, key
+from .killing import WORKLOAD, kill
+from .memory import Entry, OutOfGuestPagesError, key
+from .page_cache import PageCache
 from .spaces import Process, Space
 from .vcpu import Vcpu
 
 BATCH = 32
-MOST_AT_ONCE, SLOWEST, FASTEST, FASTER = 16384, 512, 2048, 16  # pages of a balloon's contact
 PART = "guest_cycles"
+SWAP = -1  # in place of a file: its swap area
+Place = tuple[int, int]  # (SWAP or which file, slot or page)
 
 
 class GuestMarks:
@@ -23,10 +27,11 @@ class GuestMarks:
         self.guest = guest
 
     def is_marked(self, page: int) -> bool:
-        return self.guest.leaf_of(page).accessed
+        return page in self.guest.where and self.guest.leaf_of(page).accessed
 
     def unmark(self, page: int) -> None:
-        self.guest.leaf_of(page).accessed = False
+        if page in self.guest.where:
+            self.guest.leaf_of(page).accessed = False
 
 
 class GuestPager:
@@ -40,13 +45,13 @@ class GuestPager:
         self.least = max(vcpu.vm.table_levels, self.how.keep_free_pages if self.how else 0)
         self.wanted = 0
         self.where: dict[int, tuple[Process, int]] = {}
-        self.balloon: list[int] = []
-        self.rate = SLOWEST
-        self.is_popped = False
+        self.driver = Driver(self)
+        self.cache = PageCache(self, [])
         self.area: Area | None = None
         self.memory.guest = self
         if self.how:
-            self.area = Area(disks[self.how.swap.disk], self.how.swap.pages)
+            swap = self.how.swap
+            self.area = Area(disks[swap.disk], swap.pages) if swap else Area(disks[0], 0)
             self.candidates = Candidates(self.how.victim, seed, f"{vcpu.vm.name}/victims", GuestMarks(self))
 
     def leaf_of(self, ppn: int):  # type: ignore[no-untyped-def]
@@ -57,7 +62,15 @@ class GuestPager:
         """A page has been mapped, by this leaf."""
         if self.how:
             self.where[ppn] = next(process for process in self.spaces.living() if process.space is space), vpn
-            self.candidates.enter(ppn)
+            if self.area and self.area.slots:
+                self.candidates.enter(ppn)
+
+    def note_file_mapped(self, space: Space, vpn: int, ppn: int) -> None:
+        """A page of the cache has been mapped, by this leaf too."""
+        if ppn in self.where:
+            self.memory.gain_sharer(ppn)
+        else:
+            self.where[ppn] = next(process for process in self.spaces.living() if process.space is space), vpn
 
     def note_unmapped(self, space: Space, vpn: int, ppn: int, is_shared: bool) -> None:
         """One mapping of a page is gone; others, of the same page of other processes, are left if it was shared."""
@@ -68,7 +81,15 @@ class GuestPager:
                 self.where[ppn] = self._mappers(vpn, ppn)[0], vpn
         else:
             del self.where[ppn]
-            self.candidates.leave(ppn)
+            if not self.cache.holds(ppn):
+                self.candidates.leave(ppn)
+
+    def leaves_of(self, ppn: int) -> list[tuple[Process, int, Entry]]:
+        """All that map a page, with whose they are, at which virtual page."""
+        if ppn not in self.where:
+            return []
+        vpn = self.where[ppn][1]
+        return [(process, vpn, process.space.tables[key(1, vpn)]) for process in self._mappers(vpn, ppn)]
 
     def _mappers(self, vpn: int, ppn: int) -> list[Process]:
         found = []
@@ -86,18 +107,16 @@ class GuestPager:
         free = self.memory.free_pages
         if pages > free:
             return True
-        if pages <= 0 or not self.how or self.area.is_full or not self.candidates.pages:  # type: ignore[union-attr]
+        if pages <= 0 or not self.how or not (self.cache.cached or self._may_page_out()):
             return False
         return free + len(self.area.flights) < self.least  # type: ignore[union-attr]
 
     def decide(self, vcpu: Vcpu) -> None:
-        """Pages are short: some are paged out, for which the host may have to free frames first."""
-        if not self.how:
-            raise OutOfGuestPagesError(vcpu.vm.name)
-        made = self.make_free(vcpu)
-        if made == "no frames":
+        """Pages are short: some are paged out, for which the host may have to free frames first; or a process ends."""
+        made = self.make_free(vcpu) if self.how else NOTHING_LEFT
+        if made == NO_FRAMES:
             self.host.decide(vcpu)
-        elif made == "nothing left":
+        elif made == NOTHING_LEFT and not kill(vcpu, WORKLOAD):
             raise OutOfGuestPagesError(vcpu.vm.name)
 
     def make_free(self, vcpu: Vcpu) -> str:
@@ -107,7 +126,7 @@ class GuestPager:
         while self.memory.free_pages + len(self.area.flights) < wanted + BATCH:
             if self.host.frames.free < self.host.reserve + BATCH:
                 self.host.wanted = self.host.reserve + BATCH
-                return "no frames"
+                return NO_FRAMES
             if not self._page_out(vcpu):
                 break
         self.collect(vcpu.core.clock)
@@ -115,7 +134,7 @@ class GuestPager:
         if missing <= 0:
             return ENOUGH
         if missing > len(self.area.flights):
-            return "nothing left"
+            return NOTHING_LEFT
         vcpu.wait_until(self.area.flights[missing - 1][1])
         return "waits"
 
@@ -124,53 +143,97 @@ class GuestPager:
             for ppn in self.area.landed(now):
                 self.memory.free_ppn(ppn)
 
-    def _page_out(self, vcpu: Vcpu) -> int:
+    def _may_page_out(self) -> bool:
         assert self.area
-        sent: list[tuple[int, int]] = []
+        return not self.area.is_full and bool(self.candidates.pages)
+
+    def _page_out(self, vcpu: Vcpu) -> int:
+        """A batch: what is clean in a file is free at once, all else is written, in rows of neighbours."""
+        row: list[tuple[int, Place]] = []
         count = 0
         while count < BATCH and (self.host.frames.free or not self.host.how):
             ppn = self._choose()
             if ppn is None:
                 break
-            slot = self.area.take(0)
-            self._unmap(vcpu, ppn, slot)
-            vcpu.count("double_page_outs", int(ppn in self.memory.swapped))
-            access_past_tlbs(vcpu, ppn, "data", "")
-            if sent and sent[-1][1] + 1 != slot:  # only a page that is ready for the disk ends the row before it
-                self._write(vcpu, sent)
-                sent = []
-            sent.append((ppn, slot))
             count += 1
-        self._write(vcpu, sent)
-        vcpu.count("guest_page_outs", count)
+            place = self._let_go(vcpu, ppn)
+            if place is None:
+                continue
+            if row and row[-1][1] != (place[0], place[1] - 1):  # only a page that is ready ends the row before it
+                self._write(vcpu, row)
+                row = []
+            row.append((ppn, place))
+        self._write(vcpu, row)
         return count
 
     def _choose(self) -> int | None:
-        """With its leaf at hand as long as the policy looks at it."""
-        return None if self.area.is_full else self.candidates.victim()  # type: ignore[union-attr]
+        """With its leaf at hand as long as the policy looks at it; without a slot only pages of files."""
+        assert self.area
+        if not self.area.is_full:
+            return self.candidates.victim()
+        for _ in range(len(self.candidates.pages) if self.cache.cached else 0):
+            ppn = self.candidates.victim()
+            if ppn is None or self.cache.holds(ppn):
+                return ppn
+            self.candidates.enter(ppn)
+        return None
 
-    def _write(self, vcpu: Vcpu, sent: list[tuple[int, int]]) -> None:
-        if sent:
-            self.area.write(max(vcpu.core.clock, vcpu.waits_until), sent)  # type: ignore[union-attr]
+    def _let_go(self, vcpu: Vcpu, ppn: int) -> Place | None:
+        """Unmaps a page; returns where it must be written before it is free, if it must."""
+        assert self.area
+        if self.cache.holds(ppn):
+            self._unmap(vcpu, ppn, None)
+            place = self.cache.drop(vcpu, ppn)
+            if place is None:
+                self.memory.free_ppn(ppn)
+                return None
+        else:
+            place = SWAP, self.area.take(0)
+            self._unmap(vcpu, ppn, place[1])
+            vcpu.count("guest_page_outs")
+            vcpu.count("double_page_outs", int(ppn in self.memory.swapped))
+        access_past_tlbs(vcpu, ppn, "data", "")
+        return place
 
-    def _unmap(self, vcpu: Vcpu, ppn: int, slot: int) -> None:
-        """Every leaf leads to the slot instead: first the one by which the page is found."""
+    def _write(self, vcpu: Vcpu, row: list[tuple[int, Place]]) -> None:
+        assert self.area
+        if not row:
+            return
+        if row[0][1][0] == SWAP:
+            sent = [(ppn, slot) for ppn, (_, slot) in row]
+            self.area.write(max(vcpu.core.clock, vcpu.waits_until), sent)
+        else:
+            done = self.cache.ask_to_write(vcpu, [block for _, block in row])
+            self.area.flights += [(ppn, done) for ppn, _ in row]
+
+    def _unmap(self, vcpu: Vcpu, ppn: int, slot: int | None) -> None:
+        """Every leaf leads to the slot instead, or nowhere: first the one by which the page is found."""
+        if ppn not in self.where:
+            return
         process, vpn = self.where.pop(ppn)
         others = [other for other in self._mappers(vpn, ppn) if other is not process]
-        self.area.held[slot] = 1 + len(others)  # type: ignore[union-attr]
+        if slot is not None:
+            self.area.held[slot] = 1 + len(others)  # type: ignore[union-attr]
         for each in (process, *others):
-            leaf = each.space.tables[key(1, vpn)]
-            leaf.slot, leaf.accessed, leaf.dirty = slot, False, False
-            vcpu.charge(PART, vcpu.costs["gpt_write"])
-            vcpu.count("gpt_writes")
-            table = self.spaces.leaf_table(each.space, vpn)
-            if vcpu.shadow:
-                vcpu.shadow.table_written(table, 1, vpn, None)
-            forget_of(vcpu, each, vpn)
-            if vcpu.shadow:
-                vcpu.shadow.entry_settled(table, vpn)
+            self._unmap_leaf(vcpu, each, vpn, slot)
         for _ in others:
             self.memory.lose_sharer(ppn)
+
+    def _unmap_leaf(self, vcpu: Vcpu, process: Process, vpn: int, slot: int | None) -> None:
+        leaf = process.space.tables[key(1, vpn)]
+        if slot is None:
+            self.cache.harvest(leaf)
+            del process.space.tables[key(1, vpn)]
+        else:
+            leaf.slot, leaf.accessed, leaf.dirty = slot, False, False
+        vcpu.charge(PART, vcpu.costs["gpt_write"])
+        vcpu.count("gpt_writes")
+        table = self.spaces.leaf_table(process.space, vpn)
+        if vcpu.shadow:
+            vcpu.shadow.table_written(table, 1, vpn, None)
+        forget_of(vcpu, process, vpn)
+        if vcpu.shadow:
+            vcpu.shadow.entry_settled(table, vpn)
 
     # --- in ---
 
@@ -197,80 +260,3 @@ class GuestPager:
         if not self.area.held[slot]:
             del self.area.held[slot]
             vcpu.count("guest_slots_freed")
-
-    # --- the balloon ---
-
-    def contact(self, target: int) -> None:
-        while self.vcpu.has_begun and self._poll(target) and self.host.free_for(self.vcpu) == ENOUGH:
-            pass
-
-    def touch_balloon(self, touched: int) -> tuple[int, bool]:
-        """Writes to the balloon from its `touched`-th page on; returns (how far it came, whether that is all)."""
-        while True:
-            self.host.wanted = self.host.reserve
-            while touched < len(self.balloon) and self.host.frames.free >= self.host.reserve:
-                access_past_tlbs(self.vcpu, self.balloon[touched], "data", "cpu")
-                touched += 1
-            if touched == len(self.balloon):
-                return touched, True
-            if self.host.free_for(self.vcpu) != ENOUGH:
-                return touched, False
-
-    def pop(self) -> None:
-        """The host gives the balloon up: its pages are as if never touched."""
-        self.memory.ballooned.clear()
-        self.is_popped = True
-        self.vcpu.count("balloon_pops")
-
-    def _poll(self, target: int) -> bool:
-        """Returns whether the host has to free frames before the driver can go on."""
-        waits = self.vcpu.waits_until
-        if self.is_popped:
-            self.is_popped = False
-            self._deflate(len(self.balloon))
-        self.collect(self.vcpu.core.clock)
-        is_short = False
-        if len(self.balloon) > target:
-            self._deflate(min(len(self.balloon) - target, MOST_AT_ONCE))
-        elif len(self.balloon) < target:
-            is_short = self._grow(target - len(self.balloon))
-        self.vcpu.waits_until = waits
-        return is_short
-
-    def _spare(self) -> int:
-        return max(0, self.memory.free_pages - self.least)
-
-    def _grow(self, wanted: int) -> bool:
-        wanted = min(wanted, MOST_AT_ONCE)
-        free = min(wanted, self._spare())
-        self._inflate(free)
-        if wanted == free or not self.how:
-            return False
-        asked = min(wanted - free, self.rate)
-        self.wanted = asked + self.least
-        made = self.make_free(self.vcpu)
-        taken = min(asked, self._spare())
-        self._inflate(taken)
-        self.rate = min(max(self.rate + FASTER if taken == asked else self.rate // 2, SLOWEST), FASTEST)
-        return made == "no frames"
-
-    def _inflate(self, pages: int) -> None:
-        if not pages:
-            return
-        won = 0
-        for _ in range(pages):
-            ppn = self.memory.take_ppn("data")
-            won += self.host.unback(self.memory, ppn)
-            self.memory.ballooned.add(ppn)
-            self.balloon.append(ppn)
-        self.vcpu.count("balloon_inflated", pages)
-        self.vcpu.count("balloon_frames_won", won)
-        flushing = self.host.flush(self.memory.number) if won else 0
-        take_exit(self.vcpu, "balloon", self.vcpu.costs["exit"] + flushing)
-
-    def _deflate(self, pages: int) -> None:
-        for _ in range(pages):
-            ppn = self.balloon.pop()
-            self.memory.ballooned.discard(ppn)
-            self.memory.free_ppn(ppn)
-        self.vcpu.count("balloon_deflated", pages)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from vmcfg.scenario.spec import Host
 
 from .candidates import Candidates
+from .compression import CompressionCache, keep_compressed
 from .disks import Area, Queue
 from .faults import take_exit
 from .memory import Entry, Memory, OutOfFramesError, key
+from .spaces import View
 from .vcpu import Vcpu
 
 ENOUGH, WAITS, NO_QUOTA = "enough", "waits", "no quota"
@@ -46,9 +48,18 @@ class HostPager:
         self.area = Area(disks[swap.disk], swap.pages) if swap else None
         for number, memory in enumerate(memories):
             memory.pager, memory.number = self, number
+            if host.compression:
+                memory.cache = CompressionCache(host, memory, seed)
             if self.how:
                 stream = f"{host.name}/victims/{memory.vm.name}"
-                memory.candidates = Candidates(self.how.victim, seed, stream, HostMarks(memory))
+                memory.candidates = Candidates(self.how.victim, seed, stream, HostMarks(memory), self.how.is_told)
+
+    def note_access(self, vcpu: Vcpu, view: View, vpn: int) -> None:
+        """A program accesses a page: a policy that is told of every access hears of it, if the page is mapped."""
+        if self.how and self.how.is_told:
+            leaf = vcpu.spaces.leaf(view, vpn)
+            if leaf:
+                vcpu.memory.candidates.refer(leaf.target)
 
     # --- out ---
 
@@ -92,13 +103,14 @@ class HostPager:
         if self.make_room(vcpu) == NO_QUOTA and not self.allow():
             raise OutOfFramesError
 
-    def free_for(self, vcpu: Vcpu) -> str:
-        """The same, to the end, for what a guest does at its time: its vCPU does not wait for it."""
+    def free_for(self, vcpu: Vcpu, does_wait: bool = False) -> str:
+        """The same, to the end, for what a guest does at its time: mostly its vCPU does not wait for it."""
         waits = vcpu.waits_until
         made = NO_QUOTA
         while made == NO_QUOTA:
             made = self.make_room(vcpu)
-            vcpu.waits_until = waits
+            if not does_wait:
+                vcpu.waits_until = waits
             if made == NO_QUOTA and not self.allow():
                 break
         return made
@@ -118,24 +130,27 @@ class HostPager:
         return giver
 
     def _page_out(self, vcpu: Vcpu, number: int) -> None:
+        """A batch of a VM's pages: one flush for all, and what is not kept in its cache is written."""
         assert self.area and self.how
-        memory, batch = self.memories[number], self.how.batch_pages
-        sent = []
-        while len(sent) < batch:
-            ppn = None if self.area.is_full else memory.candidates.victim()
+        batch, count = self.how.batch_pages, 0
+        sent: list[tuple[int, int]] = []
+        while count < batch:
+            ppn = None if self.area.is_full else self.memories[number].candidates.victim()
             if ppn is None:
                 self.quota[number] = 0
                 break
-            slot = self.area.take(memory.number << 32 | ppn)
-            sent.append((self._take_away(number, ppn, slot), slot))
+            count += 1
+            mpn = self._unmap(number, ppn)
+            if not keep_compressed(self, vcpu, number, ppn, mpn, sent):
+                sent.append(self.send(number, ppn, mpn))
         self.area.write(vcpu.core.clock, sent)
         self.quota[number] = max(0, self.quota[number] - batch)
-        if sent:
-            self.first[number].count("host_page_outs", len(sent))
+        self.first[number].count("host_page_outs", len(sent))
+        if count:
             take_exit(vcpu, "reclaim", vcpu.costs["exit"] + self.flush(number))
 
-    def _take_away(self, number: int, ppn: int, slot: int) -> int:
-        """Unmaps a page; returns its frame, which is of no use to anybody until it is written."""
+    def _unmap(self, number: int, ppn: int) -> int:
+        """Takes a page's frame away; returns it."""
         memory, shadow = self.memories[number], self.first[number].shadow
         mpn = memory.pmap.pop(ppn)
         memory.ept.pop(key(1, ppn), None)
@@ -143,9 +158,15 @@ class HostPager:
         if shadow:
             shadow.forget_frames({mpn})
             shadow.tables.still_traced.pop(ppn, None)
-        memory.swapped[ppn] = slot
-        memory.frames.kind[mpn] = "reserved"
         return mpn
+
+    def send(self, number: int, ppn: int, mpn: int) -> tuple[int, int]:
+        """Gives a page a slot; its frame is of no use to anybody until it is written."""
+        assert self.area
+        slot = self.area.take(number << 32 | ppn)
+        self.memories[number].swapped[ppn] = slot
+        self.frames.kind[mpn] = "reserved"
+        return mpn, slot
 
     def flush(self, number: int) -> int:
         """All cores forget a VM's memory; what that costs."""
@@ -194,6 +215,21 @@ class HostPager:
     def _return(self, memory: Memory, ppn: int) -> None:
         assert self.area
         del self.area.held[memory.swapped.pop(ppn)]
+        self._give_frame(memory, ppn)
+
+    def decompress(self, vcpu: Vcpu, ppn: int, overwritten_by: str) -> None:
+        """Gives a page from the cache a frame again: no disk is asked."""
+        assert self.how and vcpu.memory.cache
+        first = self.first[vcpu.memory.number]
+        vcpu.memory.cache.drop(ppn)
+        self._give_frame(vcpu.memory, ppn)
+        if overwritten_by and self.how.has_preventer:
+            first.count("compressed_dropped")
+            return
+        first.count("decompressions")
+        vcpu.spent += vcpu.costs["decompress_page"]
+
+    def _give_frame(self, memory: Memory, ppn: int) -> None:
         memory.pmap[ppn] = memory.frames.take("private")
         if memory.is_nested:
             memory.ept[key(1, ppn)] = Entry(memory.pmap[ppn], is_leaf=True)
@@ -208,6 +244,11 @@ class HostPager:
             assert self.area
             del self.area.held[memory.swapped.pop(ppn)]
             first.count("host_slots_dropped")
+            return False
+        if memory.is_compressed(ppn):
+            assert memory.cache
+            memory.cache.drop(ppn)
+            first.count("compressed_dropped")
             return False
         if ppn not in memory.pmap:
             return False

@@ -13,6 +13,7 @@ from vmcfg.scenario.spec import Vm
 
 if TYPE_CHECKING:
     from .candidates import Candidates
+    from .compression import CompressionCache
     from .guest_paging import GuestPager
     from .host_paging import HostPager
 
@@ -143,6 +144,7 @@ class Memory:
     guest: GuestPager | None = None
     number: int = 0  # of the VM on its host
     candidates: Candidates = field(init=False)  # where the host pages
+    cache: CompressionCache | None = None  # where it compresses
     tables: set[int] = field(default_factory=set)  # pages that hold tables
     accessed: set[int] = field(default_factory=set)  # pages that walks of shadow tables have come to
     swapped: dict[int, int] = field(default_factory=dict)  # pages in the host's swap area, by their slots
@@ -204,8 +206,13 @@ class Memory:
         if self.is_paged(ppn):
             self.candidates.enter(ppn)
 
+    def is_compressed(self, ppn: int) -> bool:
+        return self.cache is not None and ppn in self.cache.cache.entries
+
     def where_is(self, ppn: int) -> str:
         """Why a page without a frame exits, if not because it never had one."""
+        if self.is_compressed(ppn):
+            return "decompress"
         return "swap_in" if ppn in self.swapped else "balloon_pop" if ppn in self.ballooned else ""
 
     @property
@@ -293,6 +300,10 @@ class Memory:
             else:
                 self.free_ppn(ppn)
 
+    def is_of_file(self, ppn: int) -> bool:
+        """Whether it is a page of the guest's page cache."""
+        return self.guest is not None and self.guest.cache.holds(ppn)
+
     def is_shared(self, first: int, size: int) -> bool:
         """Whether anybody else maps any part of a page."""
         return any(ppn in self.sharers for ppn in range(first, first + size))
@@ -315,15 +326,17 @@ class Memory:
 
     def pages(self, guest_tables: int) -> dict[str, int]:
         """The VM's pages by state, and by use in the guest."""
-        return {
+        compressed = self.cache.pages() if self.cache else {}
+        away = len(self.swapped) + len(self.ballooned) + compressed.get("compressed", 0)
+        return compressed | {
             "configured": self.vm.memory_pages,
             "private": len(self.pmap),
-            "unbacked": self.vm.memory_pages - len(self.pmap) - len(self.swapped) - len(self.ballooned),
+            "unbacked": self.vm.memory_pages - len(self.pmap) - away,
             "ballooned": len(self.ballooned),
             "swapped": len(self.swapped),
-            "balloon": len(self.guest.balloon) if self.guest else 0,
+            "balloon": len(self.guest.driver.pages) if self.guest else 0,
             "guest_swapped": len(self.guest.area.held) if self.guest and self.guest.area else 0,
-            "guest_cached": 0,  # there are no files
+            "guest_cached": len(self.guest.cache.cached) if self.guest else 0,
             "guest_free": self.free_pages,
             "guest_tables": guest_tables,
             "guest_kernel": self.vm.kernel_pages,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vmcfg.metrics.events import Event
 
 from .memory import Place
+from .spaces import Kill
 
 EVENTS = (
     "touches", "accesses", "l1_hits", "stlb_hits", "walks", "guest_refs", "host_refs", "walk_refs", "fault_refs",
@@ -34,6 +35,7 @@ FOUND = ("l1_refs", "l2_refs", "llc_refs", "memory_refs")  # counted where a hos
 LOG_EXITS = ("pml_full",)  # of `nested` with a log of modified pages
 PROMOTION_EXITS = ("promotion",)  # where the VMM promotes small pages
 PAGING_EXITS = ("swap_in", "reclaim")  # where the host pages
+COMPRESSION_EXITS = ("decompress",)  # where it compresses
 BALLOON_EXITS = ("balloon", "balloon_pop")  # where a guest of the host has a balloon
 EXITS = {
     "native": (),
@@ -56,6 +58,7 @@ class OracleResult:
     elapsed: dict[str, list[int]]  # [vm][row] from its first entry (at the VM's start) to its last retirement
     frames: dict[str, dict[str, int]]  # [host]: total, free, private, shared, overhead, reserved
     pages: dict[str, dict[str, int]]  # [vm]: configured, private, unbacked, guest_free, guest_tables, guest_kernel
+    kills: dict[str, list[Kill]]  # [vm]
     clocks: dict[str, list[int]]  # [host][core]: where the core's clock stands
     pmap: dict[str, dict[int, int]]  # [vm][ppn] -> mpn, backed pages only
     spaces: dict[str, dict[Place, dict[Place, Leaf]]]  # [vm][slot, root][level, vpn >> 9(level-1)]: ppn, A, D, W

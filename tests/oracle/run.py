@@ -14,6 +14,7 @@ from .memory import Entry, Frames, Memory, Place
 from .pressure import Pressure
 from .result import (
     BALLOON_EXITS,
+    COMPRESSION_EXITS,
     EVENTS,
     EXITS,
     FOUND,
@@ -58,6 +59,7 @@ def run(
         elapsed={name: [_elapsed(spans) for spans in account.spans] for name, account in accounts.items()},
         frames={machine.host.name: machine.frames.summary() for machine in machines},
         pages={name: each.memory.pages(each.table_pages()) | each.large_pages() for name, each in spaces.items()},
+        kills={name: each.kills for name, each in spaces.items()},
         clocks={machine.host.name: [core.clock for core in machine.schedule.cores] for machine in machines},
         pmap={name: memory.pmap for name, memory in memories.items()},
         spaces={name: dict(_plain_spaces(each)) for name, each in spaces.items()},
@@ -80,7 +82,7 @@ class _Machine:
         self.pager: HostPager | None = None
         own = [vm for vm in scenario.vms if vm.host == host.name]
         memories = [_memory_of(vm, host, self.frames, scenario) for vm in own]
-        if host.paging or any(vm.reclaim or vm.balloon for vm in own):
+        if host.paging or any(vm.reclaim or vm.balloon or vm.oom == "kill" for vm in own):
             self.pager = HostPager(host, memories, scenario.seed, self.disks)
         cores = [Core(host.cpu, lines, host.mmu.nested_caches) for lines in lines_of_cores(host.cpu, host.cores)]
         vcpus: list[Vcpu] = []
@@ -97,9 +99,7 @@ class _Machine:
         slice_cycles = to_cycles(timing.slice_ns, hz)
         self.schedule = Schedule(cores, slice_cycles, quantum, end, scenario.seed, zipf, scatter)
         if self.pager:
-            self.schedule.pressure = Pressure(
-                host, vcpus, self.pager, scenario.seed, self.disks, slice_cycles
-            )
+            self.schedule.pressure = Pressure(host, vcpus, self.pager, scenario.seed, self.disks, slice_cycles)
             self._note_what_is_mapped()
 
     def _note_what_is_mapped(self) -> None:
@@ -173,7 +173,8 @@ def _pages_at_once(vm: Vm) -> int:
 def _new_account(phases: int, host: Host, is_large: bool, has_balloons: bool) -> Account:
     rows = phases + 1
     exits = EXITS[host.mmu.mode] + LOG_EXITS * host.mmu.pml + PROMOTION_EXITS * bool(host.mmu.promotion)
-    exits += PAGING_EXITS * bool(host.paging) + BALLOON_EXITS * has_balloons
+    exits += PAGING_EXITS * bool(host.paging) + COMPRESSION_EXITS * bool(host.compression)
+    exits += BALLOON_EXITS * has_balloons
     counted = EVENTS + (FOUND if host.cpu.data_caches else ()) + (SIZED if is_large else ())
     return Account(
         counters=[dict.fromkeys(counted, 0) for _ in range(rows)],

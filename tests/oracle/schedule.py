@@ -95,7 +95,7 @@ class Schedule:
             if vcpu.waits_until and _is_blocked(vcpu):
                 return
             try:
-                if not vcpu.is_back:
+                if not vcpu.is_back and not vcpu.spaces.is_empty:
                     happen(vcpu)
                     vcpu.is_back = True
                     continue
@@ -122,6 +122,7 @@ class Schedule:
 
     def _next_touch(self, vcpu: Vcpu) -> tuple[int, int]:
         """VPN and kind, from the phase's trace or drawn by its pattern."""
+        vcpu.part = None
         phase = vcpu.phase
         nth = vcpu.touches_in_phase[vcpu.stretch.nth_phase]
         if phase.trace is not None:

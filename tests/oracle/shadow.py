@@ -44,8 +44,7 @@ class ShadowMmu:
 
     def leaf(self, view: View, vpn: int) -> Entry | None:
         """The guest's entry that maps a page, of whatever size."""
-        entries = [self.spaces.entry(view, level, vpn) for level in range(1, self.spaces.levels)]
-        return next((entry for entry in entries if entry and entry.is_leaf), None)
+        return self.spaces.leaf(view, vpn)
 
     def handle_hidden_fault(self, view: View, vpn: int, is_store: bool) -> None:
         """Makes what is missing above the page, and its entry."""

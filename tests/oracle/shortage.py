@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmcfg.scenario.spec import GuestEvent
 
-from .memory import key
+from .memory import Memory, key
 from .spaces import Process, View
 from .vcpu import Vcpu
 
@@ -45,15 +45,18 @@ def _needs(vcpu: Vcpu, view: View, vpn: int, is_store: bool) -> tuple[int, bool]
             return level, True
         lacks_frame |= entry.target not in memory.pmap
     assert entry
-    if is_store and not entry.writable and entry.target in memory.sharers:
+    if is_store and not entry.writable and entry.target in memory.sharers and not memory.is_of_file(entry.target):
         return 1, True
     return 0, lacks_frame
 
 
-def check_event(vcpu: Vcpu, event: GuestEvent) -> None:
+def check_event(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     """Before an event begins; raises Stopped. A bound settles it where there is plenty."""
     pager, guest, memory = vcpu.memory.pager, vcpu.memory.guest, vcpu.memory
     if not pager or not guest:
+        return
+    if event.file:
+        _check_files(vcpu, event, nth)
         return
     most = vcpu.spaces.table_pages() + 2 if event.kind == "fork" else 0
     shadows = pager.reserve if vcpu.shadow else 0
@@ -63,13 +66,34 @@ def check_event(vcpu: Vcpu, event: GuestEvent) -> None:
     pages, unbacked = _pages_to_fork(vcpu) if event.kind == "fork" else (0, 0)
     if guest.lacks(pages):
         raise Stopped("pages")
+    wanted = _frames_for(memory, unbacked, pages) + shadows
+    if pager.frames.free < wanted:
+        pager.wanted = wanted
+        raise Stopped("frames")
+
+
+def _check_files(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
+    """The same for one that goes through the page cache: no bound, a look at which pages are there."""
+    pager, guest, memory = vcpu.memory.pager, vcpu.memory.guest, vcpu.memory
+    assert pager and guest
+    held = [guest.cache.cached.get(block) for block in guest.cache.blocks_of(event, nth)]
+    missing = held.count(None)
+    if guest.lacks(missing):
+        raise Stopped("pages")
+    wanted = _frames_for(memory, sum(ppn is not None and ppn not in memory.pmap for ppn in held), missing)
+    if pager.frames.free < wanted:
+        pager.wanted = wanted
+        raise Stopped("frames")
+
+
+def _frames_for(memory: Memory, unbacked: int, pages: int) -> int:
+    """Frames that pages without one may take, with the host's tables, if so many of the guest's next free ones come."""
     following = [*reversed(memory.freed_ppns), *reversed(memory.free_ppns)][: max(0, pages)]
     unbacked += sum(ppn not in memory.pmap for ppn in following)
-    tables = sum(min(unbacked, (memory.vm.memory_pages - 1) // 512 ** (level - 1) + 1)
-                 for level in range(2, memory.host_levels + 1))
-    if pager.frames.free < unbacked + tables + shadows:
-        pager.wanted = unbacked + tables + shadows
-        raise Stopped("frames")
+    return unbacked + sum(
+        min(unbacked, (memory.vm.memory_pages - 1) // 512 ** (level - 1) + 1)
+        for level in range(2, memory.host_levels + 1)
+    )
 
 
 def _pages_to_fork(vcpu: Vcpu) -> tuple[int, int]:
@@ -79,7 +103,8 @@ def _pages_to_fork(vcpu: Vcpu) -> tuple[int, int]:
         return len(parent.space.table_ppns()), 0
     ending = spaces.oldest_child()
     assert ending
-    own = [ppn for ppn in _present(ending) if ppn not in vcpu.memory.sharers]
+    memory = vcpu.memory
+    own = [ppn for ppn in _present(ending) if ppn not in memory.sharers and not memory.is_of_file(ppn)]
     if ending is parent:
         parent = spaces.next_after(parent.slot) or parent
     freed = len(own) + len(ending.space.table_ppns())

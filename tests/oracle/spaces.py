@@ -59,6 +59,15 @@ class Process:
     born: int | None = None  # the number of the fork that made it, if one did
 
 
+class Kill(NamedTuple):
+    """What tables say of a process that was killed."""
+
+    cycles: int
+    process: int  # counted from 1
+    freed_pages: int
+    asked_by: str
+
+
 class View(NamedTuple):
     """What translates an access: a process through one of its roots."""
 
@@ -92,6 +101,8 @@ class Spaces:
         self.kernel_table = -1  # what the roots' entries lead to
         self.forks = 0
         self.large_at_start = 0
+        self.kills: list[Kill] = []
+        self.is_empty = False  # the last process has been killed: its root is left
 
     def living(self) -> list[Process]:
         return [process for process in self.slots if process]
@@ -151,6 +162,11 @@ class Spaces:
             return root.to_kernel if level == self.levels else self.kernel.get(self.key(level, vpn))
         entry = (root.entries if level == self.levels else view.process.space.tables).get(self.key(level, vpn))
         return None if entry is None or entry.slot is not None else entry
+
+    def leaf(self, view: View, vpn: int) -> Entry | None:
+        """The entry of whatever size that maps a page."""
+        entries = (self.entry(view, level, vpn) for level in range(1, self.levels))
+        return next((entry for entry in entries if entry and entry.is_leaf), None)
 
     def table_ppn(self, view: View, level: int, vpn: int) -> int:
         """The page that holds the entry of `level` on the path to a page."""

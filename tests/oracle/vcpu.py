@@ -90,6 +90,7 @@ class Vcpu:
         self.touches_in_stretch = 0
         self.touches_in_phase = [0] * len(workload.phases)  # also the position in its trace
         self.touches_of_part: Counter[tuple[int, int]] = Counter()  # (phase, part of its mixture)
+        self.part: tuple[int, int] | None = None  # to which this touch falls, as long as it is not made
         self.touches = 0  # the index in the vCPU's stream
         self.touches_after_warmup = 0
         self.carried_walk_cycles = 0
@@ -107,7 +108,9 @@ class Vcpu:
         self.promotions = 0  # in this stretch: how often the VMM has looked for small pages to promote
         self.waits_until = 0  # when the last disk that it has asked for something is done
         self.stands_at: int | None = None  # for disks: what happens within an access or an event happens at one time
+        self.spent = 0  # cycles of the VMM, to be charged with the next exit
         self.is_looked_after = False  # this access has found what it needs, or is not asked
+        self.is_told_of = False  # whoever is told of every access knows of this one
         self.is_back = True  # nothing is left to happen after the last touch
 
     @property
@@ -127,9 +130,9 @@ class Vcpu:
 
     @property
     def is_finished(self) -> bool:
-        """No work is left: all stretches are over, or the run's touches are made."""
+        """No work is left: all stretches are over, the run's touches are made, or no process is left to make them."""
         is_last_touch_made = self.run.accesses is not None and self.touches_after_warmup >= self.run.accesses
-        return self.nth_stretch >= len(self.stretches) or is_last_touch_made
+        return self.nth_stretch >= len(self.stretches) or is_last_touch_made or self.spaces.is_empty
 
     @property
     def stretch(self) -> Stretch:
@@ -164,9 +167,8 @@ class Vcpu:
 
     def next_of_part(self, number: int) -> int:
         """How many touches of this phase have fallen to a part of its mixture, before this one."""
-        part = self.stretch.nth_phase, number
-        self.touches_of_part[part] += 1
-        return self.touches_of_part[part] - 1
+        self.part = self.stretch.nth_phase, number
+        return self.touches_of_part[self.part]
 
     def settle(self) -> None:
         """At a boundary between touches: ends every stretch that is over and begins the next one."""
@@ -199,6 +201,9 @@ class Vcpu:
 
     def advance(self) -> None:
         """One more touch is made."""
+        if self.part:
+            self.touches_of_part[self.part] += 1
+            self.part = None
         self.touches += 1
         self.touches_in_stretch += 1
         self.touches_in_phase[self.stretch.nth_phase] += 1
