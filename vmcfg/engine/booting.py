@@ -69,9 +69,11 @@ def zero_thread(host: HostPlan, machine: at.Machine, number: int) -> Iterator[Du
 
 
 def has_begun(machine: at.Machine, number: int) -> bool:
-    """Tell whether a VM's workload has begun: until then its guest boots."""
-    vcpu = int(machine.guests.vm[number, at.FIRST_VCPU])
-    return bool(machine.vcpu[vcpu, at.PHASE] >= machine.vcpu[vcpu, at.FIRST_PHASE])
+    """Tell whether a VM's workload has begun and its guest is up: until then it boots, and it may boot again, or go."""
+    guest = machine.guests.vm[number]
+    vcpu = machine.vcpu[int(guest[at.FIRST_VCPU])]
+    is_up = not guest[at.IS_OFF] and machine.sched[at.NOW] >= guest[at.DOWN_UNTIL]
+    return bool(is_up and vcpu[at.PHASE] >= vcpu[at.FIRST_PHASE])
 
 
 def _step(host: HostPlan) -> int:

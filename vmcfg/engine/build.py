@@ -30,6 +30,7 @@ from vmcfg.jit import pinned, prepare
 from vmcfg.metrics.events import COLUMNS, Event, Sized
 from vmcfg.mmu.shadow import VARIANTS
 from vmcfg.mmu.walks import MODES
+from vmcfg.plan.compile import cycles_of
 from vmcfg.plan.model import UNLIMITED, HostPlan, VcpuPlan, VmPlan, bits_of
 from vmcfg.rng import mixed_key
 from vmcfg.scenario.spec import CacheShape, Trace
@@ -157,6 +158,8 @@ def _guests(host: HostPlan) -> at.Guests:
         keeps = plan.vm.reclaim.keep_free_pages if plan.vm.reclaim else 0
         vm[number, [at.GUEST_MIN, at.PINNED]] = max(plan.vm.table_levels, keeps), plan.vm.kernel_pages
         vm[number, at.BALLOON_RATE] = SLOWEST
+        vm[number, at.AT_START] = plan.processes
+        vm[number, at.BOOT_CYCLES] = cycles_of(plan.vm.boot.duration_ns, host.hz) if plan.vm.boot else 0
         vm[number, [at.RECLAIMS, at.KILLS]] = plan.vm.reclaim is not None, plan.vm.oom == "kill"
         vm[number, at.FIRST_VCPU] = next(i for i, vcpu in enumerate(host.vcpus) if vcpu.vm == number)
         vm[number, at.EPT : at.EPT + 6] = vm[number, at.EPT_ROOT] = -1

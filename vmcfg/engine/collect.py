@@ -15,6 +15,7 @@ from vmcfg.metrics.events import (
     LOG_EXITS,
     MODE_EXITS,
     PAGING_EXITS,
+    POWER_EXITS,
     PROMOTION_EXITS,
     PROTECTION_EXITS,
     REPORT_EXITS,
@@ -72,6 +73,7 @@ def _phase(host: HostPlan, machine: at.Machine, number: int, phase: int) -> Phas
         for reason in MODE_EXITS[host.mode] + LOG_EXITS * host.has_pml + _round_exits(host)
         + PROMOTION_EXITS * bool(host.promotion) + PAGING_EXITS * bool(host.paging)
         + COMPRESSION_EXITS * bool(host.compression) + BALLOON_EXITS * host.has_balloons
+        + POWER_EXITS * host.has_power_events
         + REPORT_EXITS * any(plan.vm.free_page_reporting for plan in host.vms)
     }
     return PhaseResult(phase, counters, exits, _elapsed(host, machine, number, phase))

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.engine.answers import kernel_access
+from vmcfg.engine.power import end_vcpus
 from vmcfg.engine.room import DONE, NEED_FRAMES, NEED_GUEST_PAGES, lacks_pages_of_guest
-from vmcfg.guest import mapping, page_cache, processes
+from vmcfg.guest import mapping, page_cache, power, processes
 from vmcfg.guest.collapsing import collapse_ranges
 from vmcfg.guest.flushing import flush
 from vmcfg.guest.pages import unbacked_among_next
@@ -58,6 +59,9 @@ def handle_events(m, core, vcpu):
             m.core[core, at.CLOCK] += _happen(m, core, vcpu, first + number, times)
             m.core[core, at.CLOCK] += leave_kernel(m, core, vcpu)
             m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = m.core[core, at.CLOCK]
+            if m.guests.vm[m.vcpu[vcpu, at.VM], at.IS_OFF]:
+                end_vcpus(m, vcpu)
+                return DONE
     _find_next(m, vcpu, m.core[core, at.CLOCK])
     return DONE
 
@@ -74,6 +78,10 @@ def _happen(m, core, vcpu, event, times):
         return flush(m, core, vcpu, event, times)
     if kind == work.PROMOTE:
         return _promote(m, core, vcpu, event, times)
+    if kind == work.POWER_OFF:
+        return power.power_off(m, core, vcpu)
+    if kind == work.REBOOT:
+        return power.reboot(m, core, vcpu)
     if kind == work.EXIT and not processes.may_leave(m, vcpu):
         return np.int64(0)
     m.counters[m.vcpu[vcpu, at.ROW], Event.SYSTEM_CALLS] += 1
@@ -183,10 +191,14 @@ def _shortage(m, vcpu, event, times):
     vm = m.vcpu[vcpu, at.VM]
     kind = m.work.events[event, work.EVENT_KIND]
     most = np.int64(0)
+    if kind == work.POWER_OFF:
+        return DONE
     if kind == work.MMAP:
         most = mapping.most_to_map(m, vcpu, event)
     elif kind in FILE_KINDS:
         return _shortage_of_cache(m, vcpu, event, times)
+    elif kind == work.REBOOT:
+        return _lacks_frames(m, _frames_for(m, vm, power.unbacked_roots(m, vm)) + _shadows_for(m, event))
     elif (kind == work.MUNMAP or kind == work.MPROTECT) and m.cost[at.HAS_LARGE_PAGES]:
         most = np.int64(MOST_SPLITS)
     elif kind == work.COLLAPSE:
@@ -195,11 +207,8 @@ def _shortage(m, vcpu, event, times):
         most = m.guests.vm[vm, at.TABLE_PAGES] + 2
     elif kind == work.EXEC:
         most = 1 + m.guests.vm[vm, at.HAS_KPTI]
-    shadows = frames = np.int64(0)
-    if m.cost[at.MODE] == at.SHADOW:  # any event may come to need shadow pages, one for each table of kernel memory
-        shadows = m.host.counts[at.RESERVE] + m.work.events[event, work.EVENT_KERNEL_PAGES] // at.TABLE_ENTRIES
-        frames = most + shadows
-    frames = max(frames, most * m.guests.vm[vm, at.HOST_LEVELS])
+    shadows = _shadows_for(m, event)
+    frames = max(most + shadows if shadows else shadows, most * m.guests.vm[vm, at.HOST_LEVELS])
     if most > m.guests.vm[vm, at.GUEST_FREE] or m.host.counts[FRAME_FREE] < frames:
         return _exact_shortage(m, vcpu, event, times, most, shadows)
     return DONE
@@ -215,6 +224,20 @@ def _shortage_of_cache(m, vcpu, event, times):
     frames = _frames_for(m, vm, unbacked + unbacked_among_next(m, vm, missing))
     if missing and m.paging.rules[PAGES]:
         frames += m.files.rules[vm, SPARE] + m.files.rules[vm, READ_AHEAD]
+    return _lacks_frames(m, frames)
+
+
+@kernel
+def _shadows_for(m, event):
+    """Return how many shadow pages any event may come to need: one for each table of kernel memory, and a reserve."""
+    if m.cost[at.MODE] != at.SHADOW:
+        return np.int64(0)
+    return m.host.counts[at.RESERVE] + m.work.events[event, work.EVENT_KERNEL_PAGES] // at.TABLE_ENTRIES
+
+
+@kernel
+def _lacks_frames(m, frames):
+    """Tell whether so many frames are free: DONE, or NEED_FRAMES."""
     if m.host.counts[FRAME_FREE] < frames:
         m.host.counts[at.WANTED] = frames
         return NEED_FRAMES
@@ -237,10 +260,7 @@ def _exact_shortage(m, vcpu, event, times, most, shadows):
     if kind != work.COLLAPSE and lacks_pages_of_guest(m, vm, pages):
         return NEED_GUEST_PAGES
     unbacked += unbacked_among_next(m, vm, pages)
-    if m.host.counts[FRAME_FREE] < _frames_for(m, vm, unbacked) + shadows:
-        m.host.counts[at.WANTED] = _frames_for(m, vm, unbacked) + shadows
-        return NEED_FRAMES
-    return DONE
+    return _lacks_frames(m, _frames_for(m, vm, unbacked) + shadows)
 
 
 @kernel

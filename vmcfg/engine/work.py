@@ -41,6 +41,8 @@ EVENT_KINDS = {
     "flush": work.FLUSH,
     "read_file": work.READ_FILE,
     "write_file": work.WRITE_FILE,
+    "power_off": work.POWER_OFF,
+    "reboot": work.REBOOT,
 }
 FLUSHES = {
     "": 0,

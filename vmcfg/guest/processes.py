@@ -95,7 +95,7 @@ def execute(m, core, vcpu):
     cycles += replace(m, core, vcpu, left)
     cycles += privileged.end_space(m, core, vcpu, left)
     cycles += _tear_down(m, core, vcpu, left)
-    _free_roots(m, vcpu, left)
+    free_roots(m, vcpu, left)
     return cycles
 
 
@@ -131,7 +131,7 @@ def _end(m, core, vcpu, process):
     cycles += reload(m, core, vcpu)
     cycles += switch(m, core, vcpu)
     cycles += privileged.end_space(m, core, vcpu, process)
-    _free_roots(m, vcpu, process)
+    free_roots(m, vcpu, process)
     return cycles
 
 
@@ -142,7 +142,7 @@ def end_unloaded(m, core, vcpu, process):
     cycles += empty(m, core, vcpu, process)
     m.guests.process[process, at.IS_LIVE] = 0
     flush_process(m, core, process)
-    _free_roots(m, vcpu, process)
+    free_roots(m, vcpu, process)
     return cycles
 
 
@@ -243,7 +243,7 @@ def _tear_down(m, core, vcpu, process):
 
 
 @kernel
-def _free_roots(m, vcpu, process):
+def free_roots(m, vcpu, process):
     """Free the pages of a process's roots, the user's first."""
     vm = m.vcpu[vcpu, at.VM]
     tables = m.guests.process

@@ -73,8 +73,8 @@ class Event(IntEnum):
     BALLOON_INFLATED = 58  # pages that the guest put into its balloon
     BALLOON_DEFLATED = 59  # pages that it took back
     BALLOON_FRAMES_WON = 60  # of the pages put in: those that had a frame
-    BALLOON_POPS = 61  # times that the host gave the balloon up, because the guest touched it
-    HOST_SLOTS_DROPPED = 62  # slots of the host's swap area given back unread, for the page went into the balloon
+    BALLOON_POPS = 61  # times that the host gave the balloon up, because the guest touched it or was reset
+    HOST_SLOTS_DROPPED = 62  # slots of the host's swap area given back unread: the page is ballooned, or its VM off
     LOG_ENTRIES_READ = 63  # entries of logs of modified pages that the VMM read when it asked
     PAGES_MARKED = 64  # pages that the VMM knew to be modified otherwise than by the log or write protection
     PAGES_COLLECTED = 65  # modified pages that the VMM found when it asked, in all rounds
@@ -132,6 +132,7 @@ class Exit(IntEnum):
     DIRTY_LOG = 18  # the VMM asked which pages had been modified
     FREE_PAGE_REPORT = 19  # the guest reported blocks of free pages
     DECOMPRESS = 20  # a guest page that lay in the compression cache was needed
+    POWER = 21  # the guest was powered off, or reset to boot again
 
 
 class Found(IntEnum):
@@ -211,6 +212,8 @@ PAGING_EXITS = (Exit.SWAP_IN, Exit.RECLAIM)
 """Likewise, where the host pages."""
 REPORT_EXITS = (Exit.FREE_PAGE_REPORT,)
 """Likewise, where a guest of the host reports free pages."""
+POWER_EXITS = (Exit.POWER,)
+"""Likewise, where a guest of the host is powered off, or reboots."""
 COMPRESSION_EXITS = (Exit.DECOMPRESS,)
 """Likewise, where it compresses."""
 BALLOON_EXITS = (Exit.BALLOON, Exit.BALLOON_POP)

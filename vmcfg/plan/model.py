@@ -167,6 +167,12 @@ class HostPlan:
         return is_making or max(self.page_level, self.table_page_level, *(plan.page_level for plan in self.vms)) > 1
 
     @property
+    def has_power_events(self) -> bool:
+        """Tell whether any guest is powered off, or reboots."""
+        kinds = {plan.event.kind for phase in self.phases for plan in phase.events}
+        return bool(kinds & {"power_off", "reboot"})
+
+    @property
     def has_balloons(self) -> bool:
         """Tell whether any guest has a balloon driver."""
         return any(plan.vm.balloon for plan in self.vms)

@@ -104,7 +104,7 @@ class GuestEvent:
     """What the guest's kernel does from time to time. Fields that a kind does not use keep their neutral value."""
 
     # context_switch | syscall | mmap | munmap | mprotect | fork | exec | exit | collapse | flush | read_file |
-    # write_file
+    # write_file | power_off | reboot
     kind: str
     every_touches: int  # the i-th time is after the vCPU's touch floor(i × every_touches ÷ every_divisor) of the phase
     every_divisor: int  # 0 of those with a rate

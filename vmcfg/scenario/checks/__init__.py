@@ -19,6 +19,7 @@ from vmcfg.scenario.checks import (
     memory,
     names,
     paging,
+    power,
     references,
     run,
     tables,
@@ -38,6 +39,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     data_caches.check(findings, settings)
     workloads.check(findings, settings, directory)
     events.check(findings, settings, picked)
+    power.check(findings, settings, picked)
     paging.check(findings, settings)
     files.check(findings, settings, picked)
     references.check(findings, settings)

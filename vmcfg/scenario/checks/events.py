@@ -23,7 +23,7 @@ from vmcfg.scenario.layout import (
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES, format_size
 
-OF_ONE_VCPU = ("fork", "exec", "exit")
+OF_ONE_VCPU = ("fork", "exec", "exit", "reboot")
 RANGE_PAGES = 512  # that become one large page
 
 
