@@ -53,6 +53,7 @@ workloads:
     regions: {{{regions}}}
     phases: [{{pattern: {pattern}, write: 40%, events: [{events}]}}]
 """
+HOT = "hot_cold, order: contiguous, hot: 16KiB, hot_share: 60%"  # four pages that the TLB holds
 EVENTS = (
     "{kind: context_switch, every: 37}",
     "{kind: munmap, every: 61, region: heap, pages: 9}", "{kind: munmap, every: 190, region: heap, pages: 40}",
@@ -81,7 +82,7 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
     names = "ab"[: dice.choice((1, 1, 2))]
     vms = [guest(dice, name, victim, vcpus, has_files) for name in names]
     pages = dice.choice((90, 130)) if all("3MiB" in vm or "oom" in vm for vm in vms) else 60
-    kind = dice.choice(("uniform", "sequential"))
+    kind = dice.choice(("uniform", "sequential", HOT))
     events = [*dice.sample(EVENTS, 3), *dice.sample(OF_FILES, 3 * has_files)]
     events += ["{kind: fork, every: 211}", "{kind: exit, every: 290}"] if vcpus == 1 else []
     swap = f"swap: {{size: {4 * dice.choice((900, 3000))}KiB}}\n    "
