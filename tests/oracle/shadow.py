@@ -94,7 +94,7 @@ class ShadowMmu:
                 self._cut(table, each)
             table.state = "open"
             table.writes_in_a_row = 0
-        elif self.how.installs_on_write and level == 1 and entry:
+        elif self.how.installs_on_write and level == 1 and entry and entry.target in self.memory.pmap:
             taken = self._fill(table, vpn, entry, self.is_storing)
         self._exit("trace_fault", self.costs["trace_fault"] + taken * self.costs["zero_page"])
 

@@ -56,7 +56,9 @@ def handle_events(m, core, vcpu):
             if why != DONE:
                 return why
             _set_next(m, vcpu, number, first + number)
+            m.host.counts[at.PROMISED] = _frames_for(m, m.vcpu[vcpu, at.VM], _most_pages(m, vcpu, first + number))
             m.core[core, at.CLOCK] += _happen(m, core, vcpu, first + number, times)
+            m.host.counts[at.PROMISED] = 0
             m.core[core, at.CLOCK] += leave_kernel(m, core, vcpu)
             m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = m.core[core, at.CLOCK]
             if m.guests.vm[m.vcpu[vcpu, at.VM], at.IS_OFF]:
@@ -185,33 +187,46 @@ def _find_next(m, vcpu, clock):
 def _shortage(m, vcpu, event, times):
     """Decide, before an event begins, whether the pages and frames that it takes are there; DONE or what is short.
 
-    A bound settles it where there is plenty: every page of an mmap with tables of its own, a fork with as many tables
-    as all processes of the guest have now. Else a pure look at the tables decides.
+    A bound settles it where there is plenty, else a pure look at the tables decides. Meanwhile nothing is read along
+    into what is promised to it.
     """
     vm = m.vcpu[vcpu, at.VM]
     kind = m.work.events[event, work.EVENT_KIND]
-    most = np.int64(0)
     if kind == work.POWER_OFF:
         return DONE
-    if kind == work.MMAP:
-        most = mapping.most_to_map(m, vcpu, event)
-    elif kind in FILE_KINDS:
+    if kind in FILE_KINDS:
         return _shortage_of_cache(m, vcpu, event, times)
-    elif kind == work.REBOOT:
+    if kind == work.REBOOT:
         return _lacks_frames(m, _frames_for(m, vm, power.unbacked_roots(m, vm)) + _shadows_for(m, event))
-    elif (kind == work.MUNMAP or kind == work.MPROTECT) and m.cost[at.HAS_LARGE_PAGES]:
-        most = np.int64(MOST_SPLITS)
-    elif kind == work.COLLAPSE:
-        most = 2 * at.TABLE_ENTRIES * m.work.events[event, work.EVENT_PAGES]  # of the ranges, and of blocks for them
-    elif kind == work.FORK:
-        most = m.guests.vm[vm, at.TABLE_PAGES] + 2
-    elif kind == work.EXEC:
-        most = 1 + m.guests.vm[vm, at.HAS_KPTI]
+    most = _most_pages(m, vcpu, event)
     shadows = _shadows_for(m, event)
     frames = max(most + shadows if shadows else shadows, most * m.guests.vm[vm, at.HOST_LEVELS])
     if most > m.guests.vm[vm, at.GUEST_FREE] or m.host.counts[FRAME_FREE] < frames:
         return _exact_shortage(m, vcpu, event, times, most, shadows)
     return DONE
+
+
+@kernel
+def _most_pages(m, vcpu, event):
+    """Bound the guest pages that an event takes, but one that is about a file.
+
+    Every page of an mmap with tables of its own, a fork with as many tables as all processes of the guest have now.
+    """
+    vm = m.vcpu[vcpu, at.VM]
+    kind = m.work.events[event, work.EVENT_KIND]
+    if kind == work.MMAP:
+        return mapping.most_to_map(m, vcpu, event)
+    if (kind == work.MUNMAP or kind == work.MPROTECT) and m.cost[at.HAS_LARGE_PAGES]:
+        return np.int64(MOST_SPLITS)
+    if kind == work.COLLAPSE:
+        return 2 * at.TABLE_ENTRIES * m.work.events[event, work.EVENT_PAGES]  # of the ranges, and of blocks for them
+    if kind == work.FORK:
+        return m.guests.vm[vm, at.TABLE_PAGES] + 2
+    if kind == work.EXEC:
+        return 1 + m.guests.vm[vm, at.HAS_KPTI]
+    if kind == work.REBOOT:
+        return power.roots_at_start(m, vm)
+    return np.int64(0)
 
 
 @part

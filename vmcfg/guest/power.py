@@ -54,13 +54,11 @@ def reboot(m, core, vcpu):
     _flush_all(m, vm)
     cycles = vm_exit(m, core, vcpu, Exit.POWER, np.int64(0))
     first = m.guests.vm[vm, at.FIRST_PROCESS]
-    m.host.counts[at.PROMISED] = roots_at_start(m, vm)  # nothing is read along into what these will take
     for process in range(first, first + m.guests.vm[vm, at.AT_START]):
         m.guests.process[process, at.IS_LIVE] = 1
         m.guests.process[process, at.BORN] = 0
         own, exits = make_roots(m, core, vcpu, np.int64(process))
         cycles += charge_guest(m, vcpu, own) + exits
-    m.host.counts[at.PROMISED] = 0
     m.vcpu[vcpu, at.PROCESS] = first
     if m.guests.vm[vm, at.PCIDS]:
         m.guests.pcids[vcpu, 0] = first + 1

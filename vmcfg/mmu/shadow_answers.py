@@ -38,7 +38,7 @@ from vmcfg.vmm.shadow_pages import (
     free_tree,
     zap,
 )
-from vmcfg.vmm.verbs import vm_exit
+from vmcfg.vmm.verbs import is_backed, vm_exit
 
 
 @part
@@ -55,9 +55,15 @@ def written(m, core, vcpu, slot):
     frames = np.int64(0)
     if m.shadow.page[page, WRITES] >= at.WRITE_FLOOD:
         _let_go(m, page)
-    elif m.cost[at.INSTALLS] and m.shadow.page[page, LEVEL] == 1 and m.guests.tables[slot] & at.PRESENT:
+    elif m.cost[at.INSTALLS] and m.shadow.page[page, LEVEL] == 1 and _is_in_memory(m, page, m.guests.tables[slot]):
         frames = fill(m, core, vcpu, page, slot, m.vcpu[vcpu, at.FAULTING_STORE] != 0)
     return vm_exit(m, core, vcpu, Exit.TRACE_FAULT, m.cost[at.TRACE_FAULT] + frames * m.cost[at.ZERO_PAGE])
+
+
+@kernel
+def _is_in_memory(m, page, entry):
+    """Tell whether an entry maps a page that has a frame: what the host has paged out is not read in for a write."""
+    return entry & at.PRESENT != 0 and is_backed(m, m.shadow.page[page, PAGE_VM], page_of(entry))
 
 
 @part
