@@ -13,6 +13,14 @@ def _guest(breaks: str, file: str, old: str, new: str) -> Mutant:
     return Mutant(breaks, f"guest/{file}.py", old, new, "pressure")
 
 
+def _cache(breaks: str, old: str, new: str) -> Mutant:
+    return Mutant(breaks, "vmm/compression.py", old, new, "compression")
+
+
+def _file(breaks: str, file: str, old: str, new: str) -> Mutant:
+    return Mutant(breaks, f"guest/{file}.py", old, new, "files")
+
+
 MUTANTS = (
     _host("the host pages out one page more than a batch", "reclaiming",
           "    while count < allowed:", "    while count <= allowed:"),
@@ -67,4 +75,29 @@ MUTANTS = (
            "entries = empty_log(m, vcpu)", "entries = np.int64(0)", "rounds"),
     Mutant("what the guest's kernel zeroes is not known to be modified", "vmm/verbs.py",
            "    if is_overwritten and m.cost[at.HAS_ROUNDS]:", "    if False:", "rounds"),
+    # Policies that are told of every access.
+    Mutant("the host's policy is not told of TLB hits", "engine/turn.py",
+           "                tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED] + before - start)", "                pass",
+           "told"),
+    _host("pages that come in together come at one time", "paging",
+          "m.paging.rules[WHEN] += m.paging.rules[IS_TOLD] == IN_ORDER", "m.paging.rules[WHEN] += 0"),
+    # Kills.
+    Mutant("of equally large processes the last one is killed", "guest/killing.py",
+           "if pages > most:", "if pages >= most:", "kills"),
+    Mutant("a kill that takes frames fails where they are still being written", "engine/kills.py",
+           "return asked_by == WORKLOAD", "return False", "waiting"),
+    Mutant("a driver gives up where its guest could end a process for it", "guest/balloon.py",
+           "return np.int64(NOTHING_LEFT * guest[vm, at.KILLS])", "return np.int64(0)", "driver"),
+    Mutant("a balloon's target holds one poll too late", "engine/due.py",
+           "step.at_ns <= now_ns]", "step.at_ns < now_ns]", "pressure"),
+    # The compression cache.
+    _cache("two free quarters side by side are no half",
+           "    elif m.compression.quarters[place ^ 1] == 0:", "    elif False:"),
+    _cache("a cache takes a frame more than its share",
+           "limits[vm, HELD] < limits[vm, LIMIT] or", "limits[vm, HELD] <= limits[vm, LIMIT] or"),
+    # Pages of files.
+    _file("what is changed is dropped as if it were clean", "reclaim",
+          "is_dirty = m.files.dirtied[page] != 0", "is_dirty = False"),
+    _file("reading ahead takes what the event itself still needs", "page_cache",
+          "guest[vm, at.GUEST_FREE] > keep + guest[vm, at.GUEST_MIN] // 2", "guest[vm, at.GUEST_FREE] > 0"),
 )

@@ -60,6 +60,19 @@ PARTS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_memory_pressure.py::"
         "test_a_balloon_grows_faster_after_each_success_and_half_as_fast_after_a_failure",
     ),
+    "told": (
+        "tests/reclaim/test_policies_in_the_engine.py::"
+        "test_the_engine_misses_as_a_replay_of_the_same_pages[lru-processor]",
+    ),
+    "kills": ("tests/engine/test_killing.py::test_whom_when_and_how_much_is_what_sets_say",),
+    "files": tuple(
+        f"tests/engine/test_page_cache.py::test_{name}"
+        for name in ("what_is_written_whole_is_not_read_before", "a_cache_is_a_dictionary_in_order_of_arrival[7-32]",
+                     "stores_are_seen_by_their_d_bits_and_written_when_they_are_old")
+    ),
+    "driver": ("tests/engine/test_killing.py::test_a_driver_asks_its_kernel_as_any_program_does",),
+    "waiting": ("tests/engine/test_killing.py::test_a_kill_waits_for_frames_that_are_on_their_way",),
+    "compression": ("tests/engine/test_compression.py", "-mnot slow"),
     "goldens": tuple(
         f"tests/golden_discipline/test_shipped_scenarios.py::test_a_shipped_scenario_gives_its_golden[scenarios/{name}.yaml]"
         for name in ("walks/cold_native_walk_takes_4_references", "walks/cold_nested_walk_takes_24_references",
