@@ -204,4 +204,5 @@ def test_all_kinds_of_steps_happen_somewhere() -> None:
     seen = {
         type(step) for sets in MACHINES.values() for access in watched(sets).accesses for step in flat(access.steps)
     }
-    assert set(steps.Step.__args__) - set(PagingStep.__args__) == seen  # those are seen where memory is short
+    of_paging = set(PagingStep.__args__)  # these are seen where memory is short
+    assert set(steps.Step.__args__) - of_paging == seen - of_paging

@@ -41,7 +41,7 @@ class WalkWatch:
         """Return what stands before which kernel."""
         return {
             "vmcfg.engine.access.walk": self._walk,
-            "vmcfg.engine.faults.dirty_walk": self._dirty_walk,
+            "vmcfg.engine.other_walks.dirty_walk": self._dirty_walk,
             "vmcfg.mmu.references.refer": self._look_up_line,
             "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
             "vmcfg.mmu.shadow._read_entry": self._read_shadow_entry,
