@@ -12,7 +12,7 @@ from .faults import Kernel, access_past_tlbs, map_anew, split, write_leaf
 from .flushes import forget_dead, forget_narrowed, load_cr3, reload_cr3
 from .memory import Entry, key, page_count
 from .promotion import promote
-from .shortage import check_event
+from .shortage import check_event, promise
 from .spaces import Process, Space
 from .vcpu import Vcpu
 
@@ -25,8 +25,10 @@ def happen(vcpu: Vcpu) -> None:
     for number, event in enumerate(vcpu.phase.events):
         if _is_due(vcpu, event, vcpu.occurrences[number] + 1):
             check_event(vcpu, event, vcpu.occurrences[number])
+            promise(vcpu, event)
             with vcpu.at_one_time():
                 KINDS[event.kind](vcpu, event, vcpu.occurrences[number])
+            promise(vcpu, None)
             vcpu.occurrences[number] += 1
             vcpu.retire()
     plan = vcpu.host.mmu.promotion

@@ -44,6 +44,7 @@ class HostPager:
         self.quota = [0] * len(memories)
         self.next_vm = 0
         self.wanted = 0
+        self.promised = 0  # frames that an event under way may still take: nothing is read along into these
         swap = host.swap
         self.area = Area(disks[swap.disk], swap.pages) if swap else None
         for number, memory in enumerate(memories):
@@ -205,7 +206,7 @@ class HostPager:
 
     def _read_along(self, first: Vcpu, slot: int) -> bool:
         assert self.area
-        if slot not in self.area.held or self.frames.free <= self.reserve:
+        if slot not in self.area.held or self.frames.free <= self.reserve + self.promised:
             return False
         content = self.area.held[slot]
         self._return(self.memories[content >> 32], content & (1 << 32) - 1)

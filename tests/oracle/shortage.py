@@ -58,7 +58,7 @@ def check_event(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     if event.file:
         _check_files(vcpu, event, nth)
         return
-    most = vcpu.spaces.table_pages() + 2 if event.kind == "fork" else 0
+    most = _most_pages(vcpu, event)
     shadows = pager.reserve if vcpu.shadow else 0
     frames = max(most + shadows, most * memory.host_levels)
     if most <= memory.free_pages and pager.frames.free >= frames:
@@ -70,6 +70,23 @@ def check_event(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     if pager.frames.free < wanted:
         pager.wanted = wanted
         raise Stopped("frames")
+
+
+def promise(vcpu: Vcpu, event: GuestEvent | None) -> None:
+    """While an event happens, as many frames as it may take are spared by what is read along; after it, None."""
+    pager, memory = vcpu.memory.pager, vcpu.memory
+    if not pager:
+        return
+    most = _most_pages(vcpu, event) if event else 0
+    levels = range(2, memory.host_levels + 1)
+    pager.promised = most + sum(min(most, (memory.vm.memory_pages - 1) // 512 ** (level - 1) + 1) for level in levels)
+
+
+def _most_pages(vcpu: Vcpu, event: GuestEvent) -> int:
+    """A bound: a fork makes as many tables as all processes have now, and two roots; an exec its roots."""
+    if event.kind == "fork":
+        return vcpu.spaces.table_pages() + 2
+    return 1 + vcpu.spaces.has_kpti if event.kind == "exec" else 0
 
 
 def _check_files(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
