@@ -78,7 +78,8 @@ def entry(function: F) -> F:
 
 def prepare(function: Any, pinned: Pinned) -> None:
     """Begin to compile, beside what this process does, an entry whose address will be asked for."""
-    if len(os.sched_getaffinity(0)) > 1 and not is_compiled(function):
+    knows_cores = hasattr(os, "sched_getaffinity")  # not every operating system does
+    if knows_cores and len(os.sched_getaffinity(0)) > 1 and not is_compiled(function):
         compile_beside(function, _called_with(numba.typeof(pinned)))
 
 
