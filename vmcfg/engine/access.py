@@ -1,4 +1,4 @@
-"""The parts of an access, from lookup to fill; what happens when a walk cannot finish is in `engine.faults`.
+"""The parts of an access, from lookup to fill; `engine.retire` puts them together.
 
 lookup L1 ── hit ─────────────────────────────────► (a store without D: dirty walk) ─► retire
     └ miss ─ lookup L2 ── hit: fill L1 ───────────► (likewise)                      ─► retire
@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.engine.answers import handle_fault
 from vmcfg.hardware.assoc import SETS, fill, find, is_dirty, payload_of, set_of, touch
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import native, nested, shadow, software_tlb
-from vmcfg.mmu.walks import COMPLETE, NESTED, SHADOW, SOFTWARE_TLB
+from vmcfg.mmu.walks import NESTED, SHADOW, SOFTWARE_TLB
 from vmcfg.vmm import machine as at
 
 
@@ -35,29 +34,6 @@ def second_lookup(stores, first, second, vpn, tag):
     frame = payload_of(stores, second, index, way)
     fill(stores, first, set_of(first, vpn), tag, frame, has_dirty)
     return True, has_dirty
-
-
-@kernel
-def translate(m, walker, vpn, mode, is_store, fault, is_lean):
-    """Walk, and have handled what stops that, a FAULT or KERNEL_FAULT, until a walk is complete.
-
-    Returns (cycles of handlers, raw cycles of all walks; frame, D, guest and host references, and leaves of the last;
-    hits of all in the guest's and the host's walk caches, and in the nested TLB).
-    """
-    handling = cycles = by_guest = by_host = by_nested = np.int64(0)
-    while True:
-        end, frame, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, leaves = walk(
-            m, walker, vpn, mode, is_store, False, is_lean
-        )
-        refs = guest_refs + host_refs
-        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, walker.has_data_caches)
-        by_guest += guest_hits
-        by_host += host_hits
-        by_nested += nested_hits
-        if end == COMPLETE:
-            last = frame, has_dirty, guest_refs, host_refs, leaves
-            return handling, cycles, *last, by_guest, by_host, by_nested
-        handling += handle_fault(m, walker.core, walker.vcpu, vpn, is_store, end, frame, refs, fault)
 
 
 @kernel
@@ -96,3 +72,23 @@ def count_hits(m, row, guest_hits, host_hits, nested_hits):
     m.counters[row, Event.GUEST_WALK_CACHE_HITS] += guest_hits
     m.counters[row, Event.HOST_WALK_CACHE_HITS] += host_hits
     m.counters[row, Event.NESTED_TLB_HITS] += nested_hits
+
+
+@kernel
+def count_refs(m, row, guest_refs, host_refs):
+    """Count the references of a complete walk."""
+    m.counters[row, Event.GUEST_REFS] += guest_refs
+    m.counters[row, Event.HOST_REFS] += host_refs
+    m.counters[row, Event.WALK_REFS] += guest_refs + host_refs
+
+
+@kernel
+def charge_walk(m, vcpu, row, cycles):
+    """Count the cycles of a walk; return those charged now, as several walkers share them."""
+    shift = m.cost[at.WALKERS_LOG2]
+    carried = m.vcpu[vcpu, at.CARRY] + cycles
+    charged = carried >> shift
+    m.vcpu[vcpu, at.CARRY] = carried - (charged << shift)
+    m.counters[row, Event.WALK_CYCLES] += cycles
+    m.counters[row, Event.WALK_CHARGED_CYCLES] += charged
+    return charged

@@ -32,9 +32,9 @@ def look_ahead(m, walker, vcpu, position, end, mode):
         vpn = (m.work.buffer[vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
         entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]
         slot = slot_in_table(entry >> at.CHILD_SHIFT, vpn, 1)
-        m.work.ahead[place & (at.AHEAD - 1)] = slot
         prefetch(m.guests.tables, slot)
         if mode != NATIVE:
+            m.work.ahead[place & (at.AHEAD - 1)] = slot
             prefetch(m.host.pmap, walker.base + page_of(entry))
     if mode != NATIVE:
         for place in range(position + BLOCK, position + 2 * BLOCK):

@@ -9,7 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import count_hits, fill_tlbs, second_lookup, translate, walk, walk_cycles
+from vmcfg.engine.access import (
+    charge_walk,
+    count_hits,
+    count_refs,
+    fill_tlbs,
+    second_lookup,
+    walk,
+    walk_cycles,
+)
 from vmcfg.engine.answers import (
     ASKED_CORE,
     ASKED_VCPU,
@@ -105,19 +113,40 @@ def _walk_anew(m, walker, vpn, tag, kind, which):
     All is counted but that it is a walk, and its cycles.
     """
     core, row = walker.core, walker.row
-    handling, cycles, frame, has_dirty, guest_refs, host_refs, leaves, by_guest, by_host, by_nested = translate(
+    handling, cycles, frame, has_dirty, guest_refs, host_refs, leaves, by_guest, by_host, by_nested = _translate(
         m, walker, vpn, m.cost[at.MODE], kind == at.STORE, which, False
     )
     count_hits(m, row, by_guest, by_host, by_nested)
-    m.counters[row, Event.GUEST_REFS] += guest_refs
-    m.counters[row, Event.HOST_REFS] += host_refs
-    m.counters[row, Event.WALK_REFS] += guest_refs + host_refs
+    count_refs(m, row, guest_refs, host_refs)
     data = geometry(m.stores, core * STORES + L1, False, NARROW)
     second = geometry(m.stores, core * STORES + L2, False, NARROW)
     if not m.cost[at.HAS_LARGE_PAGES] or not fill_large(m, walker, vpn, kind, frame, has_dirty, leaves):
         fill_tlbs(m.stores, data, second, vpn, tag, frame, has_dirty)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (guest_refs + host_refs))
     return handling, cycles
+
+
+@kernel
+def _translate(m, walker, vpn, mode, is_store, fault, is_lean):
+    """Walk, and have handled what stops that, a FAULT or KERNEL_FAULT, until a walk is complete.
+
+    Returns (cycles of handlers, raw cycles of all walks; frame, D, guest and host references, and leaves of the last;
+    hits of all in the guest's and the host's walk caches, and in the nested TLB).
+    """
+    handling = cycles = by_guest = by_host = by_nested = np.int64(0)
+    while True:
+        end, frame, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, leaves = walk(
+            m, walker, vpn, mode, is_store, False, is_lean
+        )
+        refs = guest_refs + host_refs
+        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, walker.has_data_caches)
+        by_guest += guest_hits
+        by_host += host_hits
+        by_nested += nested_hits
+        if end == COMPLETE:
+            last = frame, has_dirty, guest_refs, host_refs, leaves
+            return handling, cycles, *last, by_guest, by_host, by_nested
+        handling += handle_fault(m, walker.core, walker.vcpu, vpn, is_store, end, frame, refs, fault)
 
 
 @part
@@ -145,16 +174,4 @@ def kernel_access(m, core, vcpu, vpn):
         return cycles + m.cost[at.L2_HIT]
     m.counters[row, Event.WALKS] += 1
     handling, raw = _walk_anew(m, walker, vpn, tag, np.int64(at.LOAD), np.int64(KERNEL_FAULT))
-    return cycles + handling + _charge_walk(m, vcpu, raw)
-
-
-@kernel
-def _charge_walk(m, vcpu, cycles):
-    """Count the cycles of a walk; return those charged now, as several walkers share them."""
-    row = m.vcpu[vcpu, at.ROW]
-    shift = m.cost[at.WALKERS_LOG2]
-    carried = m.vcpu[vcpu, at.CARRY] + cycles
-    m.vcpu[vcpu, at.CARRY] = carried - ((carried >> shift) << shift)
-    m.counters[row, Event.WALK_CYCLES] += cycles
-    m.counters[row, Event.WALK_CHARGED_CYCLES] += carried >> shift
-    return carried >> shift
+    return cycles + handling + charge_walk(m, vcpu, row, raw)

@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from vmcfg.jit.reference import place_of
+from vmcfg.jit.reference import mark, place_of
 
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
@@ -78,6 +78,7 @@ def _matching(lanes: int) -> Callable[..., Any]:
         place = place_of(context, builder, signature.args[0], array, index)
         found = builder.load(builder.bitcast(place, vector.as_pointer()))
         found.align = 8
+        mark(builder, found, signature.args[0])
         wanted = _spread(builder, value, lanes)
         equal = builder.icmp_signed("==", found, wanted)
         return builder.zext(builder.bitcast(equal, ir.IntType(lanes)), _INT64)
@@ -96,6 +97,7 @@ def _moving_to_front(lanes: int) -> Callable[..., Any]:
         place = builder.bitcast(place, vector.as_pointer())
         before = builder.load(place)
         before.align = 4
+        mark(builder, before, signature.args[0])
         wanted = _spread(builder, builder.trunc(tag, _INT32), lanes)
         found = builder.bitcast(builder.icmp_signed("==", before, wanted), bits)
         up_to_it = builder.xor(found, builder.sub(found, bits(1)))  # all bits if none is set
@@ -104,6 +106,7 @@ def _moving_to_front(lanes: int) -> Callable[..., Any]:
         after = builder.select(builder.bitcast(moving, ir.VectorType(ir.IntType(1), lanes)), moved, before)
         stored = builder.store(after, _another_name_of(builder, place))
         stored.align = 4
+        mark(builder, stored, signature.args[0])
         return builder.icmp_signed("!=", found, bits(0))
 
     return code

@@ -58,12 +58,13 @@ class Reference(types.Type):
 
 
 class Memory(types.Type):
-    """The items of a C-contiguous array of one or two dimensions."""
+    """The items of a C-contiguous array of one or two dimensions, which is a field, of such a name, of a tuple."""
 
-    def __init__(self, dtype: Any, ndim: int) -> None:
+    def __init__(self, dtype: Any, ndim: int, field: str) -> None:
         self.dtype = dtype
         self.ndim = ndim
-        super().__init__(name=f"memory({dtype}, {ndim})")
+        self.field = field
+        super().__init__(name=f"memory({dtype}, {ndim}, {field})")
 
     @property
     def index_type(self) -> Any:
@@ -125,7 +126,9 @@ def call(typing_context, address, machine, number):
 
     def code(context, builder, sig, args):
         target = ir.FunctionType(_WORD, [_BYTES, _WORD]).as_pointer()
-        return builder.call(builder.inttoptr(args[0], target), args[1:])
+        made = builder.call(builder.inttoptr(args[0], target), args[1:])
+        set.add(made.attributes, "cold")
+        return made
 
     return types.int64(types.int64, machine, types.int64), code
 
@@ -154,7 +157,9 @@ class _ReferenceAttributes(AttributeTemplate):
         if name not in reference.target.fields:
             return None
         field = reference.target[reference.target.fields.index(name)]
-        return Reference(field) if isinstance(field, types.BaseNamedTuple) else Memory(field.dtype, field.ndim)
+        if isinstance(field, types.BaseNamedTuple):
+            return Reference(field)
+        return _memory_of(reference, name, field)
 
 
 @lower_getattr_generic(Reference)
@@ -166,11 +171,23 @@ def _load_attribute(context, builder, reference, pointer, name):
     if isinstance(field, types.BaseNamedTuple):
         return builder.bitcast(place, _BYTES)
     array = context.make_array(field)(context, builder, ref=place)
-    memory = cgutils.create_struct_proxy(Memory(field.dtype, field.ndim))(context, builder)
+    memory = cgutils.create_struct_proxy(_memory_of(reference, name, field))(context, builder)
     memory.items = _load_invariant(builder, array._get_ptr_by_name("data"))
     shape = array._get_ptr_by_name("shape")
     memory.row = _load_invariant(builder, cgutils.gep_inbounds(builder, shape, 0, field.ndim - 1))
     return memory._getvalue()
+
+
+def _memory_of(reference: Reference, name: str, array: Any) -> Memory:
+    return Memory(array.dtype, array.ndim, f"{reference.target.instance_class.__name__}.{name}")
+
+
+def mark(builder: Any, access: Any, memory: Memory) -> None:
+    """Tell LLVM of which field this load or store is an access: different arrays share no memory."""
+    module = builder.module
+    root = module.add_metadata([ir.MetaDataString(module, "vmcfg")])
+    kind = module.add_metadata([ir.MetaDataString(module, memory.field), root, _WORD(0)])
+    access.set_metadata("tbaa", module.add_metadata([kind, kind, _WORD(0)]))
 
 
 def _load_invariant(builder: Any, place: Any) -> Any:
@@ -198,12 +215,15 @@ class _SetItem(AbstractTemplate):
 
 @lower_builtin(operator.getitem, Memory, types.Any)
 def _get_item(context, builder, sig, args):
-    return builder.load(place_of(context, builder, sig.args[0], args[0], args[1]))
+    loaded = builder.load(place_of(context, builder, sig.args[0], args[0], args[1]))
+    mark(builder, loaded, sig.args[0])
+    return loaded
 
 
 @lower_builtin(operator.setitem, Memory, types.Any, types.Any)
 def _set_item(context, builder, sig, args):
-    builder.store(args[2], place_of(context, builder, sig.args[0], args[0], args[1]))
+    stored = builder.store(args[2], place_of(context, builder, sig.args[0], args[0], args[1]))
+    mark(builder, stored, sig.args[0])
     return context.get_dummy_value()
 
 

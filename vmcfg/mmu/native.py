@@ -37,30 +37,32 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(
+    found, table = probe_walk_caches(
         m.stores, caches, walker.levels, walker.space, vpn, walker.bits, is_quiet, is_lean
     )
-    hits = np.int64(level <= walker.levels)
-    zero = refs = cycles = np.int64(0)
+    hits = np.int64(found <= walker.levels)
+    zero = refs = cycles = entry = np.int64(0)
+    leaf = np.int64(1)
     if not hits:
         table, _, is_there = begin(m, walker, vpn, is_lean)
         if not is_there:
             return GUEST_PAGE_FAULT, zero, zero, zero, zero, zero, zero, zero, zero, zero
-    level -= 1
-    while True:
+    for level in range(walker.levels, 0, -1):  # in lean loops a constant: they are unrolled
+        if level >= found:
+            continue
         cycles += reference_cycles(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level, walker.bits)
         entry = read_guest_entry(m, slot_among(table, vpn, level, walker.bits), level, is_store, is_lean)
         refs += 1
         if entry & at.PRESENT == 0:
             return GUEST_PAGE_FAULT, zero, zero, refs, zero, hits, zero, zero, cycles, zero
         if is_guest_leaf(entry, level, is_lean):
+            leaf = np.int64(level)
             break
         table = entry >> at.CHILD_SHIFT
         if not is_quiet:
             fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, walker.bits, table, is_lean)
-        level -= 1
     frame = walker.first_frame + page_of(entry)  # a machine of its own: its frames lie in the order of its pages
     if not is_lean:
-        frame += vpn & (pages_below(level) - 1)
-    leaves = leaves_of(level, LARGEST)
+        frame += vpn & (pages_below(leaf) - 1)
+    leaves = leaves_of(leaf, LARGEST)
     return COMPLETE, frame, is_dirty_entry(entry), refs, zero, hits, zero, zero, cycles, leaves

@@ -52,65 +52,60 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns.
     """
     caches = walker.core * STORES + GUEST_WALK
-    level, table = probe_walk_caches(
+    found, table = probe_walk_caches(
         m.stores, caches, walker.levels, walker.space, vpn, walker.bits, is_quiet, is_lean
     )
-    has_frame = level <= walker.levels  # a combined entry leads to the next table's frame
-    guest_hits = np.int64(has_frame)
+    guest_hits = np.int64(found <= walker.levels)
     zero = host_hits = nested_hits = guest_refs = host_refs = cycles = ppn = leaves = np.int64(0)
     is_dirty = np.int64(not is_lean and walker.levels == 0)  # without paging no guest lacks D
-    page = ABSENT
     leaf = np.int64(1)
-    if not has_frame:
+    if not guest_hits:
         table, ppn, is_there = begin(m, walker, vpn, is_lean)
         if not is_there:
             return GUEST_PAGE_FAULT, zero, zero, zero, zero, zero, zero, zero, zero, zero
-    level -= 1
-    end = COMPLETE
-    while True:
-        if not has_frame:
-            page, refs, hit, nested_hit, read_cycles = _translate(
-                m, walker, ppn, level > 0, is_store, is_quiet, is_lean
-            )
-            cycles += read_cycles
+    for level in range(walker.levels, 0, -1):
+        if level >= found:
+            continue
+        if level < found - 1 or not guest_hits:  # a combined entry leads to the next table's frame
+            page, refs, hit, nested_hit, reads = _translate(m, walker, ppn, True, is_store, is_quiet, is_lean)
+            cycles += reads
             host_refs += refs
             host_hits += hit
             nested_hits += nested_hit
-            if page == ABSENT:
-                end = HOST_VIOLATION
-                break
-            if not is_lean and page == NO_ROOM:
-                end = LOG_FULL
-                break
-        has_frame = False
-        if level == 0:
-            break
+            if _is_stopped(page, is_lean):
+                end = _why(page)
+                return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
         cycles += reference_cycles(m, walker, frame_of_table(m, walker, table), vpn, level, walker.bits)
         entry = read_guest_entry(m, slot_among(table, vpn, level, walker.bits), level, is_store, is_lean)
         guest_refs += 1
         if entry & at.PRESENT == 0:
             end = GUEST_PAGE_FAULT
-            break
+            return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
         ppn = page_of(entry)
-        table = entry >> at.CHILD_SHIFT
         if is_guest_leaf(entry, level, is_lean):
             is_dirty = is_dirty_entry(entry)
+            leaf = np.int64(level)
             if not is_lean:
                 ppn += vpn & (pages_below(level) - 1)
-                leaf = level
-                level = np.int64(1)
-        elif not is_quiet:
+            break
+        table = entry >> at.CHILD_SHIFT
+        if not is_quiet:
             fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, walker.bits, table, is_lean)
-        level -= 1
-    frame = ppn
-    if end == COMPLETE:
-        frame = page >> at.MPN_SHIFT
-        if m.cost[at.HAS_EPT_AD] and page & at.HOST_DIRTY == 0:
-            is_dirty = np.int64(0)
-        if not is_lean:
-            behind = level_behind(m, walker.vm, ppn)
-            leaves = leaves_of(leaf if walker.levels else behind, behind)
-    return end, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, leaves
+    page, refs, hit, nested_hit, reads = _translate(m, walker, ppn, False, is_store, is_quiet, is_lean)
+    cycles += reads
+    host_refs += refs
+    host_hits += hit
+    nested_hits += nested_hit
+    if _is_stopped(page, is_lean):
+        end = _why(page)
+        return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
+    frame = page >> at.MPN_SHIFT
+    if m.cost[at.HAS_EPT_AD] and page & at.HOST_DIRTY == 0:
+        is_dirty = np.int64(0)
+    if not is_lean:
+        behind = level_behind(m, walker.vm, ppn)
+        leaves = leaves_of(leaf if walker.levels else behind, behind)
+    return COMPLETE, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, leaves
 
 
 @kernel
@@ -134,7 +129,9 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     table = child - 1 if hits else m.guests.vm[walker.vm, at.EPT_ROOT]  # frames: entries hold them plus one
     refs = np.int64(0)
     cycles = np.int64(0)
-    for below in range(level - 1, 1, -1):
+    for below in range(walker.host_levels, 1, -1):  # in lean loops from a constant: they are unrolled
+        if below >= level:
+            continue
         refs += 1
         cycles += reference_cycles(m, walker, table, ppn, below, TABLE_BITS)
         place = m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)
@@ -156,6 +153,18 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     if page > ABSENT and (is_table or holds_data):
         keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
     return page, refs + 1, hits, np.int64(0), cycles
+
+
+@kernel
+def _is_stopped(page, is_lean):
+    """Tell whether what the host's walk has found is no page but ABSENT or NO_ROOM; lean hosts log nothing."""
+    return page == ABSENT or (not is_lean and page == NO_ROOM)
+
+
+@kernel
+def _why(page):
+    """Return how a walk ends that its host's half has stopped."""
+    return HOST_VIOLATION if page == ABSENT else LOG_FULL
 
 
 @kernel

@@ -1,0 +1,123 @@
+"""The hot loop: accesses that retire one after the other, for as long as nothing has to be decided or handled.
+
+An access hits the first level of the TLB, or the second, or walks and fills both. What else can be is rare, and stops
+the row: `engine.turn.stretch` deals with it, and goes on. So there is no call in this loop, and what it keeps looking
+at stays in registers.
+
+The loop is there twice, for streams that hit and for streams that miss: with `may_walk` false a miss stops it too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmcfg.digest import TRANSLATION, fold
+from vmcfg.engine.access import charge_walk, count_hits, count_refs, fill_tlbs, second_lookup, walk, walk_cycles
+from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
+from vmcfg.engine.room import may_run_short
+from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
+from vmcfg.hardware.core import L1, L1I, L2, STORES
+from vmcfg.jit import kernel
+from vmcfg.mmu.walks import COMPLETE
+from vmcfg.vmm import machine as at
+
+# What ends a row. A walk that cannot finish has happened; after the others nothing has but the lookups.
+NOTHING, MISS, WALK, NO_DIRTY_BIT, NO_DIRTY_BIT_IN_L2 = range(5)
+NOWHERE = 0  # beside IN_FIRST and IN_SECOND: where a lookup has found an entry
+
+
+@kernel
+def retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, is_lean):
+    """Retire accesses `position` … `last` - 1 while the clock is before `halt`.
+
+    `has_missed` says that the first of them has been looked up and found nowhere: it walks at once.
+    Returns (position, clock, hits in the L2 TLB, walks, what stopped it), and of a WALK that could not finish (how it
+    ended, the page without a frame, references, raw cycles).
+    """
+    stopped_by = NOTHING
+    l2_hits = walks = frame = refs = cycles = np.int64(0)
+    end = COMPLETE
+    while has_missed or (position < last and clock < halt):
+        vpn, kind = access_at(m, walker.vcpu, position)
+        where = has_dirty = np.int64(NOWHERE)
+        if not has_missed:
+            where, has_dirty = _look_up(m, walker, tlbs, vpn, kind, is_lean)
+        if where != NOWHERE:
+            if where == IN_SECOND:
+                l2_hits += 1
+                clock += costs[1]
+            if (kind >> 1) & ~has_dirty:  # a store is 2
+                stopped_by = NO_DIRTY_BIT if where == IN_FIRST else NO_DIRTY_BIT_IN_L2
+                break
+        else:
+            if not may_walk or (not has_missed and may_run_short(m, walker)):
+                stopped_by = MISS
+                break
+            has_missed = False
+            end, frame, refs, cycles = _walk_and_fill(m, walker, tlbs, vpn, kind, mode, is_lean)
+            if end != COMPLETE:
+                stopped_by = WALK
+                break
+            clock += charge_walk(m, walker.vcpu, walker.row, cycles)
+            walks += 1
+        clock += costs[0]
+        position += 1
+    return position, clock, l2_hits, walks, stopped_by, (end, frame, refs, cycles)
+
+
+@kernel
+def access_at(m, vcpu, position):
+    """Return (page, kind) of a vCPU's buffered access."""
+    access = m.work.buffer[vcpu, position]
+    return (access >> at.VPN_SHIFT) & at.VPN_MASK, (access >> at.KIND_SHIFT) & 3
+
+
+@kernel
+def tlbs_of(stores, core, is_lean):
+    """Return the geometry of a core's TLBs: for data, for fetches (the same if there is only one), second level."""
+    data = geometry(stores, core * STORES + L1, is_lean, NARROW)
+    fetches = data
+    if not is_lean and stores.shape[core * STORES + L1I, SETS]:
+        fetches = geometry(stores, core * STORES + L1I, is_lean, NARROW)
+    return data, fetches, geometry(stores, core * STORES + L2, is_lean, MIDDLE)
+
+
+@kernel
+def _look_up(m, walker, tlbs, vpn, kind, is_lean):
+    """Look a page up in both levels; return (NOWHERE, IN_FIRST or IN_SECOND; D of the entry)."""
+    data, fetches, second = tlbs
+    first = fetches if kind == at.FETCH else data
+    tag = tag_of(walker.space, vpn)
+    index = set_of(first, vpn)
+    way = find(m.stores, first, index, tag)
+    if way >= 0:
+        touch(m.stores, first, index, way)
+        return np.int64(IN_FIRST), is_dirty(m.stores, first, index, way)
+    if not is_lean and m.cost[at.HAS_LARGE_PAGES]:
+        where, has_dirty = look_up_large(m, walker.core, walker.space, vpn, kind)
+        if where != NOWHERE:
+            return where, has_dirty
+    is_hit, has_dirty = second_lookup(m.stores, first, second, vpn, tag)
+    return np.int64(IN_SECOND if is_hit else NOWHERE), has_dirty
+
+
+@kernel
+def _walk_and_fill(m, walker, tlbs, vpn, kind, mode, is_lean):
+    """Walk for a page, and fill what has missed it; return (how the walk ended, frame, references, raw cycles)."""
+    end, frame, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, leaves = walk(
+        m, walker, vpn, mode, kind == at.STORE, False, is_lean
+    )
+    refs = guest_refs + host_refs
+    cycles = walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, walker.has_data_caches)
+    count_hits(m, walker.row, guest_hits, host_hits, nested_hits)
+    if end == COMPLETE:
+        count_refs(m, walker.row, guest_refs, host_refs)
+        data, fetches, second = tlbs
+        tag = tag_of(walker.space, vpn)
+        is_large = not is_lean and m.cost[at.HAS_LARGE_PAGES] and fill_large(
+            m, walker, vpn, kind, frame, has_dirty, leaves
+        )
+        if not is_large:
+            fill_tlbs(m.stores, fetches if kind == at.FETCH else data, second, vpn, tag, frame, has_dirty)
+        fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ refs)
+    return end, frame, refs, cycles
