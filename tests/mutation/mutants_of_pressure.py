@@ -77,7 +77,7 @@ MUTANTS = (
            "    if is_overwritten and m.cost[at.HAS_ROUNDS]:", "    if False:", "rounds"),
     # Policies that are told of every access.
     Mutant("the host's policy is not told of TLB hits", "engine/turn.py",
-           "                tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED] + before - start)", "                pass",
+           "                _tell(m, vcpu, before, start)", "                pass",
            "told"),
     _host("pages that come in together come at one time", "paging",
           "m.paging.rules[WHEN] += m.paging.rules[IS_TOLD] == IN_ORDER", "m.paging.rules[WHEN] += 0"),

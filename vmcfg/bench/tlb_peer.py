@@ -1,7 +1,7 @@
 """pycachesim simulates set-associative caches; with lines of one page it is a TLB.
 
-It gets the pages as a list, in one call; vmcfg replays them in one of its set-associative stores. Making an array of
-the list is reported apart.
+It gets the pages as a list, in one call; vmcfg replays them in one of its data caches, in which a line can just as well
+be a page. Making an array of the list is reported apart.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 
 from vmcfg.bench.race import ROUNDS, Race
 from vmcfg.bench.yardsticks import places
-from vmcfg.hardware.replay import REPLAYS
-from vmcfg.hardware.sets import room_for
-from vmcfg.hardware.stores import Built, new_stores
+from vmcfg.engine.data_caches import one_cache
+from vmcfg.hardware.data_caches import LINE_BYTES
+from vmcfg.hardware.replay import replay
+from vmcfg.scenario.spec import DataCache
 
 MODULE = "cachesim"
 PAGE_BYTES = 4096
@@ -41,11 +42,11 @@ def _ours(pages: list[int], sets: int, ways: int) -> tuple[int, float, float]:
     """Return (misses, seconds replaying, seconds loading), each the best of some rounds after one that compiles."""
     replaying, loading, misses = [], [], 0
     for _ in range(1 + ROUNDS):
-        stores = new_stores([Built(sets, ways, "lru")])
+        caches = one_cache(DataCache(sets * ways * LINE_BYTES, ways, 0))
         started = time.perf_counter()
         keys = np.array(pages, np.int64)
         loaded = time.perf_counter()
-        misses = REPLAYS[room_for(ways)](stores, keys)
+        misses = int(replay(caches, keys))
         replaying.append(time.perf_counter() - loaded)
         loading.append(loaded - started)
     return misses, min(replaying[1:]), min(loading[1:])

@@ -29,6 +29,14 @@ def data_caches_of(host: HostPlan) -> lines.DataCaches:
     return lines.DataCaches(tags, shape, latency, np.zeros((host.rows, lines.PLACES), np.int64))
 
 
+def one_cache(level: DataCache) -> lines.DataCaches:
+    """Return a cache by itself, empty: the last level of a host that has no other, at no cost."""
+    shape = np.array([_shape(level, 0)], np.int64)
+    shape[0, lines.COMMON] = lines.divide_by(level.sets)[1]
+    tags = _tags(level.sets << int(shape[0, lines.SHIFT]))
+    return lines.DataCaches(tags, shape, np.zeros(lines.PLACES, np.int64), np.zeros((0, lines.PLACES), np.int64))
+
+
 _NOTHING = (0, lines.NARROW, 0, *lines.divide_by(1), 0)
 
 

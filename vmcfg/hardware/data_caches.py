@@ -67,12 +67,12 @@ def cache_of(core, level):
 @kernel
 def refer(caches, core, line):
     """Look a line up and bring it into all levels that lack it; return where it was found."""
-    tag = (line >> caches.shape[SHARED, COMMON]) + 1
-    if _to_front(caches, cache_of(core, L1), line, tag):
+    tag = tag_of_line(caches, line)
+    if to_front(caches, cache_of(core, L1), line, tag):
         return L1
-    if _to_front(caches, cache_of(core, L2), line, tag):
+    if to_front(caches, cache_of(core, L2), line, tag):
         return L2
-    if _to_front(caches, SHARED, line, tag):
+    if to_front(caches, SHARED, line, tag):
         return LLC
     return MEMORY
 
@@ -84,7 +84,13 @@ def prefetch_line(caches, line):
 
 
 @kernel
-def _to_front(caches, cache, line, tag):
+def tag_of_line(caches, line):
+    """Return the tag under which all caches of a host hold a line."""
+    return (line >> caches.shape[SHARED, COMMON]) + 1
+
+
+@kernel
+def to_front(caches, cache, line, tag):
     """Make a line the most recently used of its set, in place of the least recently used one if it was not there.
 
     A level that the processor lacks is a set without ways, where nothing is ever found.
