@@ -40,7 +40,7 @@ def is_over(host: HostPlan, machine: at.Machine) -> bool:
 
 def state_of(machine: at.Machine) -> dict[str, np.ndarray]:
     """Return a copy of every array of a machine by its dotted name, hints and calls left out."""
-    arrays = dict(_arrays("", machine))
+    arrays = {name: array.copy() for name, array in arrays_of("", machine)}
     arrays["vcpu"][:, sorted(HINTS)] = 0
     for name in ("work.ahead", "work.hints", "answers", "asked"):
         del arrays[name]
@@ -54,9 +54,10 @@ def assert_same_state(expected: dict[str, np.ndarray], machine: at.Machine) -> N
     assert [] == [name for name in expected if expected[name].tobytes() != found[name].tobytes()]
 
 
-def _arrays(prefix: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+def arrays_of(prefix: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each array of a machine, or of a part of it, with its dotted name."""
     for name, field in zip(value._fields, value, strict=True):
         if isinstance(field, tuple):
-            yield from _arrays(f"{prefix}{name}.", field)
+            yield from arrays_of(f"{prefix}{name}.", field)
         else:
-            yield prefix + name, field.copy()
+            yield prefix + name, field

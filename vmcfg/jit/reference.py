@@ -9,8 +9,11 @@ code would be about shapes. Here instead:
 * An array read through a reference is `Memory`: where its items begin and, with two dimensions, how long a row
   is. Items are read and written by non-negative integers; there are no slices, and nothing is checked.
 
-The tuple never changes while a reference to it lives. As plain Python both are the tuple and the array
-themselves, and there every index *is* checked: the tests run the same kernels that way.
+The tuple never changes while a reference to it lives, and its arrays share no memory: each access is marked with the
+field it belongs to, so that what has been read from one is not read again because another was written to. A tuple that
+holds an array which is also another's names it in BORROWED; such accesses may be any array's. As plain
+Python both are the tuple and the array themselves, and there every index *is* checked: the tests run the same kernels
+that way.
 
 Python needs 17 µs to hand a whole machine to an entry, and an entry much code to take it. So machines are pinned:
 `Pinned` has written once what the caller's frame would hold, and entries are handed its address.
@@ -58,7 +61,7 @@ class Reference(types.Type):
 
 
 class Memory(types.Type):
-    """The items of a C-contiguous array of one or two dimensions, which is a field, of such a name, of a tuple."""
+    """The items of a C-contiguous array of one or two dimensions: of one field of tuples, or of any if it has no name."""
 
     def __init__(self, dtype: Any, ndim: int, field: str) -> None:
         self.dtype = dtype
@@ -179,11 +182,14 @@ def _load_attribute(context, builder, reference, pointer, name):
 
 
 def _memory_of(reference: Reference, name: str, array: Any) -> Memory:
-    return Memory(array.dtype, array.ndim, f"{reference.target.instance_class.__name__}.{name}")
+    owner = reference.target.instance_class
+    return Memory(array.dtype, array.ndim, "" if name in getattr(owner, "BORROWED", ()) else f"{owner.__name__}.{name}")
 
 
 def mark(builder: Any, access: Any, memory: Memory) -> None:
     """Tell LLVM of which field this load or store is an access: different arrays share no memory."""
+    if not memory.field:
+        return
     module = builder.module
     root = module.add_metadata([ir.MetaDataString(module, "vmcfg")])
     kind = module.add_metadata([ir.MetaDataString(module, memory.field), root, _WORD(0)])

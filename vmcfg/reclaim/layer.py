@@ -72,6 +72,8 @@ class Layer(NamedTuple):
     accessed: np.ndarray
     where: np.ndarray
 
+    BORROWED = ("accessed", "where")  # they are the machine's own: see `jit.reference`
+
 
 def new_layer(
     policy: int,
