@@ -130,6 +130,7 @@ def call(typing_context, address, machine, number):
     def code(context, builder, sig, args):
         target = ir.FunctionType(_WORD, [_BYTES, _WORD]).as_pointer()
         made = builder.call(builder.inttoptr(args[0], target), args[1:])
+        # Seldom made: LLVM is to spill registers here, and not on the way past it. llvmlite's own list lacks the word.
         set.add(made.attributes, "cold")
         return made
 
