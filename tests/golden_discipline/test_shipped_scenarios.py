@@ -26,6 +26,7 @@ def _outcome(name: str) -> Outcome:
     return OUTCOMES[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [candidate.name for candidate in SHIPPED])
 def test_a_shipped_scenario_gives_its_golden(name: str) -> None:
     """Every table and digest, to the last digit, with the machine's invariants checked on the way."""

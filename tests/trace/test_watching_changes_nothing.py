@@ -47,6 +47,7 @@ def pick(plan: Plan, number: int) -> tuple[str, int]:
     return vcpus[number % len(vcpus)]
 
 
+@pytest.mark.slow
 def test_a_watched_machine_is_the_unwatched_one(folder: Path) -> None:
     """After any accesses of any vCPU, and at the end of the run, on machines that nobody would configure."""
 
