@@ -1,5 +1,5 @@
-"""Arrays of a machine share no memory but those that a tuple says are BORROWED: compiled code is told so, and keeps what
-it has read from one at hand while it writes to another.
+"""Arrays of a machine share no memory, but those that a tuple says are BORROWED. Compiled code is told so, and keeps
+what it has read from one at hand while it writes to another.
 """
 
 from __future__ import annotations
