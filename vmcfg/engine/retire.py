@@ -4,7 +4,7 @@ An access hits the first level of the TLB, or the second, or walks and fills bot
 the row: `engine.turn.stretch` deals with it, and goes on. So there is no call in this loop, and what it keeps looking
 at stays in registers.
 
-The loop is there twice, for streams that hit and for streams that miss: with `may_walk` false a miss stops it too.
+The loop is compiled twice, for streams that hit and for streams that miss: without `may_walk` a miss stops it too.
 """
 
 from __future__ import annotations
@@ -21,13 +21,21 @@ from vmcfg.jit import kernel
 from vmcfg.mmu.walks import COMPLETE
 from vmcfg.vmm import machine as at
 
-# What ends a row. A walk that cannot finish has happened; after the others nothing has but the lookups.
+# What ends a row. A walk that cannot finish has happened; of the others' accesses nothing has, or counts, but lookups.
 NOTHING, MISS, WALK, NO_DIRTY_BIT, NO_DIRTY_BIT_IN_L2 = range(5)
 NOWHERE = 0  # beside IN_FIRST and IN_SECOND: where a lookup has found an entry
 
 
 @kernel
 def retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, is_lean):
+    """Retire a row, by the loop for streams that miss (`may_walk`), or by the one for streams that hit."""
+    if may_walk:
+        return _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, True, is_lean)
+    return _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, False, False, is_lean)
+
+
+@kernel
+def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, is_lean):
     """Retire accesses `position` … `last` - 1 while the clock is before `halt`.
 
     `has_missed` says that the first of them has been looked up and found nowhere: it walks at once.
@@ -43,12 +51,12 @@ def retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed
         if not has_missed:
             where, has_dirty = _look_up(m, walker, tlbs, vpn, kind, is_lean)
         if where != NOWHERE:
-            if where == IN_SECOND:
-                l2_hits += 1
-                clock += costs[1]
             if (kind >> 1) & ~has_dirty:  # a store is 2
                 stopped_by = NO_DIRTY_BIT if where == IN_FIRST else NO_DIRTY_BIT_IN_L2
                 break
+            if where == IN_SECOND:
+                l2_hits += 1
+                clock += costs[1]
         else:
             if not may_walk or (not has_missed and may_run_short(m, walker)):
                 stopped_by = MISS

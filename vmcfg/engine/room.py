@@ -27,6 +27,12 @@ def may_run_short(m, walker):
 
 
 @kernel
+def room_for(m, walker, vpn, is_store):
+    """Return DONE if an access can go on, or what it needs before."""
+    return shortage(m, walker.vcpu, vpn, is_store) if may_run_short(m, walker) else DONE
+
+
+@kernel
 def lacks_pages_of_guest(m, vm, pages):
     """Tell whether a guest must reclaim, or cannot go on, before so many of its pages are taken."""
     guest = m.guests.vm

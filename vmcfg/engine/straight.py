@@ -17,7 +17,7 @@ from vmcfg.engine.answers import ASKED_CORE, ASKED_HALT, ASKED_LEFT, FAULT, hand
 from vmcfg.engine.epochs import schedule_in_epoch
 from vmcfg.engine.phases import pace, schedule_next
 from vmcfg.engine.references import tell
-from vmcfg.engine.room import DONE, may_run_short, shortage
+from vmcfg.engine.room import DONE, room_for
 from vmcfg.hardware.sets import tag_of
 from vmcfg.jit import by_reference, entry, part
 from vmcfg.metrics.events import Event
@@ -50,10 +50,9 @@ def straight_on(machine, vcpu):
         vpn = (access >> at.VPN_SHIFT) & at.VPN_MASK
         is_store = (access >> at.KIND_SHIFT) & 3 == at.STORE
         walker = walker_of(m, core, vcpu, False, False)
-        if may_run_short(m, walker):
-            why = shortage(m, vcpu, vpn, is_store)
-            if why != DONE:
-                break
+        why = room_for(m, walker, vpn, is_store)
+        if why != DONE:
+            break
         if m.paging.rules[IS_TOLD]:
             tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED])
         _reach(m, core, vcpu, vpn, is_store)

@@ -14,7 +14,7 @@ from vmcfg.engine.answers import FAULT, dirty_walk, generate, go_straight, handl
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
 from vmcfg.engine.references import tell
 from vmcfg.engine.retire import MISS, NO_DIRTY_BIT_IN_L2, NOTHING, WALK, access_at, retire, tlbs_of
-from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, may_run_short, shortage
+from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, room_for
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.walks import walker_of
@@ -75,7 +75,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     l2_hits = walks = np.int64(0)
     has_missed = False  # the access at `position`, and there is room for what it needs: it walks
     why = DONE
-    while has_missed or (position < end and clock < halt):
+    while has_missed or (position < end and clock < halt and m.vcpu[vcpu, at.WAITS_UNTIL] == 0):
         last = end
         if is_paced and not has_missed:
             clock = pace(m, vcpu, clock, halt)
@@ -89,14 +89,10 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
         if is_paced or is_told or has_missed:
             last = min(last, position + 1)
         before, was_missed = position, has_missed
-        if has_missed or (looks_ahead and not is_told):
-            position, clock, by_l2, by_walk, stopped_by, stop = retire(
-                m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, True, is_lean
-            )
-        else:
-            position, clock, by_l2, by_walk, stopped_by, stop = retire(
-                m, walker, tlbs, position, last, clock, halt, costs, mode, False, False, is_lean
-            )
+        may_walk = has_missed or (looks_ahead and not is_told)
+        position, clock, by_l2, by_walk, stopped_by, stop = retire(
+            m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, is_lean
+        )
         l2_hits += by_l2
         walks += by_walk
         if position > before:
@@ -110,44 +106,32 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             continue
         vpn, kind = access_at(m, vcpu, position)
         if stopped_by == WALK:
-            how, ppn, refs, cycles = stop
             if not has_missed:
                 m.core[core, at.CLOCK] = clock
-            clock += handle_fault(m, core, vcpu, vpn, kind == at.STORE, how, ppn, refs, np.int64(FAULT))
-            clock += charge_walk(m, vcpu, walker.row, cycles)
-            end = _last_before_wait(m, vcpu, position, end)
+            clock += _have_handled(m, walker, vpn, kind == at.STORE, stop)
             has_missed = True  # and walks again
             continue
-        if may_run_short(m, walker):
-            why = shortage(m, vcpu, vpn, kind == at.STORE)
-            if why != DONE:
-                if stopped_by == NO_DIRTY_BIT_IN_L2:
-                    l2_hits -= 1
-                    clock -= costs[1]
-                break
+        why = room_for(m, walker, vpn, kind == at.STORE)
+        if why != DONE:
+            break
         if is_told:
             _tell(m, vcpu, position, start)
-        m.core[core, at.CLOCK] = clock
-        if stopped_by == MISS:
-            has_missed = True
-            continue
-        handling, cycles, is_done = dirty_walk(m, core, vcpu, vpn)
-        clock += handling + charge_walk(m, vcpu, walker.row, cycles)
-        end = _last_before_wait(m, vcpu, position, end)
-        if is_done == 0:  # the page might not be written: the access has begun anew, and counts as a walk
-            walks += 1
-            if stopped_by == NO_DIRTY_BIT_IN_L2:
-                l2_hits -= 1
-                clock -= costs[1]
-        clock += costs[0]
-        ended = clock
-        position += 1
-        if is_paced:
-            schedule_next(m, vcpu, phase)
+        has_missed = stopped_by == MISS
+        is_in_l2 = np.int64(stopped_by == NO_DIRTY_BIT_IN_L2)
+        m.core[core, at.CLOCK] = clock + is_in_l2 * costs[1]
+        if not has_missed:
+            cycles, is_done = _have_dirtied(m, walker, vpn)
+            l2_hits += is_done * is_in_l2
+            walks += 1 - is_done
+            clock += cycles + is_done * is_in_l2 * costs[1] + costs[0]
+            ended = clock
+            position += 1
+            if is_paced:
+                schedule_next(m, vcpu, phase)
     m.vcpu[vcpu, at.LOOKED_TO] = block
     m.core[core, at.CLOCK] = clock
     if position > start:
-        _retire(m, vcpu, phase, position - start, l2_hits, walks)
+        _count(m, vcpu, phase, position - start, l2_hits, walks)
         m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = ended
     return why
 
@@ -160,13 +144,25 @@ def _tell(m, vcpu, position, start):
 
 
 @kernel
-def _last_before_wait(m, vcpu, position, end):
-    """Return where a stretch ends: behind an access that has asked a device for something."""
-    return position + 1 if m.vcpu[vcpu, at.WAITS_UNTIL] else end
+def _have_handled(m, walker, vpn, is_store, stop):
+    """Have handled what has stopped a walk; return the cycles of the handlers and of the walk."""
+    how, ppn, refs, cycles = stop
+    handling = handle_fault(m, walker.core, walker.vcpu, vpn, is_store, how, ppn, refs, np.int64(FAULT))
+    return handling + charge_walk(m, walker.vcpu, walker.row, cycles)
 
 
 @kernel
-def _retire(m, vcpu, phase, touches, l2_hits, walks):
+def _have_dirtied(m, walker, vpn):
+    """Have D set for a store that hit an entry without it; return (the cycles of that, whether it was done).
+
+    If the page might not be written, the access has begun anew, and has walked.
+    """
+    handling, cycles, is_done = dirty_walk(m, walker.core, walker.vcpu, vpn)
+    return handling + charge_walk(m, walker.vcpu, walker.row, cycles), is_done
+
+
+@kernel
+def _count(m, vcpu, phase, touches, l2_hits, walks):
     """Count what a stretch has done; the accesses behind a touch's first hit the first level by construction."""
     row = m.vcpu[vcpu, at.ROW]
     per_touch = m.work.phases[phase, work.PER_TOUCH]

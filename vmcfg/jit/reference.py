@@ -61,7 +61,7 @@ class Reference(types.Type):
 
 
 class Memory(types.Type):
-    """The items of a C-contiguous array of one or two dimensions: of one field of tuples, or of any if it has no name."""
+    """The items of a C-contiguous array of one or two dimensions; of which field of which tuple, or "" if of any."""
 
     def __init__(self, dtype: Any, ndim: int, field: str) -> None:
         self.dtype = dtype
