@@ -17,7 +17,7 @@ from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_lar
 from vmcfg.engine.room import may_run_short
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
-from vmcfg.jit import kernel
+from vmcfg.jit import kernel, unlikely
 from vmcfg.mmu.walks import COMPLETE
 from vmcfg.vmm import machine as at
 
@@ -51,19 +51,19 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
         if not has_missed:
             where, has_dirty = _look_up(m, walker, tlbs, vpn, kind, is_lean)
         if where != NOWHERE:
-            if (kind >> 1) & ~has_dirty:  # a store is 2
+            if unlikely((kind >> 1) & ~has_dirty != 0):  # a store is 2
                 stopped_by = NO_DIRTY_BIT if where == IN_FIRST else NO_DIRTY_BIT_IN_L2
                 break
             if where == IN_SECOND:
                 l2_hits += 1
                 clock += costs[1]
         else:
-            if not may_walk or (not has_missed and may_run_short(m, walker)):
+            if not may_walk or (not has_missed and unlikely(may_run_short(m, walker))):
                 stopped_by = MISS
                 break
             has_missed = False
             end, frame, refs, cycles = _walk_and_fill(m, walker, tlbs, vpn, kind, mode, is_lean)
-            if end != COMPLETE:
+            if unlikely(end != COMPLETE):
                 stopped_by = WALK
                 break
             clock += charge_walk(m, walker.vcpu, walker.row, cycles)

@@ -19,7 +19,6 @@ from vmcfg.guest.balloon import SLOWEST
 from vmcfg.guest.mapping import charge_guest, count_large
 from vmcfg.guest.processes import free_roots
 from vmcfg.guest.switching import replace
-from vmcfg.hardware.core import flush_linear
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Exit, Sized
 from vmcfg.mmu.shadow import VIRTUAL_TLB
@@ -32,7 +31,7 @@ from vmcfg.vmm.images import note_changed
 from vmcfg.vmm.power import take_back
 from vmcfg.vmm.shadow_pages import NONE, free_tree
 from vmcfg.vmm.swap import FIRST, LANDED, LAUNCHED, NEXT, SLOTS, USED, area_of
-from vmcfg.vmm.verbs import invalidate, vm_exit
+from vmcfg.vmm.verbs import flush_guest, invalidate, vm_exit
 
 
 @part
@@ -51,7 +50,8 @@ def reboot(m, core, vcpu):
     vm, row = m.vcpu[vcpu, at.VM], m.vcpu[vcpu, at.ROW]
     m.counters[row, Event.BALLOON_POPS] += m.guests.vm[vm, at.BALLOON_PAGES] > 0 and not m.guests.vm[vm, at.IS_POPPED]
     _forget_all(m, vcpu, vm, row)
-    _flush_all(m, vm)
+    for each in range(m.sched[at.CORES]):  # what they hold of the VM's memory stays
+        flush_guest(m, each, vm)
     cycles = vm_exit(m, core, vcpu, Exit.POWER, np.int64(0))
     first = m.guests.vm[vm, at.FIRST_PROCESS]
     for process in range(first, first + m.guests.vm[vm, at.AT_START]):
@@ -226,14 +226,3 @@ def _free_all(m, vm):
     guest[vm, at.GUEST_FRESH], guest[vm, at.CEILING] = guest[vm, at.PINNED], guest[vm, at.PAGES]
     guest[vm, at.GUEST_TOP] = guest[vm, at.GUEST_BLOCK_TOP] = guest[vm, at.ZEROED] = 0
     guest[vm, at.TABLE_NEXT] = guest[vm, at.TABLE_END] = guest[vm, at.FORKED] = 0
-
-
-@kernel
-def _flush_all(m, vm):
-    """Drop what the cores hold of a VM's processes and its kernel; what they hold of its memory stays."""
-    first, slots = m.guests.vm[vm, at.FIRST_PROCESS], m.guests.vm[vm, at.SLOTS]
-    space, views = m.guests.vm[vm, at.GLOBAL_SPACE], m.guests.process[first, at.KERNEL_SPACE]
-    for core in range(m.sched[at.CORES]):
-        flush_linear(m.stores, core, first, first + slots)
-        flush_linear(m.stores, core, space, space + 1)
-        flush_linear(m.stores, core, views, views + slots if views != space else views)

@@ -40,10 +40,11 @@ if PLAIN:
         prepare,
         to_front16,
         to_front32,
+        unlikely,
     )
 else:
     from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part, prepare
-    from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32
+    from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32, unlikely
     from vmcfg.jit.reference import by_reference, call, pinned
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "prepare",
     "to_front16",
     "to_front32",
+    "unlikely",
 ]
 
 

@@ -69,6 +69,18 @@ def lowest_bit(typing_context, mask):
     return types.int64(types.int64), code
 
 
+@intrinsic
+def unlikely(typing_context, condition):
+    """Return a condition that seldom holds: what is done then is compiled out of the way."""
+
+    def code(context, builder, signature, args):
+        bit = ir.IntType(1)
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(bit, [bit, bit]), "llvm.expect.i1")
+        return builder.call(function, [args[0], bit(0)])
+
+    return types.boolean(types.boolean), code
+
+
 def _matching(lanes: int) -> Callable[..., Any]:
     """Return the code that compares so many neighbours with one value; LLVM cuts it to the machine's registers."""
 

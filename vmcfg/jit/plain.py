@@ -92,3 +92,8 @@ def lowest_bit(mask: Any) -> int:
     """Return the index of the lowest set bit of a mask that is not zero."""
     mask = int(mask)
     return (mask & -mask).bit_length() - 1
+
+
+def unlikely(condition: bool) -> bool:
+    """Return a condition as it is."""
+    return condition

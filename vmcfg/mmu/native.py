@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.hardware.core import GUEST_WALK, STORES
-from vmcfg.jit import kernel
+from vmcfg.jit import kernel, unlikely
 from vmcfg.mmu.references import reference_cycles
 from vmcfg.mmu.walks import (
     COMPLETE,
@@ -53,7 +53,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         cycles += reference_cycles(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level, walker.bits)
         entry = read_guest_entry(m, slot_among(table, vpn, level, walker.bits), level, is_store, is_lean)
         refs += 1
-        if entry & at.PRESENT == 0:
+        if unlikely(entry & at.PRESENT == 0):
             return GUEST_PAGE_FAULT, zero, zero, refs, zero, hits, zero, zero, cycles, zero
         if is_guest_leaf(entry, level, is_lean):
             leaf = np.int64(level)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, TABLE_BITS, walk_key
-from vmcfg.jit import kernel, part
+from vmcfg.jit import kernel, part, unlikely
 from vmcfg.mmu.nested_tlb import ABSENT, keep, probe
 from vmcfg.mmu.references import frame_of_table, reference_cycles
 from vmcfg.mmu.walks import (
@@ -63,22 +63,20 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         table, ppn, is_there = begin(m, walker, vpn, is_lean)
         if not is_there:
             return GUEST_PAGE_FAULT, zero, zero, zero, zero, zero, zero, zero, zero, zero
-    for level in range(walker.levels, 0, -1):
-        if level >= found:
-            continue
+    for level in range(found - 1, 0, -1):
         if level < found - 1 or not guest_hits:  # a combined entry leads to the next table's frame
             page, refs, hit, nested_hit, reads = _translate(m, walker, ppn, True, is_store, is_quiet, is_lean)
             cycles += reads
             host_refs += refs
             host_hits += hit
             nested_hits += nested_hit
-            if _is_stopped(page, is_lean):
+            if unlikely(_is_stopped(page, is_lean)):
                 end = _why(page)
                 return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
         cycles += reference_cycles(m, walker, frame_of_table(m, walker, table), vpn, level, walker.bits)
         entry = read_guest_entry(m, slot_among(table, vpn, level, walker.bits), level, is_store, is_lean)
         guest_refs += 1
-        if entry & at.PRESENT == 0:
+        if unlikely(entry & at.PRESENT == 0):
             end = GUEST_PAGE_FAULT
             return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
         ppn = page_of(entry)
@@ -96,7 +94,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     host_refs += refs
     host_hits += hit
     nested_hits += nested_hit
-    if _is_stopped(page, is_lean):
+    if unlikely(_is_stopped(page, is_lean)):
         end = _why(page)
         return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
     frame = page >> at.MPN_SHIFT
@@ -136,7 +134,7 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
         cycles += reference_cycles(m, walker, table, ppn, below, TABLE_BITS)
         place = m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)
         child = np.int64(m.host.ept[place])
-        if child == 0:
+        if unlikely(child == 0):
             return ABSENT, refs, hits, np.int64(0), cycles
         if not is_lean and child < 0:
             page = _read_large_leaf(m, walker, place, walker.base + ppn, is_write)
@@ -174,13 +172,13 @@ def _read_host_leaf(m, walker, gpid, is_write, is_lean):
     Reading a guest table counts as a write.
     """
     page = m.host.pmap[gpid]
-    if page & at.KIND_MASK != at.PRIVATE:
+    if unlikely(page & at.KIND_MASK != at.PRIVATE):
         return ABSENT
     if m.cost[at.HAS_EPT_AD]:
         wanted = page | at.HOST_ACCESSED
         if is_write:
             wanted |= at.HOST_DIRTY
-        if wanted != page:
+        if unlikely(wanted != page):
             if not is_lean and m.cost[at.LOGGING]:
                 is_clean = (wanted ^ page) & at.HOST_DIRTY != 0
                 if must_exit(m, walker.vcpu, is_clean):

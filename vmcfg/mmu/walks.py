@@ -19,7 +19,7 @@ import numpy as np
 
 from vmcfg.hardware.assoc import NARROW, SETS, fill, find, geometry, payload_of, set_of, tag_of, touch
 from vmcfg.hardware.core import TABLE_BITS, entry_key
-from vmcfg.jit import kernel
+from vmcfg.jit import kernel, unlikely
 from vmcfg.vmm import machine as at
 
 KERNEL_VPN_32 = 3 << 18  # Linux gives programs 3 GiB of 4
@@ -178,9 +178,9 @@ def read_guest_entry(m, slot, level, is_store, is_lean):
     if is_store and is_guest_leaf(entry, level, is_lean):
         needed |= at.WRITABLE
         wanted |= at.DIRTY
-    if entry & needed != needed:
+    if unlikely(entry & needed != needed):
         return np.int64(0)
-    if wanted != entry:
+    if unlikely(wanted != entry):
         m.guests.tables[slot] = wanted
     return wanted
 

@@ -135,13 +135,19 @@ def invalidate(m, vm):
 @kernel
 def flush_vm(m, core, vm):
     """Drop all that a core holds of a VM's memory, of its processes, its kernel and the VMM's tables."""
+    flush_guest(m, core, vm)
+    flush_guest_physical(m.stores, core, vm)
+
+
+@kernel
+def flush_guest(m, core, vm):
+    """Drop what a core holds of a VM's processes and its kernel: linear and combined mappings."""
     first, slots = m.guests.vm[vm, at.FIRST_PROCESS], m.guests.vm[vm, at.SLOTS]
     space = m.guests.vm[vm, at.GLOBAL_SPACE]
     views = m.guests.process[first, at.KERNEL_SPACE]  # the VM's global space again without KPTI
     flush_linear(m.stores, core, first, first + slots)
     flush_linear(m.stores, core, space, space + 1)
     flush_linear(m.stores, core, views, views + slots if views != space else views)
-    flush_guest_physical(m.stores, core, vm)
 
 
 @kernel
