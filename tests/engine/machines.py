@@ -231,7 +231,7 @@ def _regions(draw: Any) -> tuple[Region, ...]:
     regions = [Region(f"r{n}", base, draw(sizes)) for n, base in enumerate(bases)]
     if bases[-1] in (BASES[1], BASES[-1]) and draw(st.booleans()):
         regions[-1] = Region("large", bases[-1], 3000)  # more ranks than zipf's head, more than one leaf table
-    return _without_overlaps(regions)
+    return _without_overlaps([evolve(region, is_shared=draw(st.integers(0, 2)) == 0) for region in regions])
 
 
 def _without_overlaps(regions: list[Region]) -> tuple[Region, ...]:
@@ -394,7 +394,7 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
         kpti=draw(st.booleans()),
         pcids=draw(st.sampled_from((1, 2, 6))),
     )
-    if host.cpu.large_tlbs:
+    if host.cpu.large_tlbs and not any(region.is_shared for region in workload.regions):
         large = evolve(plain, page_size=draw(st.sampled_from(PAGE_SIZES[1:])))
         plain = large if _guest_pages(large, workload, traces) <= MOST_PAGES else plain
     needed = _guest_pages(plain, workload, traces)

@@ -37,7 +37,7 @@ def stale_entries(host: HostPlan, machine: at.Machine) -> list[str]:
 
 
 def unaccounted_pages(host: HostPlan, machine: at.Machine, vm: int) -> list[str]:
-    """Return, in words, each guest page that is not just one of free, kernel, table, or mapped by all its sharers."""
+    """Return, in words, each guest page that is not just one of free, kernel, table, held, or mapped by all sharers."""
     plan = host.vms[vm]
     pages, base = plan.vm.memory_pages, plan.base
     uses: list[Counter[str]] = [Counter() for _ in range(pages)]
@@ -51,9 +51,12 @@ def unaccounted_pages(host: HostPlan, machine: at.Machine, vm: int) -> list[str]
             uses[ppn]["table"] += 1
         elif ppn >= plan.vm.kernel_pages:
             mapped.update(range(ppn, ppn + 512 ** (leaf - 1)))
+    held = set(np.flatnonzero(machine.files.origin[base : base + pages]).tolist())  # by shared memory
+    for ppn in held - set(mapped):
+        uses[ppn]["held"] += 1
     for ppn, mappings in mapped.items():
         uses[ppn]["data"] += 1
-        if mappings != int(machine.guests.sharers[base + ppn]) + 1:
+        if mappings != int(machine.guests.sharers[base + ppn]) + (ppn not in held):
             uses[ppn][f"mapped {mappings} times"] += 1
     return [f"page {ppn} is {dict(use)}" for ppn, use in enumerate(uses) if sum(use.values()) != 1]
 

@@ -1,13 +1,15 @@
 """Pages that leave memory and come back, against the oracle's dictionaries and lists: counts equal to the last one.
 
 Every third machine has guests with files on a host that is not short: there is no oracle yet of what a host that pages
-does to files. The others have hosts that page, half of them into a cache of compressed pages first.
+does to files. The others have hosts that page, half of them into a cache of compressed pages first. Every second
+machine's processes have shared memory besides their own.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -53,6 +55,11 @@ workloads:
     regions: {{{regions}}}
     phases: [{{pattern: {pattern}, write: 40%, events: [{events}]}}]
 """
+REGIONS = {
+    "heap": "heap: {{size: {size}KiB}}",
+    "mapped": "mapped: {{size: 360KiB, file: data}}",
+    "buffer": "buffer: {{size: {size}KiB, shared: true}}",
+}
 HOT = "hot_cold, order: contiguous, hot: 16KiB, hot_share: 60%"  # four pages that the TLB holds
 EVENTS = (
     "{kind: context_switch, every: 37}",
@@ -64,6 +71,11 @@ OF_FILES = (
     "{kind: read_file, every: 17, file: data, pages: 7}", "{kind: write_file, every: 29, file: data, pages: 3}",
     "{kind: write_file, every: 41, file: log, pages: 5}", "{kind: munmap, every: 83, region: mapped, pages: 20}",
     "{kind: mprotect, every: 97, region: mapped, pages: 9, to: read}",
+)  # fmt: skip
+
+OF_SHARED = (
+    "{kind: munmap, every: 83, region: buffer, pages: 20}",
+    "{kind: mprotect, every: 97, region: buffer, pages: 9, to: read}",
 )  # fmt: skip
 
 
@@ -83,7 +95,9 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
     vms = [guest(dice, name, victim, vcpus, has_files) for name in names]
     pages = dice.choice((90, 130)) if all("3MiB" in vm or "oom" in vm for vm in vms) else 60
     kind = dice.choice(("uniform", "sequential", HOT))
-    events = [*dice.sample(EVENTS, 3), *dice.sample(OF_FILES, 3 * has_files)]
+    has_shared = seed % 2 == 0
+    names_of_regions = ("heap", *["mapped"] * has_files, *["buffer"] * has_shared)
+    events = [*dice.sample(EVENTS, 3), *dice.sample(OF_FILES, 3 * has_files), *OF_SHARED * has_shared]
     events += ["{kind: fork, every: 211}", "{kind: exit, every: 290}"] if vcpus == 1 else []
     swap = f"swap: {{size: {4 * dice.choice((900, 3000))}KiB}}\n    "
     return TEXT.format(
@@ -95,15 +109,17 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
         seek=dice.choice((0, 30)),
         paging=swap + reclaim(dice, has_files) if is_host_short else "",
         vms="\n".join(vms),
-        regions=f"heap: {{size: {4 * pages}KiB}}{', mapped: {size: 360KiB, file: data}' * has_files}",
-        pattern=with_files(kind) if has_files else f"{{kind: {kind}, region: heap}}",
+        regions=", ".join(REGIONS[region].format(size=4 * pages) for region in names_of_regions),
+        pattern=mixture(kind, names_of_regions),
         events=", ".join(events),
     )
 
 
-def with_files(kind: str) -> str:
-    """A pattern of touches to anonymous memory and to a file."""
-    parts = ", ".join(f"{{weight: 1, pattern: {{kind: {kind}, region: {region}}}}}" for region in ("heap", "mapped"))
+def mixture(kind: str, regions: Sequence[str]) -> str:
+    """A pattern of touches to all regions in turn, or to the only one."""
+    if len(regions) == 1:
+        return f"{{kind: {kind}, region: {regions[0]}}}"
+    parts = ", ".join(f"{{weight: 1, pattern: {{kind: {kind}, region: {region}}}}}" for region in regions)
     return f"{{kind: mixture, parts: [{parts}]}}"
 
 

@@ -92,7 +92,7 @@ def spaces(machine: at.Machine, vm: int) -> dict[tuple[int, int], dict[tuple[int
 
 
 def sharers(host: HostPlan, machine: at.Machine, vm: int) -> dict[int, int]:
-    """Return the mappings besides the first, of the pages that have any."""
+    """Return the mappings besides the first, of the pages that have any; of those of shared memory all."""
     base, pages = host.vms[vm].base, host.vms[vm].vm.memory_pages
     return {ppn: more for ppn, more in enumerate(machine.guests.sharers[base : base + pages].tolist()) if more}
 

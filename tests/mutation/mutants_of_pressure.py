@@ -21,6 +21,10 @@ def _file(breaks: str, file: str, old: str, new: str) -> Mutant:
     return Mutant(breaks, f"guest/{file}.py", old, new, "files")
 
 
+def _shared(breaks: str, file: str, old: str, new: str) -> Mutant:
+    return Mutant(breaks, f"{file}.py", old, new, "shared")
+
+
 MUTANTS = (
     _host("the host pages out one page more than a batch", "reclaiming",
           "    while count < allowed:", "    while count <= allowed:"),
@@ -100,4 +104,13 @@ MUTANTS = (
           "is_dirty = m.files.dirtied[page] != 0", "is_dirty = False"),
     _file("reading ahead takes what the event itself still needs", "page_cache",
           "guest[vm, at.GUEST_FREE] > keep + guest[vm, at.GUEST_MIN] // 2", "guest[vm, at.GUEST_FREE] > 0"),
+    # Shared memory.
+    _shared("a page of shared memory is another for each process that touches it", "guest/file_mapping",
+            "        if m.files.cached[page] <= 0:", "        if m.files.cached[page] == 0 or process > 0:"),
+    _shared("a fork takes shared memory for private", "guest/processes",
+            "at.WRITABLE * np.int64(is_file)", "np.int64(0)"),
+    _shared("the end of any process frees what of shared memory nobody maps", "guest/shared_memory",
+            "or count_living(m, vm) > 1:", "or count_living(m, vm) > 99:"),
+    _shared("shared memory that goes to the swap area is lost", "guest/shared_memory",
+            "    m.files.cached[page] = -1 - slot", "    m.files.cached[page] = 0"),
 )

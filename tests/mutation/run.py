@@ -70,6 +70,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         for name in ("what_is_written_whole_is_not_read_before", "a_cache_is_a_dictionary_in_order_of_arrival[7-32]",
                      "stores_are_seen_by_their_d_bits_and_written_when_they_are_old")
     ),
+    "shared": ("tests/engine/test_shared_memory.py",),
     "driver": ("tests/engine/test_killing.py::test_a_driver_asks_its_kernel_as_any_program_does",),
     "waiting": ("tests/engine/test_killing.py::test_a_kill_waits_for_frames_that_are_on_their_way",),
     "compression": ("tests/engine/test_compression.py", "-mnot slow"),

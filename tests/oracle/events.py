@@ -12,6 +12,7 @@ from .faults import Kernel, access_past_tlbs, map_anew, split, write_leaf
 from .flushes import forget_dead, forget_narrowed, load_cr3, reload_cr3
 from .memory import Entry, key, page_count
 from .promotion import promote
+from .shared_memory import free_if_last
 from .shortage import check_event, promise
 from .spaces import Process, Space
 from .vcpu import Vcpu
@@ -96,6 +97,7 @@ def _munmap(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
             _clear_leaf(vcpu, space, vpn, level)
             narrowed.append((vpn, level))
     forget_narrowed(vcpu, narrowed)
+    free_if_last(vcpu, [vpn for vpn in pages if vpn in vcpu.memory.shared.known])
 
 
 def _mprotect(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
@@ -195,10 +197,11 @@ def end(vcpu: Vcpu, process: Process) -> None:
 
 
 def tear_down(vcpu: Vcpu, space: Space) -> None:
-    """Takes all leaves out of a space, ascending, then the tables below its roots."""
+    """Takes all leaves out of a space, ascending, then the tables below its roots; with the last, shared memory."""
     for vpn, level, _ in space.mappings():
         _clear_leaf(vcpu, space, vpn, level)
     vcpu.spaces.free_tables(space, Kernel(vcpu, PART))
+    free_if_last(vcpu, vcpu.memory.shared.vpns)
 
 
 def _clear_leaf(vcpu: Vcpu, space: Space, vpn: int, level: int) -> None:

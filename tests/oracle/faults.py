@@ -75,8 +75,10 @@ def handle_guest_fault(vcpu: Vcpu, view: View, vpn: int, is_present: bool) -> No
         assert vcpu.memory.guest
         vcpu.memory.guest.swap_in(vcpu, view.process.space, vpn)
     elif not _map_file(vcpu, view.process.space, vpn):
+        is_in_slot = vpn in vcpu.memory.shared.slots
         map_anew(vcpu, view.process.space, vpn, "guest_fault_cycles")
-        _count_mapping(vcpu, vcpu.spaces.mapping(view, vpn))
+        if not is_in_slot:
+            _count_mapping(vcpu, vcpu.spaces.mapping(view, vpn))
 
 
 def _map_file(vcpu: Vcpu, space: Space, vpn: int) -> bool:
@@ -143,6 +145,11 @@ class Kernel:
         elif kind == "table" or self.vcpu.vm.zero_on_fault:
             self.vcpu.charge(self.part, self.vcpu.costs["zero_page"])
             access_past_tlbs(self.vcpu, ppn, kind)
+
+    def read(self, ppn: int, slot: int) -> None:
+        """By the guest's disk."""
+        assert self.vcpu.memory.guest
+        self.vcpu.memory.guest.read_slot(self.vcpu, ppn, slot)
 
     def write(self, table: int, level: int, vpn: int, entry: Entry | None) -> None:
         """One entry of a table; the VMM may have something to say to it."""

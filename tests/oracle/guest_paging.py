@@ -60,9 +60,10 @@ class GuestPager:
 
     def note_mapped(self, space: Space, vpn: int, ppn: int) -> None:
         """A page has been mapped, by this leaf."""
-        if self.how:
+        is_known = ppn in self.memory.shared.by_ppn and ppn in self.where
+        if self.how and not is_known:
             self.where[ppn] = next(process for process in self.spaces.living() if process.space is space), vpn
-            if self.area and self.area.slots:
+            if self.area and self.area.slots and ppn not in self.candidates.pages:
                 self.candidates.enter(ppn)
 
     def note_file_mapped(self, space: Space, vpn: int, ppn: int) -> None:
@@ -78,7 +79,9 @@ class GuestPager:
             return
         if is_shared:
             if self.where[ppn][0].space is space:
-                self.where[ppn] = self._mappers(vpn, ppn)[0], vpn
+                del self.where[ppn]
+                for process in self._mappers(vpn, ppn)[:1]:  # nobody, of shared memory
+                    self.where[ppn] = process, vpn
         else:
             del self.where[ppn]
             if not self.cache.holds(ppn):
@@ -188,8 +191,12 @@ class GuestPager:
                 self.memory.free_ppn(ppn)
                 return None
         else:
-            place = SWAP, self.area.take(0)
-            self._unmap(vcpu, ppn, place[1])
+            place = SWAP, self.area.take(1)
+            if ppn in self.memory.shared.by_ppn:
+                self._unmap(vcpu, ppn, None)
+                self.memory.shared.slots[self.memory.shared.drop(ppn)] = place[1]
+            else:
+                self._unmap(vcpu, ppn, place[1])
             vcpu.count("guest_page_outs")
             vcpu.count("double_page_outs", int(ppn in self.memory.swapped))
         access_past_tlbs(vcpu, ppn, "data", "")
@@ -216,7 +223,7 @@ class GuestPager:
             self.area.held[slot] = 1 + len(others)  # type: ignore[union-attr]
         for each in (process, *others):
             self._unmap_leaf(vcpu, each, vpn, slot)
-        for _ in others:
+        for _ in range(self.memory.sharers.get(ppn, 0)):
             self.memory.lose_sharer(ppn)
 
     def _unmap_leaf(self, vcpu: Vcpu, process: Process, vpn: int, slot: int | None) -> None:
@@ -243,13 +250,18 @@ class GuestPager:
         leaf = space.tables[key(1, vpn)]
         assert leaf.slot is not None
         ppn = self.memory.take_ppn("data")
-        vcpu.count("double_page_ins", int(ppn in self.memory.swapped))
-        access_past_tlbs(vcpu, ppn, "data", "device")
-        vcpu.wait_until(self.area.read(max(vcpu.now, vcpu.waits_until), leaf.slot))
-        self.release(vcpu, leaf.slot)
+        self.read_slot(vcpu, ppn, leaf.slot)
         leaf.target, leaf.slot = ppn, None
         write_leaf(vcpu, space, vpn, "guest_fault_cycles")
         self.note_mapped(space, vpn, ppn)
+
+    def read_slot(self, vcpu: Vcpu, ppn: int, slot: int) -> None:
+        """Into a new page; the slot is led to once less."""
+        assert self.area
+        vcpu.count("double_page_ins", int(ppn in self.memory.swapped))
+        access_past_tlbs(vcpu, ppn, "data", "device")
+        vcpu.wait_until(self.area.read(max(vcpu.now, vcpu.waits_until), slot))
+        self.release(vcpu, slot)
         vcpu.count("major_faults")
         vcpu.count("guest_page_ins")
 

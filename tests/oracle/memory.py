@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from vmcfg.scenario.spec import Vm
 
+from .shared_memory import SharedMemory
+
 if TYPE_CHECKING:
     from .candidates import Candidates
     from .compression import CompressionCache
@@ -139,7 +141,8 @@ class Memory:
     may_be_large: bool = False  # any page on the host
     pmap: dict[int, int] = field(default_factory=dict)
     ept: dict[Place, Entry] = field(default_factory=dict)
-    sharers: dict[int, int] = field(default_factory=dict)  # of a data page, beyond the first mapping
+    sharers: dict[int, int] = field(default_factory=dict)  # of a data page, beyond the first mapping; of shared: all
+    shared: SharedMemory = field(default_factory=SharedMemory)
     pager: HostPager | None = None  # who may take its frames, and what a guest does about its own; below, for them:
     guest: GuestPager | None = None
     number: int = 0  # of the VM on its host
@@ -301,8 +304,8 @@ class Memory:
                 self.free_ppn(ppn)
 
     def is_of_file(self, ppn: int) -> bool:
-        """Whether it is a page of the guest's page cache."""
-        return self.guest is not None and self.guest.cache.holds(ppn)
+        """Whether it is a page of the guest's page cache, or of shared memory: all see what is written."""
+        return ppn in self.shared.by_ppn or (self.guest is not None and self.guest.cache.holds(ppn))
 
     def is_shared(self, first: int, size: int) -> bool:
         """Whether anybody else maps any part of a page."""

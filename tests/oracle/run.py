@@ -28,6 +28,7 @@ from .result import (
 from .schedule import Schedule
 from .shadow import ShadowMmu
 from .shadow_tables import ShadowTables
+from .shared_memory import SharedMemory
 from .spaces import Process, Spaces
 from .streams import Scatter, Zipf
 from .vcpu import Account, Records, Span, Vcpu, has_warmup, to_cycles
@@ -116,6 +117,7 @@ class _Machine:
     ) -> list[Vcpu]:
         """EPT root, kernel pages, backing at start, the kernel's tables, the processes: in this order."""
         workload = next(w for w in scenario.workloads if w.name == vm.workload)
+        memory.shared = SharedMemory(workload.regions)
         memory.power_on()
         is_backed = vm.backing == "at_start" or self.host.mmu.mode == "native"
         is_apart = len(set(memory.host_sizes.values())) > 1
@@ -228,6 +230,9 @@ class _BeforeTheRun:
 
     def write(self, table: int, level: int, vpn: int, entry: Entry | None) -> None:
         """No VMM listens yet."""
+
+    def read(self, ppn: int, slot: int) -> None:
+        raise AssertionError("nothing is in a slot before the run")
 
     def free_table(self, ppn: int) -> None:
         raise AssertionError("nothing is freed before the run")

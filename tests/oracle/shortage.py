@@ -42,7 +42,9 @@ def _needs(vcpu: Vcpu, view: View, vpn: int, is_store: bool) -> tuple[int, bool]
     for level in range(spaces.levels, 0, -1):
         entry = spaces.entry(view, level, vpn)
         if entry is None:
-            return level, True
+            held = memory.shared.held.get(vpn)
+            lacks_frame |= level > 1 or held is None or held not in memory.pmap
+            return level - (held is not None), lacks_frame
         lacks_frame |= entry.target not in memory.pmap
     assert entry
     if is_store and not entry.writable and entry.target in memory.sharers and not memory.is_of_file(entry.target):

@@ -22,6 +22,9 @@ class Use(Protocol):
     def prepare(self, ppn: int, kind: str) -> None:
         """Makes a page ready that was taken for `table` or `data`."""
 
+    def read(self, ppn: int, slot: int) -> None:
+        """Reads a slot of the swap area into a page."""
+
     def write(self, table: int, level: int, vpn: int, entry: Entry | None) -> None:
         """Writes the entry of `level` for a page in the table that lies in page `table`; None makes it absent."""
 
@@ -204,6 +207,8 @@ class Spaces:
     def map_page(self, space: Space, vpn: int, use: Use) -> int:
         """Maps an absent page to a new one, after the tables that are missing; returns how many of these it made."""
         assert not self.is_mapped(space, vpn)
+        if vpn in self.memory.shared.known:
+            return self._map_shared(space, vpn, use)
         tables = 0
         for level in range(self.memory.guest_size, 1, -1):
             tables += self.make_tables(space, vpn, use, level)
@@ -215,6 +220,19 @@ class Spaces:
                 return tables
         tables += self.make_tables(space, vpn, use)
         self._set(space, 1, vpn, Entry(self._take("data", use), is_leaf=True), use)
+        return tables
+
+    def _map_shared(self, space: Space, vpn: int, use: Use) -> int:
+        """The same for a page of shared memory, which may be there already, or in a slot."""
+        memory, shared = self.memory, self.memory.shared
+        tables = self.make_tables(space, vpn, use)
+        if vpn in shared.slots:
+            shared.hold(vpn, memory.take_ppn("data"))
+            use.read(shared.held[vpn], shared.slots.pop(vpn))
+        elif vpn not in shared.held:
+            shared.hold(vpn, self._take("data", use))
+        self._set(space, 1, vpn, Entry(shared.held[vpn], is_leaf=True), use)
+        memory.gain_sharer(shared.held[vpn])
         return tables
 
     def is_mapped(self, space: Space, vpn: int) -> bool:

@@ -1,4 +1,4 @@
-"""Plan → Files: what guests' files are, and which regions map them; no page is in memory at t = 0."""
+"""Plan → Files: what guests' files and their shared memory are, and which regions map them; none is in memory yet."""
 
 from __future__ import annotations
 
@@ -33,10 +33,12 @@ def files_of(host: HostPlan, zeros: Callable[[str], np.ndarray]) -> at.Files:
 
 
 def _mappings(host: HostPlan, number: int) -> list[tuple[int, int, int]]:
-    names = host.file_names
+    """Return (first virtual page, pages, number of the first) of a VM's regions that map files or shared memory."""
+    of_files = {file.name: file.first for file in host.files if file.vm == number}
+    of_shared = {each.region: each.first for each in host.shared if each.vm == number}
     return [
-        (region.base_vpn, region.pages, number * len(names) + names.index(region.file))
-        for region in host.vms[number].regions if region.file
+        (region.base_vpn, region.pages, of_shared[region.name] if region.is_shared else of_files[region.file])
+        for region in host.vms[number].regions if region.is_shared or region.file
     ]
 
 
@@ -48,6 +50,10 @@ def _rules(host: HostPlan, number: int, plan: VmPlan) -> np.ndarray:
         rules[[files.HAS_FILES, files.READ_AHEAD]] = 1, cache.read_ahead_pages
         rules[[files.OWN_FIRST, files.OWN_END]] = own[0].first, own[-1].first + own[-1].pages
         rules[files.OLD_TURNS] = -(-cache.flush_after_ns // cache.flush_every_ns)
+    shared = [each for each in host.shared if each.vm == number]
+    if shared:
+        rules[[files.SHARED_FIRST, files.SHARED_END]] = shared[0].first, shared[-1].first + shared[-1].pages
+    rules[files.HOLDS] = bool(own or shared)
     rules[files.NAMES] = len(host.file_names)
     rules[files.SPARE] = 2 * frames_of_access(plan.vm, host.mode, host.host_levels)
     return rules

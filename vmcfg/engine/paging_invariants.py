@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.engine.compression import check_compression
-from vmcfg.engine.file_invariants import cached_pages
+from vmcfg.engine.file_invariants import cached_pages, pages_on_disk, shared_slots
 from vmcfg.plan.model import HostPlan
 from vmcfg.reclaim.layer import HALF, Layer
 from vmcfg.vmm import machine as at
@@ -70,7 +70,8 @@ def _check_host_layer(host: HostPlan, machine: at.Machine) -> None:
 
 def _check_guest_slots(host: HostPlan, machine: at.Machine, number: int) -> None:
     leaves = _leaves(host, machine, number)
-    slots, mappers = np.unique(_page(leaves[leaves & at.IN_SWAP != 0]), return_counts=True)
+    led_to = [_page(leaves[leaves & at.IN_SWAP != 0]), np.array(shared_slots(machine, number), np.int64)]
+    slots, mappers = np.unique(np.concatenate(led_to), return_counts=True)
     used, held = _contents(machine, 1 + number)
     is_held = np.array_equal(slots, used) and np.array_equal(mappers, held)
     assert is_held, "slots of a guest are not what its leaves lead to"
@@ -83,7 +84,8 @@ def _check_guest_layer(host: HostPlan, machine: at.Machine, number: int) -> None
     wanted = np.zeros(plan.vm.memory_pages, bool)
     if plan.vm.reclaim and plan.vm.reclaim.swap:
         wanted[mapped] = True
-    wanted[list(cached_pages(host, machine, number))] = True
+        wanted[list(cached_pages(host, machine, number))] = True
+    wanted[pages_on_disk(host, machine, number)] = True
     found = _are_resident(machine.paging.guest, plan.base, plan.vm.memory_pages)
     assert np.array_equal(found, wanted), "a guest's layer does not hold just the pages that are mapped, and its cache"
     entries = machine.guests.tables[machine.guests.where[plan.base + mapped].astype(np.int64) - 1]

@@ -48,6 +48,16 @@ def make_tables(m, core, vcpu, process, vpn, leaf):
 
 
 @kernel
+def count_living(m, vm):
+    """Count a guest's processes."""
+    living = np.int64(0)
+    first = m.guests.vm[vm, at.FIRST_PROCESS]
+    for process in range(first, first + m.guests.vm[vm, at.SLOTS]):
+        living += m.guests.process[process, at.IS_LIVE]
+    return living
+
+
+@kernel
 def can_be_large(m, vm, level):
     """Tell whether the guest maps a page by an absent entry of `level` now."""
     return 1 < level <= m.guests.vm[vm, at.GUEST_PAGE] and has_block(m, vm, level)

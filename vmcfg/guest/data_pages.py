@@ -3,7 +3,10 @@
 Processes share pages after a fork, and those of files by mapping them, each at the same virtual page. So it is enough
 to know where one mapping of a page is (`where`), and which page of which process a leaf table begins with (`homes`):
 the others are found by looking at the same virtual page of the guest's other processes. Only a guest that reclaims
-memory keeps this at all. A page of a file stays in the page cache at its last mapping's end.
+memory keeps this at all.
+
+A page is free when its last holder lets go of it: a mapping, of which `sharers` counts all but one. A page of a file is
+held by the page cache, and one of shared memory by that: so `sharers` counts all of its mappings, and it stays.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.mmu.walks import page_of
 from vmcfg.reclaim.replacement import enter, leave
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.files import TURNS, is_of_file, page_in
+from vmcfg.vmm.files import TURNS, is_of_disk, is_of_file, page_in
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.swap import area_of, has_slots
 
@@ -57,21 +60,21 @@ def note_mapped(m, process, vpn, slot):
 
 @kernel
 def note_file_mapped(m, process, vpn, slot):
-    """Note one more mapping of a page in the page cache, by the leaf at `slot`."""
+    """Note one more mapping of a page of a file, by the leaf at `slot`."""
     vm = m.guests.process[process, at.PROCESS_VM]
     gpid = m.guests.vm[vm, at.BASE] + page_of(m.guests.tables[slot])
-    note_home(m, process, vpn, slot)
-    if m.guests.where[gpid]:
-        m.guests.sharers[gpid] += 1
-    else:
-        m.guests.where[gpid] = slot + 1
+    m.guests.sharers[gpid] += 1
+    if m.guests.vm[vm, at.RECLAIMS]:
+        note_home(m, process, vpn, slot)
+        if m.guests.where[gpid] == 0:
+            m.guests.where[gpid] = slot + 1
 
 
 @kernel
 def harvest_dirty(m, vm, entry):
     """Keep that a page of a file is dirty, if the leaf says so that is going to lead to it no more."""
     gpid = m.guests.vm[vm, at.BASE] + page_of(entry)
-    if entry & at.DIRTY and is_of_file(m, vm, gpid):
+    if entry & at.DIRTY and is_of_disk(m, vm, gpid):
         note_dirty(m, vm, page_in(m, gpid))
 
 
@@ -99,17 +102,19 @@ def home_of(m, slot):
 
 @kernel
 def unshare_page(m, vm, slot, ppn):
-    """Note one mapping less of a small page that others share: that of the leaf at `slot`, which is gone."""
+    """Note one mapping less of a small page that others hold: that of the leaf at `slot`, which is gone."""
     gpid = m.guests.vm[vm, at.BASE] + ppn
     m.guests.sharers[gpid] -= 1
     if m.guests.vm[vm, at.RECLAIMS] and m.guests.where[gpid] == slot + 1:
-        _, vpn = home_of(m, slot)
-        m.guests.where[gpid] = _other_mapping(m, vm, vpn, ppn) + 1
+        m.guests.where[gpid] = 0
+        if m.guests.sharers[gpid] or not is_of_file(m, vm, gpid):
+            _, vpn = home_of(m, slot)
+            m.guests.where[gpid] = _other_mapping(m, vm, vpn, ppn) + 1
 
 
 @kernel
 def release_page(m, vm, slot, ppn, level):
-    """Let go of a data page of any size that the leaf at `slot` mapped: it is freed but for what others share or cache.
+    """Let go of a data page of any size that the leaf at `slot` mapped: it is freed but for what others hold.
 
     A large page that nobody shares any part of is a block again.
     """
@@ -120,8 +125,6 @@ def release_page(m, vm, slot, ppn, level):
     for page in range(ppn, ppn + pages_below(level)):
         if m.guests.sharers[base + page]:
             unshare_page(m, vm, slot, np.int64(page))
-        elif is_of_file(m, vm, base + page):
-            m.guests.where[base + page] = 0  # it stays in the page cache
         else:
             forget_page(m, vm, np.int64(page))
             page_free(m, vm, np.int64(page))

@@ -28,9 +28,10 @@ from vmcfg.guest.address_space import (
     set_view,
     take_table_page,
 )
-from vmcfg.guest.data_pages import is_shared, note_mapped, unshare_page
+from vmcfg.guest.data_pages import is_shared, note_file_mapped, note_mapped, unshare_page
 from vmcfg.guest.file_mapping import file_fault
 from vmcfg.guest.pages import block_take, page_take
+from vmcfg.guest.shared_memory import hold_before_run
 from vmcfg.guest.splitting import split_to
 from vmcfg.guest.swapping import swap_in
 from vmcfg.jit import kernel, part
@@ -39,7 +40,7 @@ from vmcfg.mmu import privileged
 from vmcfg.mmu.tables import gpt_write, large_leaf_entry, leaf_entry, new_table, table_entry
 from vmcfg.mmu.walks import guest_slot, page_of
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.files import NO_PAGE, page_at
+from vmcfg.vmm.files import NO_PAGE, is_on_disk, page_at, shared_at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.vmm.verbs import back, gpa_access, gpa_overwrite, is_backed
 
@@ -67,10 +68,12 @@ def guest_fault(m, core, vcpu, vpn):
 
 @kernel
 def _map_absent(m, core, vcpu, process, vpn):
-    """Map a page that is nowhere, or in a file; return (own cycles, cycles of exits)."""
+    """Map a page that is nowhere, in a file, or in shared memory; return (own cycles, cycles of exits)."""
     vm = m.vcpu[vcpu, at.VM]
     page = page_at(m, vm, vpn)
     if page != NO_PAGE:
+        if m.files.cached[page] >= 0 and not is_on_disk(m, vm, page):
+            _count_size(m, m.vcpu[vcpu, at.ROW], vm, np.int64(1))
         return file_fault(m, core, vcpu, process, vpn, page)
     own, exits, leaf = map_page(m, core, vcpu, process, vpn)
     _count_size(m, m.vcpu[vcpu, at.ROW], vm, leaf)
@@ -143,10 +146,7 @@ def populate(m, process, vpn):
         table = m.guests.tables[slot] >> at.CHILD_SHIFT
     slot = guest_slot(m, vm, table, vpn, 1)
     if m.guests.tables[slot] & at.PRESENT == 0:
-        ppn = page_take(m, vm)
-        back_if_needed(m, vm, ppn)
-        m.guests.tables[slot] = leaf_entry(ppn)
-        note_mapped(m, process, vpn, slot)
+        _populate_small(m, process, vpn, slot)
     return tables
 
 
@@ -207,7 +207,9 @@ def needs(m, process, vpn, is_store):
     for level in range(m.guests.vm[vm, at.LEVELS], 0, -1):
         entry = m.guests.tables[guest_slot(m, vm, table, vpn, level)]
         if entry & at.PRESENT == 0:
-            return level, True
+            held = shared_at(m, vm, vpn)  # by shared memory: only the tables are missing
+            lacks_frame = lacks_frame or level > 1 or held == NO_PAGE or not is_backed(m, vm, held)
+            return level - (held != NO_PAGE), lacks_frame
         page = page_of(entry)
         if entry & at.LARGE_PAGE:
             page += vpn & (pages_below(level) - 1)
@@ -235,6 +237,19 @@ def _mirror(m, process, vpn, entry):
     if root != m.guests.process[process, at.ROOT_TABLE]:
         vm = m.guests.process[process, at.PROCESS_VM]
         m.guests.tables[guest_slot(m, vm, root, vpn, m.guests.vm[vm, at.LEVELS])] = entry
+
+
+@part
+def _populate_small(m, process, vpn, slot):
+    vm = m.guests.process[process, at.PROCESS_VM]
+    page = page_at(m, vm, vpn)
+    ppn = page_take(m, vm) if page == NO_PAGE else hold_before_run(m, vm, page)
+    back_if_needed(m, vm, ppn)
+    m.guests.tables[slot] = leaf_entry(ppn)
+    if page == NO_PAGE:
+        note_mapped(m, process, vpn, slot)
+    else:
+        note_file_mapped(m, process, vpn, slot)
 
 
 @part

@@ -12,6 +12,7 @@ from vmcfg.guest.address_space import absent_levels, can_be_large, leaf_slot
 from vmcfg.guest.data_pages import harvest_dirty, is_shared, release_page
 from vmcfg.guest.fault import map_page
 from vmcfg.guest.file_mapping import map_file_page
+from vmcfg.guest.shared_memory import free_if_last
 from vmcfg.guest.splitting import split_to
 from vmcfg.guest.swapping import release_slot
 from vmcfg.guest.switching import FLUSH_ALL_ABOVE, flush_everywhere, interrupt_others, invalidate_page
@@ -21,7 +22,7 @@ from vmcfg.metrics.events import Event, Sized
 from vmcfg.mmu.tables import gpt_write
 from vmcfg.mmu.walks import page_of
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.files import NO_PAGE, page_at
+from vmcfg.vmm.files import NO_PAGE, page_at, shared_at
 from vmcfg.vmm.frames import pages_below
 from vmcfg.workload import fields as work
 
@@ -85,7 +86,7 @@ def pages_to_map(m, vcpu, event, times):
             if can_be_large(m, vm, level):
                 pages += is_new * with_tables(level)
                 break
-            pages += is_new
+            pages += is_new and (level > 1 or shared_at(m, vm, vpn) == NO_PAGE)
         before = vpn
     return pages
 
@@ -93,7 +94,11 @@ def pages_to_map(m, vcpu, event, times):
 @part
 def munmap(m, core, vcpu, event, times):
     """Unmap those of the event's pages that are present; return the cycles."""
-    return _narrow(m, core, vcpu, event, times, at.PRESENT)
+    cycles = _narrow(m, core, vcpu, event, times, at.PRESENT)
+    for number in range(m.work.events[event, work.EVENT_PAGES]):
+        page = page_at(m, m.vcpu[vcpu, at.VM], nth_page(m, event, times, number))
+        free_if_last(m, vcpu, page, page + 1)
+    return cycles
 
 
 @part
@@ -197,7 +202,7 @@ def _narrow_entry(m, core, vcpu, slot, level, bits):
     exits = gpt_write(m, core, vcpu, slot, np.int64(0))
     count_large(m, vcpu, level, Sized.LARGE_UNMAPPED)
     if entry & at.IN_SWAP:
-        release_slot(m, vcpu, m.vcpu[vcpu, at.VM], entry)
+        release_slot(m, vcpu, m.vcpu[vcpu, at.VM], page_of(entry))
     else:
         harvest_dirty(m, m.vcpu[vcpu, at.VM], entry)
         release_page(m, m.vcpu[vcpu, at.VM], slot, page_of(entry), level)

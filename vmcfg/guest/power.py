@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.guest.address_space import free_table, make_roots, next_present
+from vmcfg.guest.address_space import count_living, free_table, make_roots, next_present
 from vmcfg.guest.balloon import SLOWEST
 from vmcfg.guest.mapping import charge_guest, count_large
 from vmcfg.guest.processes import free_roots
@@ -26,7 +26,7 @@ from vmcfg.mmu.walks import page_of
 from vmcfg.reclaim.replacement import leave
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.balloon import unmark_ballooned
-from vmcfg.vmm.files import CACHED, HAS_FILES, OWN_END, OWN_FIRST
+from vmcfg.vmm.files import CACHED, HOLDS, OWN_END, OWN_FIRST, SHARED_END, SHARED_FIRST
 from vmcfg.vmm.images import note_changed
 from vmcfg.vmm.power import take_back
 from vmcfg.vmm.shadow_pages import NONE, free_tree
@@ -91,7 +91,7 @@ def _forget_all(m, vcpu, vm, row):
     for other in range(m.sched[at.VCPUS]):
         if m.vcpu[other, at.VM] == vm:
             _forget_vcpu(m, vm, np.int64(other))
-    left = _living(m, vm)
+    left = count_living(m, vm)
     first = m.guests.vm[vm, at.FIRST_PROCESS]
     for process in range(first, first + m.guests.vm[vm, at.SLOTS]):
         if m.guests.process[process, at.IS_LIVE]:
@@ -105,16 +105,6 @@ def _forget_all(m, vcpu, vm, row):
     for gpid in range(base, base + m.guests.vm[vm, at.PAGES]):
         _forget_page(m, vm, gpid)
     _free_all(m, vm)
-
-
-@kernel
-def _living(m, vm):
-    """Count a guest's processes."""
-    living = np.int64(0)
-    first = m.guests.vm[vm, at.FIRST_PROCESS]
-    for process in range(first, first + m.guests.vm[vm, at.SLOTS]):
-        living += m.guests.process[process, at.IS_LIVE]
-    return living
 
 
 @kernel
@@ -182,11 +172,13 @@ def _forget_balloon(m, vm, row):
 
 @kernel
 def _forget_files(m, vm, row):
-    """Let a guest's page cache be empty; what was dirty in it is lost."""
-    if m.files.rules[vm, HAS_FILES] == 0:
+    """Let a guest's page cache be empty, and its shared memory; what was dirty is lost."""
+    if m.files.rules[vm, HOLDS] == 0:
         return
     for page in range(m.files.rules[vm, OWN_FIRST], m.files.rules[vm, OWN_END]):
         m.files.cached[page] = m.files.dirtied[page] = 0
+    for page in range(m.files.rules[vm, SHARED_FIRST], m.files.rules[vm, SHARED_END]):
+        m.files.cached[page] = 0
     m.counters[row, Event.CACHE_DROPS] += m.files.rules[vm, CACHED]
     m.files.rules[vm, CACHED] = 0
 
@@ -211,7 +203,7 @@ def _forget_page(m, vm, gpid):
     if m.guests.vm[vm, at.RECLAIMS]:
         m.guests.where[gpid] = 0
         leave(m.paging.guest, vm, gpid)
-    if m.files.rules[vm, HAS_FILES] and m.files.origin[gpid]:
+    if m.files.rules[vm, HOLDS] and m.files.origin[gpid]:
         m.files.origin[gpid] = 0
         if m.host.pmap[gpid] & at.KIND_MASK == at.PRIVATE:
             note_changed(m, vm, gpid)

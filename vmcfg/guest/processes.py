@@ -18,6 +18,7 @@ from vmcfg.guest.address_space import (
 )
 from vmcfg.guest.data_pages import harvest_dirty, note_home, release_page, share_page
 from vmcfg.guest.mapping import charge_guest, count_large
+from vmcfg.guest.shared_memory import free_all_if_last
 from vmcfg.guest.swapping import release_slot, share_slot
 from vmcfg.guest.switching import flush_process, load_process, reload, replace
 from vmcfg.jit import kernel, part
@@ -177,7 +178,7 @@ def _count_own_pages(m, process):
         first = base + page_of(m.guests.tables[slot])
         pages = pages_below(level) if m.guests.tables[slot] & at.PRESENT else np.int64(0)
         for gpid in range(first, first + pages):
-            if m.guests.sharers[gpid] == 0 and not is_of_file(m, vm, gpid):
+            if m.guests.sharers[gpid] == 0:
                 own += 1
                 unbacked += m.host.pmap[gpid] & at.KIND_MASK != at.PRIVATE
         vpn, slot, level = next_present(m, process, after(m, vm, vpn, level), 1)
@@ -217,7 +218,10 @@ def _copy_tables(m, core, vcpu, parent, child):
 
 @part
 def _tear_down(m, core, vcpu, process):
-    """Unmap all pages of a process, then free its tables from the leaves up, but not its roots; return the cycles."""
+    """Unmap all pages of a process, then free its tables from the leaves up, but not its roots; return the cycles.
+
+    Of the guest's last one the shared memory goes, too.
+    """
     vm = m.vcpu[vcpu, at.VM]
     own = exits = np.int64(0)
     vpn, slot, size = next_present(m, process, np.int64(0), 1)
@@ -227,7 +231,7 @@ def _tear_down(m, core, vcpu, process):
         own += m.cost[at.GPT_WRITE]
         count_large(m, vcpu, size, Sized.LARGE_UNMAPPED)
         if entry & at.IN_SWAP:
-            release_slot(m, vcpu, vm, entry)
+            release_slot(m, vcpu, vm, page_of(entry))
         else:
             harvest_dirty(m, vm, entry)
             release_page(m, vm, slot, page_of(entry), size)
@@ -239,6 +243,7 @@ def _tear_down(m, core, vcpu, process):
             own += clearing
             exits += leaving
             vpn, slot, _ = next_present(m, process, after(m, vm, vpn, level), level)
+    free_all_if_last(m, vcpu)
     return charge_guest(m, vcpu, own) + exits
 
 

@@ -8,6 +8,7 @@ A victim is unmapped from every process that maps it, flushed, and written to th
 its neighbours. The page is free when the disk is done. Who needs memory meanwhile takes what is left below the
 watermark, and waits when that is gone. Pages of files stand in the same order. One that is clean is free at once, for
 the file has it; one that is dirty is written to the file. Without a swap area, or with a full one, only these go.
+Shared memory goes where anonymous memory does.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import numpy as np
 
 from vmcfg.guest.page_cache import forget_cached
 from vmcfg.guest.pages import page_free
+from vmcfg.guest.shared_memory import move_to_slot
 from vmcfg.guest.unmapping import unmap_everywhere
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.reclaim.layer import RESIDENT
 from vmcfg.reclaim.replacement import enter, victim
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.files import CACHED, is_of_file, page_in, transfer_file
+from vmcfg.vmm.files import CACHED, is_of_disk, is_of_file, page_in, transfer_file
 from vmcfg.vmm.images import note_equal
 from vmcfg.vmm.paging import PAGES, is_swapped
 from vmcfg.vmm.swap import (
@@ -139,10 +141,10 @@ def _send_out(m, core, vcpu):
     gpid = _choose(m, vm)
     if gpid < 0:
         return np.int64(NO_SLOT)
-    if is_of_file(m, vm, gpid):
+    if is_of_disk(m, vm, gpid):
         return _drop(m, core, vcpu, gpid)
     slot = slot_take(m, area_of(vm), np.int64(1))
-    m.core[core, at.CLOCK] += unmap_everywhere(m, core, vcpu, gpid, slot)
+    _unmap(m, core, vcpu, gpid, slot)
     m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_PAGE_OUTS] += 1
     m.counters[m.vcpu[vcpu, at.ROW], Event.DOUBLE_PAGE_OUTS] += is_swapped(m, gpid)
     _hand_over(m, core, vcpu, gpid)
@@ -162,14 +164,25 @@ def _choose(m, vm):
     if gpid < 0 or not is_for_files:
         return gpid
     left = _residents(m, vm)
-    while not is_of_file(m, vm, gpid) and left > 0:
+    while not is_of_disk(m, vm, gpid) and left > 0:
         enter(m.paging.guest, vm, gpid, np.int64(0))
         gpid = victim(m.paging.guest, vm)
         left -= 1
-    if is_of_file(m, vm, gpid):
+    if is_of_disk(m, vm, gpid):
         return gpid
     enter(m.paging.guest, vm, gpid, np.int64(0))
     return np.int64(-1)
+
+
+@kernel
+def _unmap(m, core, vcpu, gpid, slot):
+    """Unmap a page that goes to a slot, which its leaves remember, or the shared memory that it is of."""
+    if not is_of_file(m, m.vcpu[vcpu, at.VM], gpid):
+        m.core[core, at.CLOCK] += unmap_everywhere(m, core, vcpu, gpid, slot)
+        return
+    if m.guests.where[gpid]:
+        m.core[core, at.CLOCK] += unmap_everywhere(m, core, vcpu, gpid, np.int64(NO_SLOT))
+    move_to_slot(m, gpid, slot)
 
 
 @kernel

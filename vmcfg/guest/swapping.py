@@ -37,27 +37,34 @@ def share_slot(m, vm, entry):
 
 
 @kernel
-def release_slot(m, vcpu, vm, entry):
-    """Note that a leaf leads to its slot no more, and give the slot back after the last one."""
-    if slot_count(m, area_of(vm), page_of(entry), np.int64(-1)) == 0:
-        slot_free(m, area_of(vm), page_of(entry))
+def release_slot(m, vcpu, vm, slot):
+    """Note that a leaf leads to a slot no more, and give the slot back after the last one."""
+    if slot_count(m, area_of(vm), slot, np.int64(-1)) == 0:
+        slot_free(m, area_of(vm), slot)
         m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_SLOTS_FREED] += 1
 
 
 @part
 def swap_in(m, core, vcpu, vpn, leaf):
     """Bring the page of a leaf that is IN_SWAP back; return (own cycles, cycles of exits)."""
-    row, vm = m.vcpu[vcpu, at.ROW], m.vcpu[vcpu, at.VM]
     entry = m.guests.tables[leaf]
+    ppn, exits = read_slot(m, core, vcpu, page_of(entry))
+    bits = at.WRITABLE * np.int64(entry & at.WRITABLE != 0)
+    exits += gpt_write(m, core, vcpu, leaf, (leaf_entry(ppn) & ~np.int64(at.WRITABLE)) | bits)
+    note_mapped(m, m.vcpu[vcpu, at.PROCESS], vpn, leaf)
+    return m.cost[at.GPT_WRITE], exits
+
+
+@part
+def read_slot(m, core, vcpu, slot):
+    """Read a slot, for one of those that lead to it, into a new page; return (the page, cycles of exits)."""
+    row, vm = m.vcpu[vcpu, at.ROW], m.vcpu[vcpu, at.VM]
     ppn = page_take(m, vm)
     m.counters[row, Event.DOUBLE_PAGE_INS] += is_swapped(m, m.guests.vm[vm, at.BASE] + ppn)
     exits = gpa_read_into(m, core, vcpu, ppn)
     now = max(m.core[core, at.CLOCK], m.vcpu[vcpu, at.WAITS_UNTIL])
-    m.vcpu[vcpu, at.WAITS_UNTIL] = transfer(m, area_of(vm), now, page_of(entry), np.int64(1), np.int64(0))
-    release_slot(m, vcpu, vm, entry)
-    bits = at.WRITABLE * np.int64(entry & at.WRITABLE != 0)
-    exits += gpt_write(m, core, vcpu, leaf, (leaf_entry(ppn) & ~np.int64(at.WRITABLE)) | bits)
-    note_mapped(m, m.vcpu[vcpu, at.PROCESS], vpn, leaf)
+    m.vcpu[vcpu, at.WAITS_UNTIL] = transfer(m, area_of(vm), now, slot, np.int64(1), np.int64(0))
+    release_slot(m, vcpu, vm, slot)
     m.counters[row, Event.MAJOR_FAULTS] += 1
     m.counters[row, Event.GUEST_PAGE_INS] += 1
-    return m.cost[at.GPT_WRITE], exits
+    return ppn, exits

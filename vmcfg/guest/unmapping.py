@@ -17,6 +17,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.mmu.tables import entry_settled, gpt_write
 from vmcfg.mmu.walks import page_of
 from vmcfg.vmm import machine as at
+from vmcfg.vmm.files import is_of_file
 from vmcfg.vmm.swap import NO_SLOT, area_of, slot_count
 
 
@@ -28,6 +29,7 @@ def unmap_everywhere(m, core, vcpu, gpid, slot):
     process, vpn = home_of(m, np.int64(m.guests.where[gpid]) - 1)
     cycles = _unmap(m, core, vcpu, process, vpn, np.int64(m.guests.where[gpid]) - 1, slot)
     m.guests.where[gpid] = 0
+    m.guests.sharers[gpid] -= is_of_file(m, vm, gpid)  # of which the first mapping counts, too
     other = m.guests.vm[vm, at.FIRST_PROCESS]
     while m.guests.sharers[gpid]:
         leaf, _ = leaf_slot(m, other, vpn)

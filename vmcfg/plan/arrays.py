@@ -35,7 +35,8 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
                "entries of the guests' page tables"),
         _array("guests.ppns", "i32", (nodes,), nodes, "pages that hold these tables"),
         _array("guests.given_back", "i32", (nodes,), 0, "tables given back, a stack"),
-        _array("guests.sharers", "u16", (host.pages,), pages if _forks(host) else 0, "further mappings of a data page"),
+        _array("guests.sharers", "u16", (host.pages,), pages if _shares(host) else 0,
+               "further mappings of a data page"),
         _array("guests.where", "i64", (host.pages if host.guests_reclaim else 0,), pages if host.guests_reclaim else 0,
                "where a data page is mapped"),
         _array("guests.balloon", "i32", (host.pages if host.has_balloons else 0,), pages if host.has_balloons else 0,
@@ -87,7 +88,7 @@ def _paging(host: HostPlan) -> tuple[ArrayPlan, ...]:
 
 
 def _files(host: HostPlan) -> tuple[ArrayPlan, ...]:
-    pages, guests = host.file_pages, host.pages if host.files else 0
+    pages, guests = host.file_pages, host.pages if host.file_pages else 0
     return (
         _array("files.cached", "i32", (pages,), pages, "where pages of files are in guests' memory"),
         _array("files.dirtied", "i32", (pages,), pages, "since when they are dirty"),
@@ -109,8 +110,9 @@ def _compression(host: HostPlan) -> tuple[ArrayPlan, ...]:
     )
 
 
-def _forks(host: HostPlan) -> bool:
-    return any(plan.event.kind == "fork" for phase in host.phases for plan in phase.events)
+def _shares(host: HostPlan) -> bool:
+    """Tell whether pages may be mapped more than once, or be held by others than mappings."""
+    return host.file_pages > 0 or any(plan.event.kind == "fork" for phase in host.phases for plan in phase.events)
 
 
 def _may_map_twice(host: HostPlan) -> bool:

@@ -9,7 +9,7 @@ from attrs import astuple, evolve
 
 from vmcfg.plan.arrays import array_plans
 from vmcfg.plan.bounds import max_tables, max_touches, most_tables, scheduled_cycles, touched_pages
-from vmcfg.plan.disks import AreaPlan, DiskPlan, area_plans, file_plans
+from vmcfg.plan.disks import AreaPlan, DiskPlan, area_plans, file_plans, pages_of, shared_plans
 from vmcfg.plan.fingerprint import scenario_digest
 from vmcfg.plan.model import (
     UNLIMITED,
@@ -68,6 +68,7 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
     vm_plans, ept_entries = _vms(vms, workloads, first_phases, known_levels, pages_of_level(max(page_levels)))
     vcpus = _vcpus(vm_plans, scenario.run, host)
     areas = _areas(host, vms)
+    files = tuple(file_plans(vms, areas))
     plan = HostPlan(
         name=host.name,
         mode=host.mmu.mode,
@@ -98,7 +99,8 @@ def _host(scenario: Scenario, host: Host) -> HostPlan:
         data_caches=host.cpu.data_caches,
         disks=tuple(_disk(disk, host.cpu.hz) for disk in host.disks),
         areas=areas,
-        files=tuple(file_plans(vms, areas)),
+        files=files,
+        shared=tuple(shared_plans((plan.regions for plan in vm_plans), pages_of(files))),
         paging=host.paging,
         has_tlb=host.mmu.has_tlb,
         compression=host.compression,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from vmcfg.scenario.spec import MILLION, Compression, Swap, Vm
+from vmcfg.scenario.spec import MILLION, Compression, Region, Swap, Vm
 
 
 @frozen
@@ -41,6 +41,16 @@ class FilePlan:
     pages: int
 
 
+@frozen
+class SharedPlan:
+    """A guest's region of shared memory, a file without a disk: where its pages lie in the host's arrays."""
+
+    vm: int
+    region: str
+    first: int
+    pages: int
+
+
 def area_plans(swaps: list[Swap | None]) -> Iterator[AreaPlan]:
     """Lay swap areas on their disks, one behind the other."""
     ends: dict[int, int] = {}
@@ -63,6 +73,20 @@ def file_plans(vms: list[Vm], areas: Iterable[AreaPlan]) -> Iterator[FilePlan]:
             yield FilePlan(number, file.name, file.disk, ends.get(file.disk, 0), first, file.pages)
             ends[file.disk] = ends.get(file.disk, 0) + file.pages
             first += file.pages + 1
+
+
+def pages_of(files: tuple[FilePlan, ...]) -> int:
+    """Return how many pages files take in the host's arrays, with the one behind each."""
+    return files[-1].first + files[-1].pages + 1 if files else 0
+
+
+def shared_plans(regions: Iterable[tuple[Region, ...]], first: int) -> Iterator[SharedPlan]:
+    """Number the pages of shared memory of all guests, of whose regions these are, from `first` on."""
+    for number, own in enumerate(regions):
+        for region in own:
+            if region.is_shared:
+                yield SharedPlan(number, region.name, first, region.pages)
+                first += region.pages
 
 
 def about(disk: DiskPlan) -> str:

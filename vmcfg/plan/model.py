@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from vmcfg.metrics.events import Found
-from vmcfg.plan.disks import AreaPlan, DiskPlan, FilePlan
+from vmcfg.plan.disks import AreaPlan, DiskPlan, FilePlan, SharedPlan, pages_of
 from vmcfg.plan.phases import PartPlan, PhasePlan
 from vmcfg.scenario.spec import (
     CacheShape,
@@ -141,6 +141,7 @@ class HostPlan:
     disks: tuple[DiskPlan, ...]  # none where nothing lies on any
     areas: tuple[AreaPlan, ...]  # the host's swap area and each guest's, of no slots where there is none
     files: tuple[FilePlan, ...]
+    shared: tuple[SharedPlan, ...]
     paging: HostPaging | None
     has_tlb: bool
     compression: Compression | None
@@ -189,8 +190,8 @@ class HostPlan:
 
     @property
     def file_pages(self) -> int:
-        """Pages of all guests' files, and one behind each."""
-        return self.files[-1].first + self.files[-1].pages + 1 if self.files else 0
+        """Pages of all guests' files, and one behind each, and of their shared memory."""
+        return pages_of(self.files) + sum(region.pages for region in self.shared)
 
     @property
     def table_block(self) -> int:

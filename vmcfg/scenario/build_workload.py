@@ -16,7 +16,7 @@ def workload(name: str, given: Settings, directory: Path) -> spec.Workload:
     names = [region.name for region in placed]
     return spec.Workload(
         name=name,
-        regions=tuple(spec.Region(region.name, region.base_vpn, region.pages, region.file) for region in placed),
+        regions=tuple(spec.Region(each.name, each.base_vpn, each.pages, each.file, each.is_shared) for each in placed),
         phases=tuple(_phase(index, phase, names, directory) for index, phase in enumerate(given["phases"])),
         processes=given["processes"],
         max_processes=process_slots(given),

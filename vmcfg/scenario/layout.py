@@ -8,10 +8,11 @@ part of a mixture.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from attrs import frozen
 
-from vmcfg.scenario.document import Step
+from vmcfg.scenario.findings import Path
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES
 
@@ -35,8 +36,9 @@ class Placed:
     name: str
     base_vpn: int
     pages: int
-    path: tuple[Step, ...]
+    path: Path
     file: str = ""  # whose pages it maps, or none
+    is_shared: bool = False  # by all processes, without a file
 
     @property
     def end_vpn(self) -> int:
@@ -49,7 +51,7 @@ class Instance:
 
     name: str
     declared: str
-    path: tuple[Step, ...]
+    path: Path
     settings: Settings
 
 
@@ -57,14 +59,14 @@ def regions(name: str, workload: Settings) -> list[Placed]:
     """Places the regions of a workload. Raises Broken if one of them is faulty."""
     placed: list[Placed] = []
     following = FIRST_VPN
-    for region, pages, base, path, file in _unplaced(name, workload):
+    for region, pages, base, path, holder in _unplaced(name, workload):
         base_vpn = following if base is None else base // PAGE_BYTES
-        placed.append(Placed(region, base_vpn, pages, path, file))
+        placed.append(Placed(region, base_vpn, pages, path, *holder))
         following = -(-placed[-1].end_vpn // ALIGN_PAGES) * ALIGN_PAGES
     return placed
 
 
-def drawing(index: int, pattern: Settings) -> Iterator[tuple[tuple[Step, ...], str, Settings]]:
+def drawing(index: int, pattern: Settings) -> Iterator[tuple[Path, str, Settings]]:
     """The patterns that pick pages in the phase at `index`: it alone, or the parts of a mixture.
 
     Each with its place in the phase, and the name of the region that it makes if it has a size of its own.
@@ -141,11 +143,11 @@ def _instances(name: str, settings: Settings, vms: Settings, picked: dict[str, s
         yield Instance(instance, name, ("vms", entry), vms[entry])
 
 
-def _unplaced(name: str, workload: Settings) -> Iterator[tuple[str, int, int | None, tuple[Step, ...], str]]:
+def _unplaced(name: str, workload: Settings) -> Iterator[tuple[str, int, int | None, Path, tuple[Any, ...]]]:
     for region, settings in workload["regions"].items():
-        path = ("workloads", name, "regions", region, "size")
-        yield region, settings["size"], settings["base"], path, settings["file"] or ""
+        path: Path = ("workloads", name, "regions", region, "size")
+        yield region, settings["size"], settings["base"], path, (settings["file"] or "", bool(settings["shared"]))
     for index, phase in enumerate(workload["phases"]):
         for place, own, pattern in drawing(index, phase["pattern"]) if phase["pattern"] is not None else ():
             if pattern["size"] is not None:
-                yield own, pattern["size"], None, ("workloads", name, "phases", index, *place, "size"), ""
+                yield own, pattern["size"], None, ("workloads", name, "phases", index, *place, "size"), ()

@@ -25,6 +25,7 @@ class Region:
     base_vpn: int
     pages: int
     file: str = field(default="", metadata=LATER)  # of the VM, whose pages it maps from the first on; "": anonymous
+    is_shared: bool = field(default=False, metadata=LATER)  # by all processes, without a file
 
 
 @frozen

@@ -35,6 +35,7 @@ class PagingWatch:
             "vmcfg.guest.reclaim._choose": self._choose,
             "vmcfg.guest.reclaim._send_out": self._guest_page_out,
             "vmcfg.guest.swapping.swap_in": self._guest_page_in,
+            "vmcfg.guest.shared_memory.bring_in": self._shared_page_in,
         }
 
     def _return_page(self, run: Run, given: Arguments) -> Any:
@@ -117,9 +118,16 @@ class PagingWatch:
 
     def _guest_page_in(self, run: Run, given: Arguments) -> Any:
         slot = int(self._told.machine.guests.tables[int(given["leaf"])]) >> at.PPN_SHIFT
+        return self._from_slot(run, slot & at.PPN_MASK)
+
+    def _shared_page_in(self, run: Run, given: Arguments) -> Any:
+        held = int(self._told.machine.files.cached[int(given["page"])])
+        return self._from_slot(run, -1 - held) if held < 0 else run()
+
+    def _from_slot(self, run: Run, slot: int) -> Any:
         with self._told.inside() as inner:
             result = run()
-        self._told.say(steps.GuestPageIn(slot & at.PPN_MASK, tuple(inner)))
+        self._told.say(steps.GuestPageIn(slot, tuple(inner)))
         return result
 
     def _place(self, gpid: int) -> int:

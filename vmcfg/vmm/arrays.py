@@ -24,7 +24,7 @@ class Guests(NamedTuple):
     process    i64[processes, PROCESS_FIELDS]
     free_list  i32[gpids]         per VM from its base: freed guest pages, a stack
     blocks     i32[gpids ÷ 512]   likewise from its base ÷ 512: first pages of freed blocks of 2 MiB
-    sharers    u16[gpids]         mappings of a data page besides the first
+    sharers    u16[gpids]         mappings of a data page besides the first, of a file's all: see `guest.data_pages`
     where      i64[gpids]         guests that reclaim: where one leaf that maps a data page lies, plus one
     balloon    i32[gpids]         per VM from its base: pages in its balloon, a stack
     homes      i64[tables]        likewise: whose a leaf table is, and of which pages: see `guest.data_pages`
@@ -121,9 +121,10 @@ class Files(NamedTuple):
     """What guests' files are, and where their pages are: see `vmm.files`. Of no size where no guest has any.
 
     file     i64[vms × names, fields]
-    mapping  i64[regions, fields]  regions that map files
+    mapping  i64[regions, fields]  regions that map files, or shared memory
     rules    i64[vms, fields]
-    cached   i32[pages]            pages of files by number: the guest page that holds it, plus one
+    cached   i32[pages]            pages of files by number: the guest page that holds it, plus one; of shared memory
+                                   also -1 - the slot of the guest's swap area that does
     dirtied  i32[pages]            likewise: since which of the kernel's looks for dirty pages it is one; 0: clean
     origin   i32[gpids]            the page of a file that a guest page holds, plus one
     block    i32[gpids]            the page of a file whose content on the disk a guest page has, plus one: `vmm.images`

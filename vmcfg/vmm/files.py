@@ -3,6 +3,9 @@
 A guest's virtual disk is a stretch of one of the host's disks, on which each file lies in one piece. Pages of all files
 of a host are numbered through, with a page between two files that belongs to none: so neighbours by number are
 neighbours on the disk. The guest's kernel keeps the numbers (`guest.page_cache`).
+
+Shared memory is a file without a disk. Its pages are numbered behind those of all files, and kept in the same way; one
+that is not in memory may be in the guest's swap area instead (`guest.shared_memory`).
 """
 
 from __future__ import annotations
@@ -14,13 +17,15 @@ from vmcfg.vmm.devices import request
 
 # file[vm × names + name, field]. FIRST: its first page by number; PLACE: that one on disk. No pages: not of this VM.
 FIRST, PAGES, DEVICE, PLACE, FILE_FIELDS = range(5)
-# mapping[row, field], of regions that map files: the first page, how many, of which file's row.
-VPN, SPAN, FILE, MAPPING_FIELDS = range(4)
+# mapping[row, field], of regions that map files: the first virtual page, how many, the first one's number.
+VPN, SPAN, NUMBER, MAPPING_FIELDS = range(4)
 # rules[vm, field]. SPARE: frames that must be free before a page is read ahead, 0 without a host that could lack any.
 # NAMES: of files, on the host. OWN_FIRST, OWN_END: pages of its files by number. CACHED: pages in its cache
 # now. TURNS: how often its kernel has looked for dirty pages; OLD_TURNS: after how many turns one is to be written.
+# SHARED_FIRST, SHARED_END: pages of its shared memory by number. HOLDS: whether it has any of either.
 (HAS_FILES, READ_AHEAD, FIRST_MAPPING, MAPPINGS, SPARE, NAMES, OWN_FIRST, OWN_END, CACHED, TURNS, OLD_TURNS) = range(11)
-RULES = 11
+SHARED_FIRST, SHARED_END, HOLDS = range(11, 14)
+RULES = 14
 NO_PAGE = -1
 
 
@@ -32,19 +37,40 @@ def file_row(m, vm, name):
 
 @part
 def page_at(m, vm, vpn):
-    """Return the page of a file that a virtual page of a VM maps, or NO_PAGE."""
+    """Return the page of a file, or of shared memory, that a virtual page of a VM maps, or NO_PAGE."""
     first = m.files.rules[vm, FIRST_MAPPING]
     for row in range(first, first + m.files.rules[vm, MAPPINGS]):
         offset = vpn - m.files.mapping[row, VPN]
         if 0 <= offset < m.files.mapping[row, SPAN]:
-            return m.files.file[m.files.mapping[row, FILE], FIRST] + offset
+            return m.files.mapping[row, NUMBER] + offset
     return np.int64(NO_PAGE)
 
 
 @kernel
 def is_of_file(m, vm, gpid):
-    """Tell whether a guest page holds a page of a file."""
-    return m.files.rules[vm, HAS_FILES] != 0 and m.files.origin[gpid] != 0
+    """Tell whether a guest page holds a page of a file, on a disk or without one: all who map it see the same."""
+    return m.files.rules[vm, HOLDS] != 0 and m.files.origin[gpid] != 0
+
+
+@kernel
+def is_on_disk(m, vm, page):
+    """Tell whether a page of a VM's has a place on a disk: those of shared memory have none."""
+    return page < m.files.rules[vm, OWN_END]
+
+
+@kernel
+def is_of_disk(m, vm, gpid):
+    """Tell whether a guest page holds a page that has a place on a disk."""
+    return is_of_file(m, vm, gpid) and is_on_disk(m, vm, page_in(m, gpid))
+
+
+@part
+def shared_at(m, vm, vpn):
+    """Return the guest page that holds the page of shared memory that a virtual page maps, or NO_PAGE."""
+    page = page_at(m, vm, vpn)
+    if page == NO_PAGE or is_on_disk(m, vm, page) or m.files.cached[page] <= 0:
+        return np.int64(NO_PAGE)
+    return np.int64(m.files.cached[page]) - 1
 
 
 @kernel

@@ -87,6 +87,6 @@ def _is_changed(m, gpid):
     if m.files.dirtied[page]:
         return True
     leaf = m.guests.where[gpid] - 1
-    if leaf >= 0 and m.guests.sharers[gpid]:
+    if leaf >= 0 and m.guests.sharers[gpid] > 1:
         return m.cost[at.HAS_EPT_AD] == 0 or m.cost[at.HAS_ROUNDS] != 0 or m.host.pmap[gpid] & at.HOST_DIRTY != 0
     return leaf >= 0 and m.guests.tables[leaf] & at.DIRTY != 0

@@ -19,7 +19,7 @@ from vmcfg.metrics.events import Event, Exit
 from vmcfg.reclaim.replacement import victim
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.compression import LIMIT, drop, has_place, keep, oldest_entry, quarters_for
-from vmcfg.vmm.files import HAS_FILES, is_of_file
+from vmcfg.vmm.files import HAS_FILES, is_of_disk
 from vmcfg.vmm.frames import frame_free, frame_reserve, frame_take
 from vmcfg.vmm.images import NO_BLOCK, block_of, note_changed, place_in_image
 from vmcfg.vmm.paging import (
@@ -184,7 +184,7 @@ def _judge(m, vm, gpid):
         return np.int64(NO_BLOCK)
     row = m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW]
     count_unused(m, row, gpid)
-    m.counters[row, Event.HOST_FILE_PAGE_OUTS] += is_of_file(m, vm, gpid)
+    m.counters[row, Event.HOST_FILE_PAGE_OUTS] += is_of_disk(m, vm, gpid)
     block = block_of(m, vm, gpid)
     if block == NO_BLOCK:
         note_changed(m, vm, gpid)

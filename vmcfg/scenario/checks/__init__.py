@@ -22,6 +22,7 @@ from vmcfg.scenario.checks import (
     power,
     references,
     run,
+    shared_memory,
     tables,
     workloads,
 )
@@ -42,6 +43,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str], direct
     power.check(findings, settings, picked)
     paging.check(findings, settings)
     files.check(findings, settings, picked)
+    shared_memory.check(findings, settings, picked)
     references.check(findings, settings)
     memory.check(findings, settings, picked)
     addresses.check(findings, settings, picked)

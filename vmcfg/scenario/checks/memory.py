@@ -86,7 +86,8 @@ def guest_pages_at_start(vm: Settings, workload: Settings, placed: list[Placed])
     if vm["populate"] == "at_start":
         spans = [(region.base_vpn, region.end_vpn - 1) for region in placed]
         own += table_pages(spans, levels, entries) + _mapped_pages(vm, spans)
-    return kernel + own * int(workload["processes"])
+    shared = sum(region.pages for region in placed if region.is_shared) if vm["populate"] == "at_start" else 0
+    return kernel + own * int(workload["processes"]) - shared * (int(workload["processes"]) - 1)
 
 
 def _mapped_pages(vm: Settings, spans: list[tuple[int, int]]) -> int:
