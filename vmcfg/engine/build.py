@@ -71,7 +71,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
     for number, vm in enumerate(host.vms):
         _start_vm(machine, host, number, vm, inputs)
     load_first(pinned(machine))
-    return foresee(host, machine) if host.paging and host.paging.foresees else machine
+    return foresee(host, machine) if host.foresees else machine
 
 
 def _start_vm(machine: at.Machine, host: HostPlan, number: int, vm: VmPlan, inputs: Inputs) -> None:

@@ -91,10 +91,12 @@ def _host_layer(host: HostPlan, seed: int, pmap: np.ndarray) -> Layer:
 
 def _guest_layer(host: HostPlan, seed: int, guests: at.Guests) -> Layer:
     """Return the layer of pages that guests map; hardware marks them in the guests' own page tables."""
-    pages = _pages(host) if host.guests_reclaim else [0] * len(host.vms)
+    pages = _pages(host) if host.guest_reclaim else [0] * len(host.vms)
     streams = [mixed_key(seed, f"{vm.vm.name}/victims") for vm in host.vms]
-    policy = next((vm.vm.reclaim.victim for vm in host.vms if vm.vm.reclaim), "fifo")  # the same of all
-    return new_layer(POLICIES[policy], pages, streams, guests.tables, at.ACCESSED, guests.where)
+    how = host.guest_reclaim
+    bit = 0 if how and how.is_told else at.ACCESSED
+    policy = how.victim if how else "fifo"
+    return new_layer(POLICIES[policy], pages, streams, guests.tables, bit, guests.where)
 
 
 def _pages(host: HostPlan) -> list[int]:
@@ -106,6 +108,8 @@ def _rules(host: HostPlan) -> np.ndarray:
     rules = np.zeros(paging.RULES, np.int64)
     rules[paging.VMS] = len(host.vms)
     rules[[paging.RUN_FIRST, paging.RUN_END]] = swap.NO_SLOT
+    if host.guest_reclaim and host.guest_reclaim.is_told:
+        rules[paging.GUESTS_ARE_TOLD] = paging.AHEAD if host.guest_reclaim.foresees else paging.IN_ORDER
     if host.paging:
         rules[paging.PAGES] = 1
         rules[[paging.BATCH, paging.CLUSTER]] = host.paging.batch_pages, host.paging.cluster_slots

@@ -14,6 +14,7 @@ from vmcfg.scenario.spec import (
     Compression,
     DataCaches,
     DirtyLog,
+    GuestReclaim,
     HostPaging,
     LargeTlbs,
     Promotion,
@@ -178,9 +179,19 @@ class HostPlan:
         return any(plan.vm.balloon for plan in self.vms)
 
     @property
-    def guests_reclaim(self) -> bool:
-        """Tell whether any guest frees its memory: to a swap area of its own, or from its page cache."""
-        return any(plan.vm.reclaim for plan in self.vms)
+    def guest_reclaim(self) -> GuestReclaim | None:
+        """Return how those guests choose that free their memory, to swap areas or from page caches: all alike."""
+        return next((plan.vm.reclaim for plan in self.vms if plan.vm.reclaim), None)
+
+    @property
+    def tells(self) -> bool:
+        """Tell whether the host's replacement policy, or its guests', is told of every access."""
+        return any(how.is_told for how in (self.paging, self.guest_reclaim) if how)
+
+    @property
+    def foresees(self) -> bool:
+        """Tell whether either knows of the future."""
+        return any(how.foresees for how in (self.paging, self.guest_reclaim) if how)
 
     @property
     def file_names(self) -> tuple[str, ...]:
