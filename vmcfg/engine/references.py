@@ -17,36 +17,42 @@ from vmcfg.reclaim.layer import is_resident
 from vmcfg.reclaim.replacement import refer
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.frames import pages_below
-from vmcfg.vmm.paging import AHEAD, GUEST_WHEN, GUESTS_ARE_TOLD, IS_TOLD, WHEN
+from vmcfg.vmm.paging import AHEAD, IS_TOLD, WHEN
 
 
 @kernel
-def is_anybody_told(m):
-    """Tell whether the host's policy, or its guests', is told of every access."""
-    return m.paging.rules[IS_TOLD] != 0 or m.paging.rules[GUESTS_ARE_TOLD] != 0
+def is_told_of(m, vcpu):
+    """Tell whether anybody is told of a vCPU's accesses: the policy of its host, or that of its guest."""
+    return m.paging.rules[IS_TOLD] != 0 or m.guests.vm[m.vcpu[vcpu, at.VM], at.TOLD] != 0
 
 
 @part
 def tell(m, vcpu, vpn, touch):
     """Tell whom it concerns of a vCPU's touch, before anything of it happens that cannot be taken back."""
     vm = m.vcpu[vcpu, at.VM]
+    rules, guest = m.paging.rules, m.guests.vm
     gpid = _mapped_page(m, vcpu, vm, vpn)
-    _tell(m, m.paging.host, vm, gpid, touch, IS_TOLD, WHEN)
-    _tell(m, m.paging.guest, vm, gpid, touch, GUESTS_ARE_TOLD, GUEST_WHEN)
+    if rules[IS_TOLD]:
+        rules[WHEN] = _time(m, vm, touch, rules[IS_TOLD], rules[WHEN])
+        _refer(m.paging.host, vm, gpid, rules[WHEN])
+    if guest[vm, at.TOLD]:
+        guest[vm, at.TOLD_WHEN] = _time(m, vm, touch, guest[vm, at.TOLD], guest[vm, at.TOLD_WHEN])
+        _refer(m.paging.guest, vm, gpid, guest[vm, at.TOLD_WHEN])
 
 
 @kernel
-def _tell(m, layer, vm, gpid, touch, is_told, when):
-    """Tell a layer, if its rule says so, and keep the time that it was told."""
-    rules = m.paging.rules
-    if rules[is_told] == 0:
-        return
-    if rules[is_told] == AHEAD:
-        rules[when] = m.paging.next_uses[m.guests.vm[vm, at.FORESEEN] + touch]
-    else:
-        rules[when] += 1
+def _time(m, vm, touch, told, last):
+    """Return what a policy is told of a touch: one more than of the last, or when its page is touched next."""
+    if told == AHEAD:
+        return m.paging.next_uses[m.guests.vm[vm, at.FORESEEN] + touch]
+    return last + 1
+
+
+@kernel
+def _refer(layer, vm, gpid, when):
+    """Say that a page has been accessed, if there is one and it is resident."""
     if gpid >= 0 and is_resident(layer, gpid):
-        refer(layer, vm, gpid, rules[when])
+        refer(layer, vm, gpid, when)
 
 
 @kernel

@@ -16,7 +16,7 @@ from vmcfg.digest import TRANSLATION, fold
 from vmcfg.engine.answers import ASKED_CORE, ASKED_HALT, ASKED_LEFT, FAULT, handle_fault
 from vmcfg.engine.epochs import schedule_in_epoch
 from vmcfg.engine.phases import pace, schedule_next
-from vmcfg.engine.references import is_anybody_told, tell
+from vmcfg.engine.references import is_told_of, tell
 from vmcfg.engine.room import DONE, may_run_short, shortage
 from vmcfg.hardware.sets import tag_of
 from vmcfg.jit import by_reference, entry, part
@@ -53,7 +53,7 @@ def straight_on(machine, vcpu):
             why = shortage(m, vcpu, vpn, is_store)
             if why != DONE:
                 break
-        if is_anybody_told(m):
+        if is_told_of(m, vcpu):
             tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED])
         _reach(m, core, vcpu, vpn, is_store)
         m.core[core, at.CLOCK] += base

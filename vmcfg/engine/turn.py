@@ -12,7 +12,7 @@ from vmcfg.engine.access import charge_walk
 from vmcfg.engine.ahead import BLOCK, look_ahead
 from vmcfg.engine.answers import FAULT, dirty_walk, generate, go_straight, handle_fault
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
-from vmcfg.engine.references import is_anybody_told, tell
+from vmcfg.engine.references import is_told_of, tell
 from vmcfg.engine.retire import MISS, NO_DIRTY_BIT_IN_L2, NOTHING, WALK, access_at, retire, tlbs_of
 from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, may_run_short, shortage
 from vmcfg.jit import kernel
@@ -64,7 +64,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     tlbs = tlbs_of(m.stores, core, is_lean)
     costs = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS], m.cost[at.L2_HIT]
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
-    is_told = not is_lean and is_anybody_told(m)
+    is_told = not is_lean and is_told_of(m, vcpu)
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     start = position = m.vcpu[vcpu, at.NEXT]
     end = start + left

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from vmcfg.jit import kernel, part
 from vmcfg.reclaim.replacement import enter, refer
-from vmcfg.vmm.paging import GUEST_WHEN, GUESTS_ARE_TOLD, IN_ORDER
+from vmcfg.vmm import machine as at
+from vmcfg.vmm.paging import IN_ORDER
 
 
 @part
 def note_candidate(m, vm, gpid):
     """Let a page of a guest be chosen from now on: it has come, or comes to its order anew."""
-    enter(m.paging.guest, vm, gpid, _next_time(m))
+    enter(m.paging.guest, vm, gpid, _next_time(m, vm))
 
 
 @part
 def note_use_of(m, vm, gpid):
     """Say that a candidate has been accessed, past the page tables."""
-    refer(m.paging.guest, vm, gpid, _next_time(m))
+    refer(m.paging.guest, vm, gpid, _next_time(m, vm))
 
 
 @kernel
-def _next_time(m):
-    m.paging.rules[GUEST_WHEN] += m.paging.rules[GUESTS_ARE_TOLD] == IN_ORDER
-    return m.paging.rules[GUEST_WHEN]
+def _next_time(m, vm):
+    m.guests.vm[vm, at.TOLD_WHEN] += m.guests.vm[vm, at.TOLD] == IN_ORDER
+    return m.guests.vm[vm, at.TOLD_WHEN]

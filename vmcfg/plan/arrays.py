@@ -36,11 +36,11 @@ def array_plans(host: HostPlan) -> tuple[ArrayPlan, ...]:
         _array("guests.ppns", "i32", (nodes,), nodes, "pages that hold these tables"),
         _array("guests.given_back", "i32", (nodes,), 0, "tables given back, a stack"),
         _array("guests.sharers", "u16", (host.pages,), pages if _forks(host) else 0, "further mappings of a data page"),
-        _array("guests.where", "i64", (host.pages if host.guest_reclaim else 0,), pages if host.guest_reclaim else 0,
+        _array("guests.where", "i64", (host.pages if host.guests_reclaim else 0,), pages if host.guests_reclaim else 0,
                "where a data page is mapped"),
         _array("guests.balloon", "i32", (host.pages if host.has_balloons else 0,), pages if host.has_balloons else 0,
                "pages in balloons, a stack per VM"),
-        _array("guests.homes", "i64", (nodes if host.guest_reclaim else 0,), nodes if host.guest_reclaim else 0,
+        _array("guests.homes", "i64", (nodes if host.guests_reclaim else 0,), nodes if host.guests_reclaim else 0,
                "whose leaf tables are"),
         _array("guests.types", "u8", (tables,), tables, "levels as which the VMM has checked these tables"),
         _array("guests.referrers", "i32", (tables,), tables, "what refers to these tables"),
@@ -76,8 +76,9 @@ def _shadow(host: HostPlan) -> tuple[ArrayPlan, ...]:
 
 def _paging(host: HostPlan) -> tuple[ArrayPlan, ...]:
     slots = sum(area.slots for area in host.areas)
-    hows = [how for how in (host.paging, host.guest_reclaim) if how]
-    layers = host.pages * sum(1 + 2 * how.has_keys for how in hows)
+    of_host, of_guests = [host.paging] if host.paging else [], host.guests_reclaim
+    kept = sum(bool(hows) + 2 * any(how.has_keys for how in hows) for hows in (of_host, of_guests))
+    layers = host.pages * kept
     flights = len(host.areas) * FLIGHTS
     return (
         _array("paging.slots", "i32", (slots,), slots, "what the slots of swap areas hold"),

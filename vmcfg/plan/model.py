@@ -179,19 +179,18 @@ class HostPlan:
         return any(plan.vm.balloon for plan in self.vms)
 
     @property
-    def guest_reclaim(self) -> GuestReclaim | None:
-        """Return how those guests choose that free their memory, to swap areas or from page caches: all alike."""
-        return next((plan.vm.reclaim for plan in self.vms if plan.vm.reclaim), None)
+    def guests_reclaim(self) -> tuple[GuestReclaim, ...]:
+        """Return how those guests do that free their memory, to swap areas of their own or from their page caches."""
+        return tuple(plan.vm.reclaim for plan in self.vms if plan.vm.reclaim)
 
     @property
     def tells(self) -> bool:
-        """Tell whether the host's replacement policy, or its guests', is told of every access."""
-        return any(how.is_told for how in (self.paging, self.guest_reclaim) if how)
+        """Tell whether any replacement policy, of the host or a guest, is told of every access."""
+        return any(how.is_told for how in (self.paging, *self.guests_reclaim) if how)
 
-    @property
-    def foresees(self) -> bool:
-        """Tell whether either knows of the future."""
-        return any(how.foresees for how in (self.paging, self.guest_reclaim) if how)
+    def foresees(self, plan: VmPlan) -> bool:
+        """Tell whether a policy, of the host or of the guest itself, must know what a VM will access."""
+        return any(how.foresees for how in (self.paging, plan.vm.reclaim) if how)
 
     @property
     def file_names(self) -> tuple[str, ...]:

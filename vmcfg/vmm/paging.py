@@ -24,15 +24,13 @@ from vmcfg.vmm.frames import frame_take
 from vmcfg.vmm.images import block_at, dropped_page, is_in_image, note_changed
 from vmcfg.vmm.swap import FIRST, HOST_AREA, SLOTS, slot_free, transfer
 
-# rules[field]. PAGES: 1 if the host pages; BATCH: pages that leave a VM at a time; CLUSTER: slots read at once; VMS: of
-# the host; NEXT_VM: whose quota is used next; PREVENTS: what is overwritten as a whole is not read in before. IS_TOLD:
-# the policy is told of every access, IN_ORDER or by when its page will be accessed next, AHEAD; WHEN: what it is told
-# of the last one; GUESTS_ARE_TOLD, GUEST_WHEN: the same of its guests' policies. CAPACITY: pages that may be resident
-# before one must leave for another; 0: as many as there are frames for. MAPS: pages that equal a block of their guest's
-# disk are dropped, and read from there (`vmm.images`). RUN_FIRST, RUN_END: the slots that were filled last and have not
-# been written yet, both NO_SLOT if there are none.
-PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, IS_TOLD, WHEN, CAPACITY, MAPS, RUN_FIRST, RUN_END = range(12)
-GUESTS_ARE_TOLD, GUEST_WHEN, RULES = range(12, 15)
+# rules[field]. PAGES: 1 if the host pages; BATCH: pages that leave a VM at a time; CLUSTER: slots read at once;
+# VMS: of the host; NEXT_VM: whose quota is used next; PREVENTS: what is overwritten as a whole is not read in before.
+# IS_TOLD: the policy is told of every access, IN_ORDER or by when its page will be accessed next, AHEAD; WHEN: what it
+# is told of the last one. CAPACITY: pages that may be resident before one must leave for another; 0: as many as there
+# are frames for. MAPS: pages that equal a block of their guest's disk are dropped, and read from there (`vmm.images`).
+# RUN_FIRST, RUN_END: the slots that were filled last and have not been written yet, both NO_SLOT if there are none.
+PAGES, BATCH, CLUSTER, VMS, NEXT_VM, PREVENTS, IS_TOLD, WHEN, CAPACITY, MAPS, RUN_FIRST, RUN_END, RULES = range(13)
 IN_ORDER, AHEAD = 1, 2
 BY_CPU, BY_DEVICE = 1, 2  # who overwrites the whole of a page that is paged in for it; else 0
 

@@ -20,7 +20,7 @@ def check(findings: Findings, settings: Settings) -> None:
     """Nobody knows the future of work that time decides, nor of what a guest's kernel does to its pages."""
     for name, vm in settings.get("vms", {}).items():
         with suppress(Broken):
-            policy = _foreseeing(settings, vm["host"])
+            policy = _foreseeing(settings, name, vm)
             if policy:
                 _foreseeable(findings, settings, name, vm, policy)
         with suppress(Broken):
@@ -28,12 +28,11 @@ def check(findings: Findings, settings: Settings) -> None:
                 _no_events(findings, settings, vm, "without a TLB", ("hosts", vm["host"], *TLB))
 
 
-def _foreseeing(settings: Settings, host: str) -> Path | None:
-    """Return where a policy that knows the future is chosen, for a host or a guest of it, if one is."""
-    if _sees(settings["hosts"][host], "opt"):
-        return ("hosts", host, *VICTIM)
-    own = ((name, vm) for name, vm in settings["vms"].items() if vm["host"] == host)
-    return next((("vms", name, *GUESTS_VICTIM) for name, vm in own if _foresees(vm)), None)
+def _foreseeing(settings: Settings, name: str, vm: Settings) -> Path | None:
+    """Return where a policy that knows the future is chosen, for a VM's host or by the guest itself, if one is."""
+    if _sees(settings["hosts"][vm["host"]], "opt"):
+        return ("hosts", vm["host"], *VICTIM)
+    return ("vms", name, *GUESTS_VICTIM) if _foresees(vm) else None
 
 
 def _foreseeable(findings: Findings, settings: Settings, name: str, vm: Settings, policy: Path) -> None:
