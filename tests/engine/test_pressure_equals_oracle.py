@@ -29,6 +29,7 @@ MODES = {
 }
 VICTIMS = ("random", "fifo", "clock", "clock_referenced", "sieve", "two_list")
 TOLD = ("lru", "lfu", "lru2", "lru2_history", "clock", "clock_referenced", "sieve", "two_list")  # of every access
+OF_GUESTS = (*VICTIMS, "lru", "lfu", "lru2")
 SHARES = ("quarter: 30%, half: 40%", "half: 90%", "quarter: 100%", "quarter: 20%, half: 10%")  # that compress so well
 TEXT = """
 apiVersion: vmcfg/v1
@@ -90,9 +91,10 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
 
     Those with several vCPUs have processes that neither come nor go, but by kills.
     """
-    victim, vcpus = dice.choice(VICTIMS), dice.choice((1, 1, 1, 2))
+    place, vcpus = dice.randrange(len(OF_GUESTS)), dice.choice((1, 1, 1, 2))
     names = "ab"[: dice.choice((1, 1, 2))]
-    vms = [guest(dice, name, victim, vcpus, has_files) for name in names]
+    victims = (*OF_GUESTS[place:], *OF_GUESTS[:place])[::4]  # of two guests, they are of different kinds
+    vms = [guest(dice, *each, vcpus, has_files) for each in zip(names, victims, strict=False)]
     pages = dice.choice((90, 130)) if all("3MiB" in vm or "oom" in vm for vm in vms) else 60
     kind = dice.choice(("uniform", "sequential", HOT))
     has_shared = seed % 2 == 0

@@ -85,6 +85,11 @@ MUTANTS = (
            "told"),
     _host("pages that come in together come at one time", "paging",
           "m.paging.rules[WHEN] += m.paging.rules[IS_TOLD] == IN_ORDER", "m.paging.rules[WHEN] += 0"),
+    Mutant("a guest's policy is told of no access", "engine/references.py",
+           "        _refer(m.paging.guest, vm, gpid, guest[vm, at.TOLD_WHEN])", "        pass", "told_guests"),
+    _guest("pages of a guest that come together come at one time", "candidates",
+           "m.guests.vm[vm, at.TOLD_WHEN] += m.guests.vm[vm, at.TOLD] == IN_ORDER",
+           "m.guests.vm[vm, at.TOLD_WHEN] += 0"),
     # Kills.
     Mutant("of equally large processes the last one is killed", "guest/killing.py",
            "if pages > most:", "if pages >= most:", "kills"),

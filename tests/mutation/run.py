@@ -64,6 +64,10 @@ PARTS: dict[str, tuple[str, ...]] = {
         "tests/reclaim/test_policies_in_the_engine.py::"
         "test_the_engine_misses_as_a_replay_of_the_same_pages[lru-processor]",
     ),
+    "told_guests": (
+        "tests/reclaim/test_guests_that_are_told.py::"
+        "test_what_was_touched_again_stays_though_it_came_first[{mode: nested}]",
+    ),
     "kills": ("tests/engine/test_killing.py::test_whom_when_and_how_much_is_what_sets_say",),
     "files": tuple(
         f"tests/engine/test_page_cache.py::test_{name}"

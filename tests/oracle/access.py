@@ -57,8 +57,9 @@ def _translate(vcpu: Vcpu, view: View, vpn: int, kind: int) -> None:
 
 def _tell(vcpu: Vcpu, view: View, vpn: int) -> None:
     """Once per touch, when nothing can stop it any more and before it changes anything."""
-    if vcpu.memory.pager and not vcpu.is_told_of:
+    if vcpu.memory.pager and vcpu.memory.guest and not vcpu.is_told_of:
         vcpu.memory.pager.note_access(vcpu, view, vpn)
+        vcpu.memory.guest.note_access(vcpu, view, vpn)
     vcpu.is_told_of = True
 
 

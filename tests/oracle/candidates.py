@@ -24,6 +24,7 @@ class Candidates:
     def __init__(self, policy: str, seed: int, stream: str, marks: Marks, is_told: bool = False) -> None:
         key = stream_key(seed, stream)
         self.marks = marks
+        self.is_told = is_told
         self.reads_bits = policy not in ("fifo", "random") and not is_told
         self.now = 0  # what has been entered and referred to so far: no two at one time
         self.policy = Random(lambda n, end: draw(word(key, n), end)) if policy == "random" else POLICIES[policy]()
@@ -45,7 +46,9 @@ class Candidates:
 
     def mark(self, page: int) -> None:
         """An access that sets no bit elsewhere."""
-        if self.reads_bits:
+        if self.is_told:
+            self.refer(page)
+        elif self.reads_bits:
             self.policy.refer(page, 0)
 
     def refer(self, page: int) -> None:

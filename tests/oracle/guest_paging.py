@@ -11,7 +11,7 @@ from .host_paging import ENOUGH, HostPager
 from .killing import WORKLOAD, kill
 from .memory import Entry, OutOfGuestPagesError, key
 from .page_cache import PageCache
-from .spaces import Process, Space
+from .spaces import Process, Space, View
 from .vcpu import Vcpu
 
 BATCH = 32
@@ -52,7 +52,15 @@ class GuestPager:
         if self.how:
             swap = self.how.swap
             self.area = Area(disks[swap.disk], swap.pages) if swap else Area(disks[0], 0)
-            self.candidates = Candidates(self.how.victim, seed, f"{vcpu.vm.name}/victims", GuestMarks(self))
+            stream = f"{vcpu.vm.name}/victims"
+            self.candidates = Candidates(self.how.victim, seed, stream, GuestMarks(self), self.how.is_told)
+
+    def note_access(self, vcpu: Vcpu, view: View, vpn: int) -> None:
+        """A program accesses a page: a policy that is told of every access hears of it, if the page is mapped."""
+        if self.how and self.how.is_told:
+            leaf = self.spaces.leaf(view, vpn)
+            if leaf:
+                self.candidates.refer(leaf.target)
 
     def leaf_of(self, ppn: int):  # type: ignore[no-untyped-def]
         process, vpn = self.where[ppn]

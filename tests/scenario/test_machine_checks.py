@@ -17,6 +17,7 @@ ASKING = "mmu.dirty_log={every: 1s}"
 RANDOM = "hosts.esx.reclaim.paging.victim=random"
 PAGED = [RANDOM, "hosts.esx.swap={size: 1GiB}"]
 SWAPPING = "vms.web.swap={size: 1GiB}"
+FORESEEN = "vms.web.reclaim.victim=opt"
 FILED = "vms.web.files={data: {size: 1MiB}}"
 BALLOONED = "vms.web.balloon={target: 4KiB}"
 REPORTING = "vms.web.free_page_reporting={every: 2s}"
@@ -24,6 +25,8 @@ PAGING = "hosts.esx.reclaim.paging"
 NO_TLB = "mmu.tlb=none"
 UNPAGED = ["vms.web.page_table=none"]
 EXAMPLES = {
+    "foresight of files": [FILED, FORESEEN, "run.accesses=9"],
+    "foresight of what is populated": [SWAPPING, FORESEEN, "vms.web.populate=at_start", "run.accesses=9"],
     "nested without ept": ["cpu.features=[]"],
     "promotion in other modes": ["mmu.mode=native", "mmu.promote={every: 10}"],
     "promotion in a flat table": ["mmu.host_table=flat", "mmu.promote={every: 10}"],

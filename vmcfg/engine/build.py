@@ -19,7 +19,7 @@ from vmcfg.engine.files import files_of
 from vmcfg.engine.foresight import foresee
 from vmcfg.engine.homes import homes_of
 from vmcfg.engine.lean import LEAN_ROOMS, is_lean
-from vmcfg.engine.paging import ask_below, paging_of
+from vmcfg.engine.paging import ask_below, paging_of, told
 from vmcfg.engine.shadow import shadow_of
 from vmcfg.engine.shortage import too_little_at_start
 from vmcfg.engine.work import work_of
@@ -71,7 +71,7 @@ def build(host: HostPlan, seed: int, inputs: Inputs) -> at.Machine:
     for number, vm in enumerate(host.vms):
         _start_vm(machine, host, number, vm, inputs)
     load_first(pinned(machine))
-    return foresee(host, machine) if host.paging and host.paging.foresees else machine
+    return foresee(host, machine) if any(map(host.foresees, host.vms)) else machine
 
 
 def _start_vm(machine: at.Machine, host: HostPlan, number: int, vm: VmPlan, inputs: Inputs) -> None:
@@ -157,7 +157,7 @@ def _guests(host: HostPlan) -> at.Guests:
         vm[number, at.HOST_LARGEST] = min(LARGEST, max(plan.ept_offsets, default=1))
         keeps = plan.vm.reclaim.keep_free_pages if plan.vm.reclaim else 0
         vm[number, [at.GUEST_MIN, at.PINNED]] = max(plan.vm.table_levels, keeps), plan.vm.kernel_pages
-        vm[number, at.BALLOON_RATE] = SLOWEST
+        vm[number, [at.BALLOON_RATE, at.TOLD]] = SLOWEST, told(plan.vm.reclaim)
         vm[number, at.AT_START] = plan.processes
         vm[number, at.BOOT_CYCLES] = cycles_of(plan.vm.boot.duration_ns, host.hz) if plan.vm.boot else 0
         vm[number, [at.RECLAIMS, at.KILLS]] = plan.vm.reclaim is not None, plan.vm.oom == "kill"

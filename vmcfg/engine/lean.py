@@ -15,9 +15,8 @@ LEAN_ROOMS = [sets.MIDDLE if kind == L2 else sets.NARROW for kind in range(STORE
 def is_lean(host: HostPlan) -> bool:
     """Tell whether the loop for lean caches fits: see `engine.loop.specialise`."""
     levels = {host.host_levels or at.USUAL_LEVELS, *(plan.vm.table_levels for plan in host.vms)}
-    is_told = host.paging is not None and host.paging.is_told
     is_slow = host.mode == "software_tlb"  # its misses cost more than any loop spares
-    is_special = host.nested_tlb_holds_data or host.has_pml or host.dirty_log or host.has_large_pages or is_told
+    is_special = host.nested_tlb_holds_data or host.has_pml or host.dirty_log or host.has_large_pages or host.tells
     if host.stores[L1I].shape or is_slow or is_special or not host.has_tlb or levels != {at.USUAL_LEVELS}:
         return False
     return all(

@@ -10,9 +10,10 @@ import numpy as np
 from vmcfg.allocation.fair import shares
 from vmcfg.jit import pinned
 from vmcfg.plan.model import HostPlan
-from vmcfg.reclaim.layer import BESIDE, LISTS, RESIDENT, Layer, new_layer
+from vmcfg.reclaim.layer import BESIDE, FIFO, LISTS, RESIDENT, Layer, new_layer
 from vmcfg.reclaim.replacement import POLICIES
 from vmcfg.rng import mixed_key
+from vmcfg.scenario.spec import GuestReclaim, HostPaging
 from vmcfg.vmm import devices, paging, swap
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.reclaiming import NO_QUOTA, make_room, make_room_for
@@ -34,6 +35,13 @@ def paging_of(
         host=_host_layer(host, seed, pmap),
         guest=_guest_layer(host, seed, guests),
     )
+
+
+def told(how: HostPaging | GuestReclaim | None) -> int:
+    """Return how a policy is told of every access, IN_ORDER or AHEAD; 0 if it is not."""
+    if how is None or not how.is_told:
+        return 0
+    return paging.AHEAD if how.foresees else paging.IN_ORDER
 
 
 def ask_below(host: HostPlan) -> int:
@@ -93,8 +101,8 @@ def _guest_layer(host: HostPlan, seed: int, guests: at.Guests) -> Layer:
     """Return the layer of pages that guests map; hardware marks them in the guests' own page tables."""
     pages = _pages(host) if host.guests_reclaim else [0] * len(host.vms)
     streams = [mixed_key(seed, f"{vm.vm.name}/victims") for vm in host.vms]
-    policy = next((vm.vm.reclaim.victim for vm in host.vms if vm.vm.reclaim), "fifo")  # the same of all
-    return new_layer(POLICIES[policy], pages, streams, guests.tables, at.ACCESSED, guests.where)
+    policies = [POLICIES[vm.vm.reclaim.victim] if vm.vm.reclaim else FIFO for vm in host.vms]
+    return new_layer(policies, pages, streams, guests.tables, at.ACCESSED, guests.where)
 
 
 def _pages(host: HostPlan) -> list[int]:
@@ -110,8 +118,7 @@ def _rules(host: HostPlan) -> np.ndarray:
         rules[paging.PAGES] = 1
         rules[[paging.BATCH, paging.CLUSTER]] = host.paging.batch_pages, host.paging.cluster_slots
         rules[[paging.PREVENTS, paging.MAPS]] = host.paging.has_preventer, host.paging.has_mapper
-        if host.paging.is_told:
-            rules[paging.IS_TOLD] = paging.AHEAD if host.paging.foresees else paging.IN_ORDER
+        rules[paging.IS_TOLD] = told(host.paging)
         rules[paging.CAPACITY] = host.paging.capacity_pages
     return rules
 

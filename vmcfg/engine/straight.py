@@ -16,7 +16,7 @@ from vmcfg.digest import TRANSLATION, fold
 from vmcfg.engine.answers import ASKED_CORE, ASKED_HALT, ASKED_LEFT, FAULT, handle_fault
 from vmcfg.engine.epochs import schedule_in_epoch
 from vmcfg.engine.phases import pace, schedule_next
-from vmcfg.engine.references import tell
+from vmcfg.engine.references import is_told_of, tell
 from vmcfg.engine.room import DONE, room_for
 from vmcfg.hardware.sets import tag_of
 from vmcfg.jit import by_reference, entry, part
@@ -24,7 +24,6 @@ from vmcfg.metrics.events import Event
 from vmcfg.mmu import nested
 from vmcfg.mmu.walks import COMPLETE, walker_of
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.paging import IS_TOLD
 from vmcfg.workload import fields as work
 
 
@@ -53,7 +52,7 @@ def straight_on(machine, vcpu):
         why = room_for(m, walker, vpn, is_store)
         if why != DONE:
             break
-        if m.paging.rules[IS_TOLD]:
+        if is_told_of(m, vcpu):
             tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED])
         _reach(m, core, vcpu, vpn, is_store)
         m.core[core, at.CLOCK] += base

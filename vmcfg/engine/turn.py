@@ -12,14 +12,13 @@ from vmcfg.engine.access import charge_walk
 from vmcfg.engine.ahead import BLOCK, look_ahead
 from vmcfg.engine.answers import FAULT, dirty_walk, generate, go_straight, handle_fault
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
-from vmcfg.engine.references import tell
+from vmcfg.engine.references import is_told_of, tell
 from vmcfg.engine.retire import MISS, NO_DIRTY_BIT_IN_L2, NOTHING, WALK, access_at, retire, tlbs_of
 from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, room_for
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.walks import walker_of
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.paging import IS_TOLD
 from vmcfg.workload import fields as work
 
 WORK_ENDED = 100  # the vCPU has nothing left to do
@@ -65,7 +64,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     tlbs = tlbs_of(m.stores, core, is_lean)
     costs = m.work.phases[phase, work.PER_TOUCH] * m.cost[at.ACCESS], m.cost[at.L2_HIT]
     is_paced = m.work.phases[phase, work.STEP_DIVISOR] > 0
-    is_told = not is_lean and m.paging.rules[IS_TOLD] != 0
+    is_told = not is_lean and is_told_of(m, vcpu)
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     start = position = m.vcpu[vcpu, at.NEXT]
     end = start + left
@@ -138,7 +137,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
 
 @kernel
 def _tell(m, vcpu, position, start):
-    """Tell the host's policy of replacement of a buffered access."""
+    """Tell policies of replacement of a buffered access."""
     vpn, _ = access_at(m, vcpu, position)
     tell(m, vcpu, vpn, m.vcpu[vcpu, at.RETIRED] + position - start)
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.guest.address_space import leaf_slot
+from vmcfg.guest.candidates import note_candidate
 from vmcfg.guest.pages import block_free, page_free
 from vmcfg.jit import kernel, part
 from vmcfg.mmu.walks import page_of
-from vmcfg.reclaim.replacement import enter, leave
+from vmcfg.reclaim.replacement import leave
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import TURNS, is_of_disk, is_of_file, page_in
 from vmcfg.vmm.frames import pages_below
@@ -55,7 +56,7 @@ def note_mapped(m, process, vpn, slot):
         note_home(m, process, vpn, slot)
         m.guests.where[gpid] = slot + 1
         if has_slots(m, area_of(vm)):
-            enter(m.paging.guest, vm, gpid, np.int64(0))
+            note_candidate(m, vm, gpid)
 
 
 @kernel

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from vmcfg.guest.candidates import note_candidate, note_use_of
 from vmcfg.guest.data_pages import note_dirty
 from vmcfg.guest.pages import page_take
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.reclaim.layer import clear_accessed
-from vmcfg.reclaim.replacement import enter, refer
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import CACHED, FIRST, PAGES, READ_AHEAD, SPARE, end_of_file, file_row, transfer_file
 from vmcfg.vmm.images import note_equal
@@ -75,7 +75,7 @@ def note_cached(m, vm, page, ppn):
     m.files.cached[page] = ppn + 1
     m.files.origin[gpid] = page + 1
     m.files.rules[vm, CACHED] += 1
-    enter(m.paging.guest, vm, gpid, np.int64(0))
+    note_candidate(m, vm, gpid)
     clear_accessed(m.paging.guest, gpid)
 
 
@@ -155,7 +155,7 @@ def _charge_copies(m, row, pages):
 def _use(m, vm, page):
     """Note that a page in the cache has been accessed; return its PPN."""
     ppn = cached_ppn(m, page)
-    refer(m.paging.guest, vm, m.guests.vm[vm, at.BASE] + ppn, np.int64(0))
+    note_use_of(m, vm, m.guests.vm[vm, at.BASE] + ppn)
     return ppn
 
 

@@ -1,8 +1,9 @@
 """The guest's own reclaim: what its kernel does when its free memory falls below a watermark.
 
 It decides on guest-physical pages and knows nothing of the host. Its replacement policy looks at A bits of its own page
-tables, and has its own order. So host and guest may both think that a page is cold: the host pages it out, and some
-time later the guest does, for which the host must read it first (*double paging*).
+tables, or is told of every access (`guest.candidates`), and has its own order. So host and guest may both think that a
+page is cold: the host pages it out, and some time later the guest does, for which the host must read it first (*double
+paging*).
 
 A victim is unmapped from every process that maps it, flushed, and written to the guest's swap area, in one request with
 its neighbours. The page is free when the disk is done. Who needs memory meanwhile takes what is left below the
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vmcfg.guest.candidates import note_candidate
 from vmcfg.guest.page_cache import forget_cached
 from vmcfg.guest.pages import page_free
 from vmcfg.guest.shared_memory import move_to_slot
@@ -22,7 +24,7 @@ from vmcfg.guest.unmapping import unmap_everywhere
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.reclaim.layer import RESIDENT
-from vmcfg.reclaim.replacement import enter, victim
+from vmcfg.reclaim.replacement import victim
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import CACHED, is_of_disk, is_of_file, page_in, transfer_file
 from vmcfg.vmm.images import note_equal
@@ -165,12 +167,12 @@ def _choose(m, vm):
         return gpid
     left = _residents(m, vm)
     while not is_of_disk(m, vm, gpid) and left > 0:
-        enter(m.paging.guest, vm, gpid, np.int64(0))
+        note_candidate(m, vm, gpid)
         gpid = victim(m.paging.guest, vm)
         left -= 1
     if is_of_disk(m, vm, gpid):
         return gpid
-    enter(m.paging.guest, vm, gpid, np.int64(0))
+    note_candidate(m, vm, gpid)
     return np.int64(-1)
 
 

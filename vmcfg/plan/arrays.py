@@ -77,8 +77,9 @@ def _shadow(host: HostPlan) -> tuple[ArrayPlan, ...]:
 
 def _paging(host: HostPlan) -> tuple[ArrayPlan, ...]:
     slots = sum(area.slots for area in host.areas)
-    keys = 2 * host.paging.has_keys if host.paging else 0
-    layers = host.pages * (bool(host.paging) + keys + host.guests_reclaim)
+    of_host, of_guests = [host.paging] if host.paging else [], host.guests_reclaim
+    kept = sum(bool(hows) + 2 * any(how.has_keys for how in hows) for hows in (of_host, of_guests))
+    layers = host.pages * kept
     flights = len(host.areas) * FLIGHTS
     return (
         _array("paging.slots", "i32", (slots,), slots, "what the slots of swap areas hold"),

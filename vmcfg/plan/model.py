@@ -14,6 +14,7 @@ from vmcfg.scenario.spec import (
     Compression,
     DataCaches,
     DirtyLog,
+    GuestReclaim,
     HostPaging,
     LargeTlbs,
     Promotion,
@@ -179,9 +180,18 @@ class HostPlan:
         return any(plan.vm.balloon for plan in self.vms)
 
     @property
-    def guests_reclaim(self) -> bool:
-        """Tell whether any guest frees its memory: to a swap area of its own, or from its page cache."""
-        return any(plan.vm.reclaim for plan in self.vms)
+    def guests_reclaim(self) -> tuple[GuestReclaim, ...]:
+        """Return how those guests do that free their memory, to swap areas of their own or from their page caches."""
+        return tuple(plan.vm.reclaim for plan in self.vms if plan.vm.reclaim)
+
+    @property
+    def tells(self) -> bool:
+        """Tell whether any replacement policy, of the host or a guest, is told of every access."""
+        return any(how.is_told for how in (self.paging, *self.guests_reclaim) if how)
+
+    def foresees(self, plan: VmPlan) -> bool:
+        """Tell whether a policy, of the host or of the guest itself, must know what a VM will access."""
+        return any(how.foresees for how in (self.paging, plan.vm.reclaim) if how)
 
     @property
     def file_names(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vmcfg.plan.disks import cache_frames
 from vmcfg.plan.model import HostPlan
-from vmcfg.scenario.spec import Vm
+from vmcfg.scenario.spec import GuestReclaim, HostPaging, Vm
 from vmcfg.units import format_duration, format_share, format_size
 
 
@@ -14,10 +14,9 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
     """Say who takes memory away, and where it goes."""
     if host.paging:
         paging, area = host.paging, host.areas[0]
-        sees = ", told of every access" if paging.is_told else ""
-        sees += ", and of the next one of its page" if paging.foresees else ""
-        sees += f", of {paging.capacity_pages} pages at most" if paging.capacity_pages else ""
-        yield (f"host paging: victims by {paging.victim}{sees}, {paging.batch_pages} at a time, "
+        by = _chosen_by(paging)
+        by += f", of {paging.capacity_pages} pages at most" if paging.capacity_pages else ""
+        yield (f"host paging: victims by {by}, {paging.batch_pages} at a time, "
                f"into {area.slots} slots on "
                f"{host.disks[area.disk].name}" + ", overwritten pages not read" * paging.has_preventer
                + ", pages of files dropped and read from guests' disks" * paging.has_mapper)
@@ -32,7 +31,8 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
         if own:
             area = host.areas[1 + number]
             where = f"{area.slots} slots on {host.disks[area.disk].name}" if own.swap else "its files"
-            yield f"{plan.vm.name} pages below {own.keep_free_pages} free pages: victims by {own.victim}, into {where}"
+            by = _chosen_by(own)
+            yield f"{plan.vm.name} pages below {own.keep_free_pages} free pages: victims by {by}, into {where}"
         for file in host.files:
             if file.vm == number:
                 yield f"{plan.vm.name} has the file {file.name} of {file.pages} pages on {host.disks[file.disk].name}"
@@ -46,6 +46,13 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
         if plan.vm.balloon:
             poll = format_duration(plan.vm.balloon.poll_ns)
             yield f"{plan.vm.name} has a balloon of up to {plan.vm.balloon.most_pages} pages, asked for each {poll}"
+
+
+def _chosen_by(how: HostPaging | GuestReclaim) -> str:
+    """Name a policy, and what it knows that no machine does: then what it reaches is a bound for real ones."""
+    if not how.is_told:
+        return how.victim
+    return f"{how.victim} (bound), told of every access" + ", and of the next one of its page" * how.foresees
 
 
 def _unasked(vm: Vm) -> Iterator[str]:

@@ -20,7 +20,7 @@ from vmcfg.reclaim.layer import ACCESSED, CLOCK_REFERENCED, POLICY, clear_access
 def enter(layer, owner, node):
     """The page becomes the newest, its bit as the reading has it."""
     clear_accessed(layer, node - 1)
-    is_set = layer.settings[POLICY] == CLOCK_REFERENCED
+    is_set = layer.owners[owner, POLICY] == CLOCK_REFERENCED
     lists.append(layer, owner, 0, node, ACCESSED if is_set else 0)
 
 

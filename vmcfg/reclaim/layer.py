@@ -3,7 +3,7 @@
 A layer serves one level of memory: the host that pages its VMs, a guest that pages its processes, or a stream of pages
 that is replayed by itself. It decides and does nothing: whoever has it says what happened to a page, and asks for a
 victim (`reclaim.replacement` has the four verbs). An owner is whoever can be told to give a page: a VM. Owners have
-neighbouring ranges of pages, each its own victims, and share nothing.
+neighbouring ranges of pages, each its own policy and victims, and share nothing.
 
 Each page has one word, and so has each end of a list; 0 is a page that is not here and of which nothing is known, so
 that a layer's memory comes from calloc. Page p is *node* p + 1, so that 0 is nobody:
@@ -42,21 +42,22 @@ LISTS = 2  # of an owner; most policies use the first alone
 
 # settings[field]. BIT: of the words in `accessed`, 0 if nobody marks pages; BESIDE: bits that go with it, when it is
 # cleared where it was set. HAS_WHERE: `where` says where they are.
-POLICY, PAGES, BIT, HAS_WHERE, BESIDE = range(5)
-SETTINGS = 5
+PAGES, BIT, HAS_WHERE, BESIDE = range(4)
+SETTINGS = 4
 
 # owners[owner, field]. RESIDENT, RESIDENT + 1: pages in its lists. FIRST: its first page.
-# HAND: where a sieve's hand stands, 0 at first. DRAWN: draws of random victims. The rest belongs to two lists.
+# HAND: where a sieve's hand stands, 0 at first. DRAWN: draws of random victims. POLICY: by which it chooses. The rest
+# belongs to two lists.
 RESIDENT, FIRST, HAND, DRAWN = 0, 2, 3, 4
-AGE, ROUND, TO_SCAN, TO_AGE, TAKEN = range(5, 10)
-OWNER_FIELDS = 10
+AGE, ROUND, TO_SCAN, TO_AGE, TAKEN, POLICY = range(5, 11)
+OWNER_FIELDS = 11
 
 
 class Layer(NamedTuple):
     """All that replacement remembers.
 
     words    i64[1 + pages + LISTS × owners]   by node, as described above; the ends of lists stand behind the pages
-    keys     i64[1 + pages, 2]                 by node: the smallest pair goes first; one row where a policy has no keys
+    keys     i64[1 + pages, 2]                 by node: the smallest pair goes first; one row where no policy has keys
     owners   i64[owners, OWNER_FIELDS]
     streams  u64[owners]                       mixed keys of the streams that random victims are drawn from
     settings i64[SETTINGS]
@@ -76,7 +77,7 @@ class Layer(NamedTuple):
 
 
 def new_layer(
-    policy: int,
+    policy: int | Sequence[int],
     pages: Sequence[int],
     streams: Sequence[np.uint64] = (),
     accessed: np.ndarray | None = None,
@@ -85,23 +86,26 @@ def new_layer(
 ) -> Layer:
     """Return a layer without resident pages; owner i has the `pages[i]` pages that follow those of owner i - 1.
 
+    `policy` is that of all owners, or one for each.
     `accessed` and `where` are the arrays themselves and no copies: the layer reads what others write, and clears `bit`.
     """
     total, owners = sum(pages), len(pages)
     nodes = 1 + total + LISTS * owners
     assert nodes <= HALF, "4 TiB of pages at most"
-    assert policy != RANDOM or len(streams) == owners
+    policies = [policy] * owners if isinstance(policy, int) else policy
+    assert RANDOM not in policies or len(streams) == owners
     settings = np.zeros(SETTINGS, np.int64)
-    settings[[POLICY, PAGES, BIT, HAS_WHERE]] = policy, total, bit, where is not None
+    settings[[PAGES, BIT, HAS_WHERE]] = total, bit, where is not None
     by_owner = np.zeros((owners, OWNER_FIELDS), np.int64)
     by_owner[1:, FIRST] = np.cumsum(pages[:-1])
+    by_owner[:, POLICY] = policies
     words = np.zeros(nodes, np.int64)
     ends = np.arange(1 + total, nodes)
     words[ends] = (ends << HALF_BITS) | ends  # an empty list's end is its own neighbour
     nowhere = np.zeros(1, np.int64)
     return Layer(
         words,
-        np.zeros((1 + total * (policy in KEYED), 2), np.int64),
+        np.zeros((1 + total * any(each in KEYED for each in policies), 2), np.int64),
         by_owner,
         np.array(streams if len(streams) else [0] * owners, np.uint64),
         settings,

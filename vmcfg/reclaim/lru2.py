@@ -19,7 +19,7 @@ from vmcfg.reclaim.layer import LRU2_HISTORY, POLICY
 @kernel
 def enter(layer, owner, node, when):
     """The page has been accessed, for the first time unless history says otherwise. Times are kept plus one."""
-    has_history = layer.settings[POLICY] == LRU2_HISTORY
+    has_history = layer.owners[owner, POLICY] == LRU2_HISTORY
     layer.keys[node, 0] = layer.keys[node, 1] if has_history else 0
     layer.keys[node, 1] = when + 1
     heap.push(layer, owner, node)

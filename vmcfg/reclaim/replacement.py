@@ -78,7 +78,7 @@ def leave(layer, owner, page):
     if is_resident(layer, page):
         _leave(layer, owner, node)
     else:
-        _forget(layer, node)
+        _forget(layer, owner, node)
 
 
 @part
@@ -89,7 +89,7 @@ def victim(layer, owner):
 
 @kernel
 def _enter(layer, owner, node, when):
-    policy = layer.settings[POLICY]
+    policy = layer.owners[owner, POLICY]
     if policy in (FIFO, LRU):
         fifo.enter(layer, owner, node)
     elif policy in (CLOCK, CLOCK_REFERENCED):
@@ -110,7 +110,7 @@ def _enter(layer, owner, node, when):
 
 @kernel
 def _refer(layer, owner, node, when):
-    policy = layer.settings[POLICY]
+    policy = layer.owners[owner, POLICY]
     if policy == LRU:
         lru.refer(layer, owner, node)
     elif policy == LFU:
@@ -125,7 +125,7 @@ def _refer(layer, owner, node, when):
 
 @kernel
 def _leave(layer, owner, node):
-    policy = layer.settings[POLICY]
+    policy = layer.owners[owner, POLICY]
     if policy == SIEVE:
         sieve.leave(layer, owner, node)
     elif policy in (LRU2, LRU2_HISTORY):
@@ -141,17 +141,17 @@ def _leave(layer, owner, node):
 
 
 @kernel
-def _forget(layer, node):
+def _forget(layer, owner, node):
     """Forget what policies remember of pages that they have evicted."""
-    if layer.settings[POLICY] == TWO_LIST:
+    if layer.owners[owner, POLICY] == TWO_LIST:
         layer.words[node] = 0
-    elif layer.settings[POLICY] == LRU2_HISTORY:
+    elif layer.owners[owner, POLICY] == LRU2_HISTORY:
         layer.keys[node, 1] = 0
 
 
 @kernel
 def _victim(layer, owner):
-    policy = layer.settings[POLICY]
+    policy = layer.owners[owner, POLICY]
     if policy in (FIFO, LRU):
         return fifo.victim(layer, owner)
     if policy in (CLOCK, CLOCK_REFERENCED):

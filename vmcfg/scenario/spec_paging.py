@@ -6,6 +6,7 @@ from attrs import field, frozen
 
 LATER = {"is_later": True}  # a field that scenarios from before do not have in their digest, if it is not used
 KEYED = ("lfu", "lru2", "lru2_history", "opt")  # policies that keep two numbers per page
+TOLD = ("lru", *KEYED)  # those that must be told of every access
 
 
 @frozen
@@ -33,6 +34,21 @@ class GuestReclaim:
     swap: Swap | None  # None: it has files only, whose pages it need not keep
     victim: str
     keep_free_pages: int
+
+    @property
+    def is_told(self) -> bool:
+        """Tell whether the policy is told of every access, and looks at no A bits."""
+        return self.victim in TOLD
+
+    @property
+    def has_keys(self) -> bool:
+        """Tell whether the policy keeps numbers for each page."""
+        return self.victim in KEYED
+
+    @property
+    def foresees(self) -> bool:
+        """Tell whether the policy knows of the future."""
+        return self.victim == "opt"
 
 
 @frozen

@@ -23,8 +23,6 @@ def check(findings: Findings, settings: Settings) -> None:
             _disk(findings, ("hosts", name, "swap"), host["swap"], host)
         with suppress(Broken):
             _compression(findings, settings, name, host)
-    with suppress(Broken):
-        _one_victim(findings, settings)
     for name, vm in settings.get("vms", {}).items():
         with suppress(Broken):
             _disk(findings, ("vms", name, "swap"), vm["swap"], settings["hosts"][vm["host"]])
@@ -32,21 +30,6 @@ def check(findings: Findings, settings: Settings) -> None:
             _compresses(findings, name, vm["compresses"])
         with suppress(Broken):
             _collapses(findings, settings, name, vm)
-
-
-def _one_victim(findings: Findings, settings: Settings) -> None:
-    """All guests of a host choose alike: their pages are kept in one order after the other, by one policy."""
-    first: dict[str, str] = {}
-    for name, vm in settings["vms"].items():
-        if not vm["swap"] and not vm["files"]:
-            continue
-        other = first.setdefault(vm["host"], name)
-        wanted = settings["vms"][other]["reclaim"]["victim"]
-        if vm["reclaim"]["victim"] != wanted:
-            path: Path = ("vms", name, "reclaim", "victim")
-            message = f"found {vm['reclaim']['victim']}, expected {wanted} as in the other guests of the host"
-            findings.add(path, "refused", message, f"guests that choose differently are not built yet {LATER}",
-                         [(("vms", other), "the first of them is here")])
 
 
 def _disk(findings: Findings, path: Path, swap: Settings | None, host: Settings) -> None:

@@ -10,6 +10,8 @@ from vmcfg.scenario.implied import BY_A_BITS, BY_NOTHING
 from vmcfg.scenario.settings import Broken, Settings
 
 REFERENCES: Path = ("reclaim", "paging", "references")
+VICTIM: Path = ("reclaim", "paging", "victim")
+GUESTS_VICTIM: Path = ("reclaim", "victim")
 TLB: Path = ("mmu", "tlb")
 LATER = "in this version of vmcfg"
 
@@ -18,16 +20,22 @@ def check(findings: Findings, settings: Settings) -> None:
     """Nobody knows the future of work that time decides, nor of what a guest's kernel does to its pages."""
     for name, vm in settings.get("vms", {}).items():
         with suppress(Broken):
-            host = settings["hosts"][vm["host"]]
-            if _sees(host, "opt"):
-                _foreseeable(findings, settings, name, vm)
+            policy = _foreseeing(settings, name, vm)
+            if policy:
+                _foreseeable(findings, settings, name, vm, policy)
         with suppress(Broken):
             if settings["hosts"][vm["host"]]["mmu"]["tlb"] == "none":
                 _no_events(findings, settings, vm, "without a TLB", ("hosts", vm["host"], *TLB))
 
 
-def _foreseeable(findings: Findings, settings: Settings, name: str, vm: Settings) -> None:
-    policy: Path = ("hosts", vm["host"], "reclaim", "paging", "victim")
+def _foreseeing(settings: Settings, name: str, vm: Settings) -> Path | None:
+    """Return where a policy that knows the future is chosen, for a VM's host or by the guest itself, if one is."""
+    if _sees(settings["hosts"][vm["host"]], "opt"):
+        return ("hosts", vm["host"], *VICTIM)
+    return ("vms", name, *GUESTS_VICTIM) if _foresees(vm) else None
+
+
+def _foreseeable(findings: Findings, settings: Settings, name: str, vm: Settings, policy: Path) -> None:
     also = [(policy, "the policy is here")]
     if vm["vcpus"] != 1:
         findings.add(("vms", name, "vcpus"), "refused", f"found {vm['vcpus']}, expected 1 beside victim opt",
@@ -59,6 +67,10 @@ def _sees(host: Settings, *victims: str) -> bool:
     return paging is not None and paging["victim"] in victims
 
 
+def _foresees(vm: Settings) -> bool:
+    return bool(vm["swap"] or vm["files"]) and vm["reclaim"]["victim"] == "opt"
+
+
 def _asks(host: Settings, references: str) -> bool:
     paging = host["reclaim"]["paging"]
     return paging is not None and paging["references"] == references
@@ -66,12 +78,12 @@ def _asks(host: Settings, references: str) -> bool:
 
 REFUSED = (
     Refusal(
-        "A bits for policies that need more", "hosts", REFERENCES, ("reclaim", "paging", "victim"),
+        "A bits for policies that need more", "hosts", REFERENCES, VICTIM,
         lambda host, _: _asks(host, "walks") and not _sees(host, *BY_A_BITS, *BY_NOTHING),
         "every_access for this policy", "A bits say that a page was accessed, and neither when nor how often",
     ),
     Refusal(
-        "references for policies without", "hosts", REFERENCES, ("reclaim", "paging", "victim"),
+        "references for policies without", "hosts", REFERENCES, VICTIM,
         lambda host, _: _sees(host, *BY_NOTHING) and not _asks(host, "none"),
         "no references beside random or fifo", "these policies look at no access",
     ),
@@ -91,8 +103,18 @@ REFUSED = (
         "processor beside data caches", "only references of walks go through them, and there are none",
     ),
     Refusal(
-        "foresight with read-ahead", "hosts", ("reclaim", "paging", "read_ahead"), ("reclaim", "paging", "victim"),
+        "foresight with read-ahead", "hosts", ("reclaim", "paging", "read_ahead"), VICTIM,
         lambda host, _: _sees(host, "opt") and host["reclaim"]["paging"]["read_ahead"] > 1,
         "1 beside victim opt", "when a page that comes along is wanted next is not known",
+    ),
+    Refusal(
+        "foresight of files", "vms", GUESTS_VICTIM, (),
+        lambda _, vm: _foresees(vm) and bool(vm["files"]),
+        "another policy in a guest with files", "when a page that is read ahead is wanted next is not known",
+    ),
+    Refusal(
+        "foresight of what is populated", "vms", ("populate",), (),
+        lambda _, vm: _foresees(vm) and vm["populate"] == "at_start",
+        "on_touch in a guest with victim opt", "when a page that came untouched is wanted next is not known",
     ),
 )
