@@ -16,6 +16,7 @@ from oracle import replacement as oracle
 
 from vmcfg.engine import simulate
 from vmcfg.plan import compile_plan
+from vmcfg.plan.show import render
 from vmcfg.scenario import loads
 from vmcfg.scenario.spec import Scenario
 from vmcfg.workload.inputs import load_inputs
@@ -125,3 +126,11 @@ def test_a_real_program_under_a_guests_lru_pages_in_what_a_list_does(memory: int
     inputs = load_inputs(compile_plan(scenario(memory, ["lru"], trace, MODES[1], "records")).hosts[0].traces)
     assert count == of_lru(inputs.vpns[inputs.records >> 2].tolist(), memory)
     assert {"lru": count} == page_ins(memory, ["lru"], trace, form="records")
+
+
+def test_a_plan_marks_what_no_machine_can_know_as_a_bound() -> None:
+    """And says what that is; a policy that looks at A bits is none."""
+    text = render(compile_plan(scenario(300, ["lru", "opt", "clock"], REAL / "sort.u32.zst", MODES[1], "records")))
+    assert "victims by lru (bound), told of every access, into" in text
+    assert "victims by opt (bound), told of every access, and of the next one of its page, into" in text
+    assert "victims by clock, into" in text
