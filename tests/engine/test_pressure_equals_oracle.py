@@ -47,12 +47,10 @@ hosts:
 vms:
 {vms}
 workloads:
-  w:
-    processes: 2
-    max_processes: 4
-    regions: {{{regions}}}
-    phases: [{{pattern: {pattern}, write: 40%, events: [{events}]}}]
+  w: {{{work}, events: [{events}{power}]}}]}}
+  x: {{{work}, events: [{events}]}}]}}
 """
+WORK = "processes: 2, max_processes: 4, regions: {{{regions}}}, phases: [{{pattern: {pattern}, write: 40%"
 HOT = "hot_cold, order: contiguous, hot: 16KiB, hot_share: 60%"  # four pages that the TLB holds
 EVENTS = (
     "{kind: context_switch, every: 37}",
@@ -86,6 +84,8 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
     events = [*dice.sample(EVENTS, 3), *dice.sample(OF_FILES, 3 * has_files)]
     events += ["{kind: fork, every: 211}", "{kind: exit, every: 290}"] if vcpus == 1 else []
     swap = f"swap: {{size: {4 * dice.choice((900, 3000))}KiB}}\n    "
+    regions = f"heap: {{size: {4 * pages}KiB}}{', mapped: {size: 360KiB, file: data}' * has_files}"
+    pattern = with_files(kind) if has_files else f"{{kind: {kind}, region: heap}}"
     return TEXT.format(
         seed=seed,
         accesses=accesses,
@@ -95,10 +95,18 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
         seek=dice.choice((0, 30)),
         paging=swap + reclaim(dice, has_files) if is_host_short else "",
         vms="\n".join(vms),
-        regions=f"heap: {{size: {4 * pages}KiB}}{', mapped: {size: 360KiB, file: data}' * has_files}",
-        pattern=with_files(kind) if has_files else f"{{kind: {kind}, region: heap}}",
+        work=WORK.format(regions=regions, pattern=pattern),
         events=", ".join(events),
+        power=power(dice, accesses, vcpus),
     )
+
+
+def power(dice: Random, accesses: int, vcpus: int) -> str:
+    """The end of the first guest's power, or its reboots, if it is to know any; none of several vCPUs begins anew."""
+    every = dice.randrange(accesses // 5, accesses + 1) + 1
+    kinds = ("", "power_off", "reboot" if vcpus == 1 else "power_off")
+    kind = dice.choice(kinds)
+    return f", {{kind: {kind}, every: {every}}}" if kind else ""
 
 
 def with_files(kind: str) -> str:
@@ -110,7 +118,7 @@ def with_files(kind: str) -> str:
 def guest(dice: Random, name: str, victim: str, vcpus: int, has_files: bool) -> str:
     """A VM with or without a swap area, which may be too small for it, files, a balloon, and leave to kill."""
     parts = [f"memory: {4 * dice.choice((200, 300))}KiB", "kernel_memory: 32KiB", f"vcpus: {vcpus}"]
-    parts += ["workload: w", f"compresses: {{{dice.choice(SHARES)}}}"]
+    parts += [f"workload: {'w' if name == 'a' else 'x'}", f"compresses: {{{dice.choice(SHARES)}}}"]
     has_swap = dice.random() < 0.7
     if has_swap:
         parts.append(f"swap: {{size: {dice.choice(('3MiB', '3MiB', '400KiB'))}}}")
@@ -172,6 +180,6 @@ def test_what_leaves_memory_and_comes_back_is_counted_as_by_the_oracle(mode: str
         "balloon_pops", "balloon_frames_won", "guest_slots_freed", "cow_faults", "process_exits", "blocked_cycles",
         "compressions", "decompressions", "compressed_evicted", "compress_rejected", "kills",
         "cache_hits", "cache_misses", "cache_drops", "file_pages_read", "file_pages_written", "file_read_ahead",
-        "file_faults", "file_major_faults",
+        "file_faults", "file_major_faults", "power",
     )  # fmt: skip
     assert [] == [name for name in moved if not seen[name]]

@@ -10,6 +10,7 @@ from .access import access_kernel
 from .flushes import load_cr3
 from .mapping import collapse, mmap, mprotect, munmap, pages_of
 from .memory import page_count
+from .power import power_off, reboot
 from .processes import PART, change_process, end, execute, fork
 from .promotion import promote
 from .shortage import check_event, promise
@@ -29,6 +30,8 @@ def happen(vcpu: Vcpu) -> None:
             promise(vcpu, None)
             vcpu.occurrences[number] += 1
             vcpu.retire()
+            if vcpu.spaces.is_off:
+                return
     plan = vcpu.host.mmu.promotion
     if plan and _is_due(vcpu, plan, vcpu.promotions + 1):
         if vcpu.number == 0:
@@ -117,4 +120,6 @@ KINDS: dict[str, Occurrence] = {
     "flush": _flush,
     "read_file": _call(_read_file),
     "write_file": _call(_write_file),
+    "power_off": power_off,
+    "reboot": reboot,
 }

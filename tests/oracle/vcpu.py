@@ -130,9 +130,14 @@ class Vcpu:
 
     @property
     def is_finished(self) -> bool:
-        """No work is left: all stretches are over, the run's touches are made, or no process is left to make them."""
+        """No work is left: all stretches are over, the run's touches are made, or nobody is left to make them."""
         is_last_touch_made = self.run.accesses is not None and self.touches_after_warmup >= self.run.accesses
-        return self.nth_stretch >= len(self.stretches) or is_last_touch_made or self.spaces.is_empty
+        return self.nth_stretch >= len(self.stretches) or is_last_touch_made or self.has_gone
+
+    @property
+    def has_gone(self) -> bool:
+        """No process is left, or no VM."""
+        return self.spaces.is_empty or self.spaces.is_off
 
     @property
     def stretch(self) -> Stretch:
