@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attrs import evolve
-from engine.guests import KERNEL_VPN, all_events, kernel_tables, most_vcpus, operations
+from engine.guests import KERNEL_VPN, all_events, kernel_tables, most_vcpus, operations, with_power
 from engine.hosts import PAGE_SIZES, some_hosts, with_large_pages
 from engine.workloads import BASES, Records, WrittenTrace, nanoseconds, some_phases, some_regions, some_runs, traces_in
 from hypothesis import Phase as Stage
@@ -75,6 +75,8 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
         draw(_vms(name, draw(st.sampled_from(hosts)), draw(st.sampled_from(workloads)), traces, hz))
         for name in ("a", "b", "c", "d")[: draw(st.integers(1, 4))]
     )
+    places = [(vm, host) for vm in vms for host in hosts if vm.host == host.name]
+    workloads = tuple(draw(with_power(workload, places)) for workload in workloads)
     slack = draw(st.sampled_from((0, 1, 700)))
     slack += 1100 * any(host.mmu.promotion is not None for host in hosts)  # a block of frames, wherever it begins
     taken_at_once = EVENT_PAGES if any(list(all_events(workload)) for workload in workloads) else 0
