@@ -163,6 +163,20 @@ def figures(text: str) -> dict[str, int]:
     return oracle
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_table_is_synced_for_whoever_unmaps_many_of_its_pages(mode: str) -> None:
+    """One vCPU pages out what only the other has loaded, and so lets its table be; the other then unmaps 60 pages.
+
+    It flushes by a load of CR3, after which no vCPU may go on using pages that are free now.
+    """
+    paging = "swap: {size: 3MiB}, reclaim: {victim: clock, keep_free: 64KiB}"
+    vm = f"  a: {{memory: 800KiB, kernel_memory: 32KiB, vcpus: 2, workload: w, {paging}}}"
+    work = WORK.format(regions="heap: {size: 520KiB}", pattern="{kind: uniform, region: heap}")
+    events = "{kind: context_switch, every: 37}, {kind: munmap, every: 97, region: heap, pages: 60}"
+    plain = {"paging": "", "power": "", "seek": 0, "host": 4000, "accesses": 1500, "cores": 2}
+    assert figures(TEXT.format(seed=2, mmu=MODES[mode], vms=vm, work=work, events=events, **plain))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_what_leaves_memory_and_comes_back_is_counted_as_by_the_oracle(mode: str) -> None:

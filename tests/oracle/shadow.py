@@ -134,10 +134,12 @@ class ShadowMmu:
         if self.is_virtual_tlb:
             self.leave_root()
         self.root, taken = self._root()
-        unsynced = [table for table in self.slots if table]
+        shadows = [vcpu.shadow for vcpu in self.vcpu.siblings if vcpu.shadow]
+        unsynced = [table for shadow in shadows for table in shadow.slots if table]
         for table in unsynced:
             self._sync(table)
-        self.slots = [None] * len(self.slots)
+        for shadow in shadows:
+            shadow.slots = [None] * len(shadow.slots)
         if self.root.table in self.exited_roots:
             return
         self.exited_roots = [*self.exited_roots, self.root.table][1:]
