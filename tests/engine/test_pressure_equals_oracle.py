@@ -86,6 +86,9 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
     swap = f"swap: {{size: {4 * dice.choice((900, 3000))}KiB}}\n    "
     regions = f"heap: {{size: {4 * pages}KiB}}{', mapped: {size: 360KiB, file: data}' * has_files}"
     pattern = with_files(kind) if has_files else f"{{kind: {kind}, region: heap}}"
+    ends = power(dice, accesses, vcpus)
+    if "reboot" in ends and dice.random() < 0.5:
+        vms[0] = vms[0].replace("workload: w", "workload: w, boot: {duration: 2300us}")
     return TEXT.format(
         seed=seed,
         accesses=accesses,
@@ -97,7 +100,7 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
         vms="\n".join(vms),
         work=WORK.format(regions=regions, pattern=pattern),
         events=", ".join(events),
-        power=power(dice, accesses, vcpus),
+        power=ends,
     )
 
 

@@ -16,7 +16,7 @@ from .guest_paging import GuestPager
 from .memory import Entry
 from .processes import PART, new_space
 from .spaces import Process, Spaces
-from .vcpu import Vcpu
+from .vcpu import Vcpu, to_cycles
 
 
 def power_off(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
@@ -44,7 +44,8 @@ def reboot(vcpu: Vcpu, _event: GuestEvent, _nth: int) -> None:
     vcpu.loaded = spaces.living()[0]
     vcpu.kept[0], vcpu.next_place = vcpu.loaded.slot, 1 % len(vcpu.kept)
     reload_cr3(vcpu)
-    spaces.is_up_at = vcpu.core.clock
+    boot = vcpu.vm.boot
+    spaces.is_up_at = vcpu.core.clock + (to_cycles(boot.duration_ns, vcpu.host.cpu.hz) if boot else 0)
     vcpu.wait_until(spaces.is_up_at)
 
 
