@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import attrs
-from machines import write_records
+from engine.workloads import write_records
 from oracle import tiny
 
 from vmcfg.engine import simulate

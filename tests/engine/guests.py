@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve
 from hypothesis import strategies as st
 
-from vmcfg.scenario.spec import GuestEvent, Phase, Rate, Region, Vm, Workload
+from vmcfg.scenario.spec import GuestEvent, Host, Phase, Rate, Region, Vm, Workload
 
 OF_ONE_VCPU = ("fork", "exec", "exit")
 TABLE_ENTRIES = 512
@@ -87,6 +87,25 @@ def _event(draw: Any, phase: Phase, kinds: list[str], regions: tuple[Region, ...
         to = draw(st.sampled_from(("read", "read", "read_write"))) if kind == "mprotect" else ""
         return evolve(plain, region=region, pages=pages, to=to)
     return plain
+
+
+@st.composite
+def with_power(draw: Any, plain: Workload, places: list[tuple[Vm, Host]]) -> Workload:
+    """The workload, or if all VMs that run it lie on hosts that can let them go, one with their end or new beginning.
+
+    `places`: all VMs with their hosts.
+    """
+    places = [(vm, host) for vm, host in places if vm.workload == plain.name]
+    if not places or any(host.mmu.mode == "native" for _, host in places) or draw(st.integers(0, 2)):
+        return plain
+    is_small = all(host.mmu.page_size == host.mmu.table_page_size and vm.vcpus == 1 for vm, host in places)
+    kinds = ("power_off", "reboot", "reboot") if is_small and not plain.kernel_accesses else ("power_off",)
+    event = GuestEvent(draw(st.sampled_from(kinds)), draw(st.integers(5, 120)), 1)
+    number = draw(st.integers(0, len(plain.phases) - 1))
+    phase = plain.phases[number]
+    events = (event, *phase.events) if draw(st.booleans()) else (*phase.events, event)
+    phases = (*plain.phases[:number], evolve(phase, events=events), *plain.phases[number + 1 :])
+    return evolve(plain, phases=phases)
 
 
 def _ranges(region: Region) -> int:

@@ -6,62 +6,27 @@ and a second may be a thousand cycles long, so that a vCPU can come to be late b
 
 from __future__ import annotations
 
-import hashlib
 import os
-import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from attrs import evolve
-from engine.guests import KERNEL_VPN, all_events, kernel_tables, most_vcpus, operations
+from engine.guests import KERNEL_VPN, all_events, kernel_tables, most_vcpus, operations, with_power
+from engine.hosts import PAGE_SIZES, some_hosts, with_large_pages
+from engine.workloads import BASES, Records, WrittenTrace, nanoseconds, some_phases, some_regions, some_runs, traces_in
 from hypothesis import Phase as Stage
 from hypothesis import settings
 from hypothesis import strategies as st
 from oracle import tiny
 
-from vmcfg.scenario.spec import (
-    PAGE_BYTES,
-    SHARED,
-    CacheShape,
-    Cpu,
-    DataCache,
-    DataCaches,
-    Host,
-    LargeTlbs,
-    Mixture,
-    Mmu,
-    Part,
-    Pattern,
-    Phase,
-    Promotion,
-    Rate,
-    Region,
-    Run,
-    Scenario,
-    ShadowPaging,
-    Stride,
-    Trace,
-    Vm,
-    Workload,
-)
+from vmcfg.scenario.spec import PAGE_BYTES, Host, Region, Scenario, Vm, Workload
 
 TABLE_ENTRIES = 512
 HZ = (1000, 99_991, 1_000_000, 1_000_000_000, 3_500_000_001)
-WAYS = (1, 1, 2, 3, 4, 6, 8, 12, 16, 17, 24, 33, 64)
-SETS = (1, 1, 2, 3, 4, 5, 7, 16)
-LEAN_WAYS = (1, 1, 2, 3, 4, 7, 12, 16)
-LEAN_SETS = (1, 1, 2, 4, 8)
-# Where regions begin: at 0, at the usual place, and a little before the ends of 2 MiB, 1 GiB, 512 GiB and of all.
-BASES = (0, 0x400, 0x800 - 9, (1 << 18) - 7, (1 << 27) - 5, (1 << 27) + 0x5000, (1 << 36) - 3100)
 MOST_PAGES = 4000  # of a guest with large pages
-PAGE_SIZES = (4 << 10, 2 << 20, 1 << 30)
 EVENT_PAGES = 200  # that one event takes at most: a fork the tables of some regions and of two traces
 LONG = 1000
-CHEAP = (0, 1, 2, 3, 10)
-DEAR = (0, 7, 50, 200, 1009, 5000)
-
-Records = list[tuple[int, int]]  # (vpn, kind)
 
 
 class Case(NamedTuple):
@@ -88,12 +53,12 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
     The focus makes sure of what is rare: `large` pages on both sides, or `kernels` that run on several vCPUs.
     """
     hz = draw(st.sampled_from(HZ))
-    run = draw(_runs(hz))
+    run = draw(some_runs(hz))
     is_bounded = not run.to_the_end
-    traces = {record.file: record for record in draw(st.lists(_traces(folder), max_size=2))}
-    regions = (Region("r0", BASES[1], 600),) if focus == "large" else draw(_regions())
+    traces = {record.file: record for record in draw(st.lists(traces_in(folder), max_size=2))}
+    regions = (Region("r0", BASES[1], 600),) if focus == "large" else draw(some_regions())
     workloads = tuple(
-        Workload(name, regions, draw(_phases(hz, regions, [trace.spec for trace in traces.values()], is_bounded)))
+        Workload(name, regions, draw(some_phases(hz, regions, [trace.spec for trace in traces.values()], is_bounded)))
         for name in ("w", "x")[: draw(st.integers(1, 2))]
     )
     if focus or draw(st.booleans()):
@@ -102,14 +67,16 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
         workloads = tuple(draw(operations(workload, has_kernel_half, *may)) for workload in workloads)
         run = evolve(run, epoch_ns=run.epoch_ns * LONG)  # a fork of many pages lasts a thousand slices
     hosts = tuple(
-        evolve(draw(_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]
+        evolve(draw(some_hosts(hz, modes)), name=name) for name in ("h", "i")[: draw(st.sampled_from((1, 1, 1, 2)))]
     )
     if focus == "large":
-        hosts = tuple(draw(_with_large_pages(host)) for host in hosts)
+        hosts = tuple(draw(with_large_pages(host)) for host in hosts)
     vms = tuple(
         draw(_vms(name, draw(st.sampled_from(hosts)), draw(st.sampled_from(workloads)), traces, hz))
         for name in ("a", "b", "c", "d")[: draw(st.integers(1, 4))]
     )
+    places = [(vm, host) for vm in vms for host in hosts if vm.host == host.name]
+    workloads = tuple(draw(with_power(workload, places)) for workload in workloads)
     slack = draw(st.sampled_from((0, 1, 700)))
     slack += 1100 * any(host.mmu.promotion is not None for host in hosts)  # a block of frames, wherever it begins
     taken_at_once = EVENT_PAGES if any(list(all_events(workload)) for workload in workloads) else 0
@@ -120,271 +87,7 @@ def cases(draw: Any, folder: Path, modes: tuple[str, ...] = ("native", "nested")
 
 
 @st.composite
-def processors(draw: Any, hz: int) -> Cpu:
-    """A processor with any of its caches absent, of any shape; only the first-level TLB is always there.
-
-    Half of them are lean, as real ones are described: a power of two of sets, 16 ways at most, LRU, one TLB for fetches
-    and data.
-    """
-    is_lean = draw(st.booleans())
-    caches = _shapes(LEAN_SETS, LEAN_WAYS) if is_lean else shapes() | _shapes(SETS, WAYS, "plru") | _folded()
-    small = _shapes((1, 2), (1, 2, 3))
-    some = st.one_of(caches, caches, st.none())
-    figures = draw(st.sampled_from((CHEAP, DEAR)))
-    costs = {name: draw(st.sampled_from(figures)) for name in tiny.COSTS}
-    features = ("ept", "ept_ad", "vpid") if draw(st.booleans()) else ("ept", "vpid")
-    return tiny.processor(
-        hz=hz,
-        features=features,
-        l1_tlb=draw(small | caches),
-        l1_itlb=None if is_lean else draw(some),
-        l2_tlb=draw(some),
-        guest_walk_caches=draw(_walk_caches(caches)),
-        host_walk_caches=draw(_walk_caches(caches)),
-        nested_tlb=draw(some),
-        walkers=draw(st.sampled_from((1, 2, 4))),
-        costs=costs | {"access": draw(st.sampled_from((1, 4, 9)))},
-        data_caches=draw(st.none() | data_caches()),
-        large_tlbs=draw(st.none() | _large_tlbs(caches)),
-    )
-
-
-def _large_tlbs(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[LargeTlbs]:
-    home = st.none() | st.just(SHARED) | caches
-    return st.builds(LargeTlbs, home, home, home, home)
-
-
-@st.composite
-def _with_large_pages(draw: Any, host: Host) -> Host:
-    """The host with large pages if it is nested, and a processor that holds those of 2 MiB."""
-    homes = evolve(draw(_large_tlbs(shapes())), l1_2m=draw(st.just(SHARED) | shapes()))
-    may_be_large = host.mmu.mode == "shadow" or (host.mmu.mode == "nested" and host.mmu.host_levels > 1)
-    size = 2 << 20 if may_be_large and draw(st.booleans()) else PAGE_BYTES
-    return evolve(host, cpu=evolve(host.cpu, large_tlbs=homes), mmu=evolve(host.mmu, page_size=size))
-
-
-def data_caches() -> st.SearchStrategy[DataCaches]:
-    """Data caches of few lines, so that tables displace each other; any number of sets, and levels that are absent."""
-    level = st.builds(
-        lambda sets, ways, latency: DataCache(64 * sets * ways, ways, latency),
-        st.sampled_from((1, 1, 2, 3, 4, 5, 12, 16)),
-        st.sampled_from((1, 1, 2, 3, 8, 11, 16, 17, 20, 32)),
-        st.sampled_from((0, 1, 4, 14)),
-    )
-    return st.builds(DataCaches, level, st.none() | level, st.none() | level, st.sampled_from((0, 50, 200)))
-
-
-def shapes() -> st.SearchStrategy[CacheShape]:
-    """Caches of any number of sets, not only powers of two, and of up to 64 ways."""
-    return _shapes(SETS, WAYS)
-
-
-def write_records(folder: Path, records: Records) -> Trace:
-    """Write a trace with its file of page numbers; the name tells what is in it."""
-    vpns = sorted({vpn for vpn, _ in records}, reverse=True)
-    packed = b"".join(struct.pack("<I", vpns.index(vpn) << 2 | kind) for vpn, kind in records)
-    pages = b"".join(struct.pack("<Q", vpn) for vpn in vpns)
-    name = hashlib.sha256(packed + pages).hexdigest()[:16]
-    (folder / f"{name}.u32").write_bytes(packed)
-    (folder / f"{name}.vpn").write_bytes(pages)
-    return Trace(f"{name}.u32", folder / f"{name}.u32", "records", f"{name}.vpn", folder / f"{name}.vpn")
-
-
-class _WrittenTrace(NamedTuple):
-    spec: Trace
-    records: Records
-
-    @property
-    def file(self) -> str:
-        return self.spec.file
-
-
-def _shapes(sets: tuple[int, ...], ways: tuple[int, ...], policy: str = "lru") -> st.SearchStrategy[CacheShape]:
-    return st.builds(
-        lambda rows, width: CacheShape(rows * width, width, policy), st.sampled_from(sets), st.sampled_from(ways)
-    )
-
-
-def _folded() -> st.SearchStrategy[CacheShape]:
-    """Caches indexed by exclusive-or: their sets are a power of two."""
-    return st.builds(evolve, _shapes(LEAN_SETS, WAYS) | _shapes(LEAN_SETS, WAYS, "plru"), index=st.just("xor"))
-
-
-def _walk_caches(caches: st.SearchStrategy[CacheShape]) -> st.SearchStrategy[dict[int, CacheShape]]:
-    return st.dictionaries(st.sampled_from((2, 3, 4, 5)), caches, max_size=4)
-
-
-@st.composite
-def _traces(draw: Any, folder: Path) -> _WrittenTrace:
-    first = draw(st.sampled_from(BASES))
-    pages = draw(st.integers(1, 40))
-    step = draw(st.sampled_from((1, 3, 512)))
-    numbers = st.integers(0, pages - 1).map(lambda page: min(first + page * step, (1 << 36) - 1))
-    records = draw(st.lists(st.tuples(numbers, st.integers(0, 2)), min_size=1, max_size=120))
-    return _WrittenTrace(write_records(folder, records), records)
-
-
-@st.composite
-def _regions(draw: Any) -> tuple[Region, ...]:
-    bases = draw(st.lists(st.sampled_from(BASES), min_size=1, max_size=3, unique=True))
-    sizes = st.one_of(st.integers(1, 60), st.sampled_from((1, 9, 64, 600, 600)))
-    regions = [Region(f"r{n}", base, draw(sizes)) for n, base in enumerate(bases)]
-    if bases[-1] in (BASES[1], BASES[-1]) and draw(st.booleans()):
-        regions[-1] = Region("large", bases[-1], 3000)  # more ranks than zipf's head, more than one leaf table
-    return _without_overlaps([evolve(region, is_shared=draw(st.integers(0, 2)) == 0) for region in regions])
-
-
-def _without_overlaps(regions: list[Region]) -> tuple[Region, ...]:
-    kept: list[Region] = []
-    for region in regions:
-        taken = {vpn for other in kept for vpn in range(other.base_vpn, other.base_vpn + other.pages)}
-        if taken.isdisjoint(range(region.base_vpn, region.base_vpn + region.pages)):
-            kept.append(region)
-    return tuple(kept)
-
-
-@st.composite
-def _phases(
-    draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace], is_bounded: bool
-) -> tuple[Phase, ...]:
-    count = draw(st.integers(1, 3))
-    return tuple(draw(_phase(hz, regions, traces, is_bounded and number == count - 1)) for number in range(count))
-
-
-@st.composite
-def _phase(draw: Any, hz: int, regions: tuple[Region, ...], traces: list[Trace], may_be_endless: bool) -> Phase:
-    ends = draw(st.sampled_from(("accesses", "accesses", "duration", "both", "none")))
-    trace = draw(st.sampled_from(traces)) if traces and draw(st.booleans()) else None
-    repeat = draw(st.sampled_from((1, 2, 7, None))) if trace else None
-    if ends == "none" and not may_be_endless and repeat is None:
-        ends = "accesses"
-    limits: dict[str, Any] = {}
-    if ends in ("accesses", "both"):
-        limits["accesses"] = draw(st.integers(1, 150))
-    if ends in ("duration", "both"):
-        limits["duration_ns"] = nanoseconds(draw(st.integers(1, 3000)), hz)
-    plain = tiny.phase(
-        accesses_per_touch=draw(st.sampled_from((1, 1, 2, 5))),
-        write_ppm=0 if trace else draw(st.sampled_from((0, 1, 50_000, 300_000, 1_000_000))),
-        **limits,
-    )
-    return evolve(
-        plain,
-        pattern=None if trace else draw(_patterns(regions)),
-        trace=evolve(trace, repeat=repeat) if trace else None,
-        rate=draw(st.none() | _rates(hz)),
-    )
-
-
-@st.composite
-def _patterns(draw: Any, regions: tuple[Region, ...]) -> Pattern:
-    """Any pattern, in any of the regions; a mixture's parts may share them."""
-    if draw(st.integers(0, 3)):
-        return draw(_drawn(regions))
-    parts = draw(st.lists(st.builds(Part, st.sampled_from((1, 1, 2, 1000)), _drawn(regions)), min_size=1, max_size=4))
-    return Mixture("mixture", -1, parts=tuple(parts))
-
-
-@st.composite
-def _drawn(draw: Any, regions: tuple[Region, ...]) -> Pattern:
-    region = draw(st.integers(0, len(regions) - 1))
-    pages = regions[region].pages
-    kind = draw(st.sampled_from(("uniform", "sequential", "zipf", "stride", "pointer_chase", "hot_cold")))
-    order = draw(st.sampled_from(("contiguous", "scattered")))
-    if kind == "zipf":
-        return Pattern(kind, region, order, alpha=draw(st.sampled_from(("0.5", "0.99", "1.2"))))
-    if kind == "stride":
-        longest = pages * PAGE_BYTES - 1
-        stride = draw(st.sampled_from((1, 64, longest)) | st.integers(1, longest))
-        return Stride(kind, region, order, stride_bytes=stride)
-    if kind == "hot_cold" and pages > 1:
-        hot = draw(st.integers(1, pages - 1))
-        share = draw(st.sampled_from((0, 900_000, 1_000_000)))
-        return Pattern(kind, region, order, hot_pages=hot, hot_share_ppm=share)
-    return Pattern("uniform" if kind == "hot_cold" else kind, region)
-
-
-@st.composite
-def _rates(draw: Any, hz: int) -> Rate:
-    """Touches some cycles apart, in fractions of a cycle; touches cost more than that in some machines."""
-    seconds = draw(st.sampled_from((1, 3, 60)))
-    return Rate(max(1, hz * seconds // draw(st.integers(1, 400))), seconds)
-
-
-@st.composite
-def _runs(draw: Any, hz: int) -> Run:
-    length = draw(st.sampled_from(("all", "all", "accesses", "duration")))
-    warm_up = draw(st.sampled_from(("none", "none", "touches", "time")))
-    slice_cycles = draw(st.integers(30, 2000))
-    changes: dict[str, Any] = {
-        "slice_ns": nanoseconds(slice_cycles, hz),
-        "epoch_ns": nanoseconds(slice_cycles * draw(st.integers(2, 40)) // 2, hz),
-    }
-    if length == "accesses":
-        changes["accesses"] = draw(st.integers(1, 200))
-    if length == "duration":
-        changes["duration_ns"] = nanoseconds(draw(st.integers(1, 20_000)), hz)
-    if warm_up == "touches":
-        changes["warmup_touches"] = draw(st.integers(1, 100))
-    if warm_up == "time":
-        changes["warmup_ns"] = nanoseconds(draw(st.integers(1, 10_000)), hz)
-    return tiny.timing(**changes)
-
-
-@st.composite
-def _hosts(draw: Any, hz: int, modes: tuple[str, ...]) -> Host:
-    mode = draw(st.sampled_from(modes))
-    cpu = draw(processors(hz))
-    # Where a switch takes the whole quantum, vCPUs that share a core do nothing but switch, for ever.
-    quantum = cpu.costs["exit"] + draw(st.sampled_from((1, 100, 1000, 5000)))
-    return tiny.host(
-        cpu=cpu,
-        cores=draw(st.integers(1, 3)),
-        quantum_ns=nanoseconds(quantum, hz),
-        mmu=draw(_mmus(mode, "ept_ad" in cpu.features)),
-    )
-
-
-@st.composite
-def _mmus(draw: Any, mode: str, has_ept_ad: bool) -> Mmu:
-    """Any host table, with any use of its caches; half of the trees have large pages."""
-    vpid, pcid = draw(st.booleans()), draw(st.booleans())
-    if mode == "native":
-        return Mmu(mode, PAGE_BYTES, vpid, pcid=pcid)
-    if mode == "shadow":
-        is_large = draw(st.integers(0, 2)) == 0
-        size, table_size = (draw(st.sampled_from(PAGE_SIZES)) if is_large else PAGE_BYTES for _ in range(2))
-        promotion = draw(_promotions) if draw(st.integers(0, 2)) == 0 else None
-        return Mmu(mode, size, vpid, shadow=draw(shadow_paging()), table_page_size=table_size, promotion=promotion)
-    levels = draw(st.sampled_from((4, 4, 5, 1)))
-    kinds = ("all", "all", "1d", "2d", "2d_nested_tlb", "2d_nested_tlb_data", "2d_nested_tlb_data")
-    pml = has_ept_ad and draw(st.booleans())
-    is_large = levels > 1 and draw(st.booleans())
-    size, table_size = (draw(st.sampled_from(PAGE_SIZES)) if is_large else PAGE_BYTES for _ in range(2))
-    kind = draw(st.sampled_from(kinds))
-    plain = Mmu(mode, size, vpid, levels, kind, pml=pml, table_page_size=table_size, pcid=pcid)
-    may_promote = levels > 1 and draw(st.booleans())
-    return evolve(plain, promotion=draw(_promotions)) if may_promote else plain
-
-
-_promotions = st.builds(Promotion, st.integers(5, 60), st.integers(1, 3), st.sampled_from((0, 500, 511, 511)))
-
-
-@st.composite
-def shadow_paging(draw: Any) -> ShadowPaging:
-    """Any variant, with what it may be combined with."""
-    variant = draw(st.sampled_from(("virtual_tlb", "cached", "cached", "unsync")))
-    return ShadowPaging(
-        variant,
-        installs_on_write=variant == "cached" and draw(st.booleans()),
-        bypasses_not_present=variant != "virtual_tlb" and draw(st.booleans()),
-        cr3_targets=draw(st.integers(0, 4)) if variant == "cached" else 0,
-        unsync_slots=draw(st.integers(1, 4)),
-    )
-
-
-@st.composite
-def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[str, _WrittenTrace], hz: int) -> Vm:
+def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[str, WrittenTrace], hz: int) -> Vm:
     plain = tiny.vm(
         name=name,
         host=host.name,
@@ -412,12 +115,7 @@ def _vms(draw: Any, name: str, host: Host, workload: Workload, traces: Mapping[s
     )
 
 
-def nanoseconds(cycles: int, hz: int) -> int:
-    """Return a time that is so many cycles long, or one more where they are longer than a nanosecond."""
-    return -(-cycles * 1_000_000_000 // hz)
-
-
-def _guest_pages(vm: Vm, workload: Workload, traces: Mapping[str, _WrittenTrace]) -> int:
+def _guest_pages(vm: Vm, workload: Workload, traces: Mapping[str, WrittenTrace]) -> int:
     """Count the pages that processes come to need at most: their data, the tables above them, roots; old ones too.
 
     A guest with large pages takes 2 MiB for each that holds any.

@@ -7,9 +7,10 @@ from random import Random
 import numpy as np
 import pytest
 from attrs import evolve
+from engine.processors import data_caches
 from hypothesis import given
 from hypothesis import strategies as st
-from machines import data_caches, examples
+from machines import examples
 from oracle import tiny
 from oracle.lines import LINE_BYTES, lines_of_cores
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from engine.workloads import BASES
 from hypothesis import given
-from machines import BASES, Case, cases, examples
+from machines import Case, cases, examples
 from oracle import tiny
 from running import machines_of, run_to_the_end
 from test_engine_equals_oracle import differences, figures_of_engine, figures_of_oracle, in_one_loop, of_oracle

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from machines import write_records
+from engine.workloads import write_records
 from oracle import tiny
 
 from vmcfg.engine import simulate

@@ -158,6 +158,15 @@ def test_a_boot_takes_its_time(mmu: str) -> None:
     assert 3 * 2_000_000 == result.vms[0].phases[1].counters["blocked_cycles"]
 
 
+@pytest.mark.parametrize("kind", ["power_off", "reboot"])
+@pytest.mark.parametrize("mmu", MODES)
+def test_nobody_waits_for_what_a_guest_that_is_gone_has_read(mmu: str, kind: str) -> None:
+    """The only read is asked for right before the event, after the same touch; it reads 28 pages ahead."""
+    read = "{kind: read_file, file: data, every: 100, pages: 4}"
+    row = run(f"{read}, {{kind: {kind}, every: 100}}", mmu, more=FILES, run="accesses: 150").vms[0].phases[1]
+    assert (0, 32) == (row.counters["blocked_cycles"], row.counters["file_pages_read"])
+
+
 @pytest.mark.parametrize("mmu", MODES)
 def test_the_neighbours_of_a_guest_that_goes_go_on(mmu: str) -> None:
     """Three guests of two vCPUs on two cores; one goes after 5 ms, its other vCPU with it.

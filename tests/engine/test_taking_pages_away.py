@@ -7,9 +7,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
+from engine.processors import processors
 from hypothesis import given
 from hypothesis import strategies as st
-from machines import examples, processors
+from machines import examples
 from oracle import tiny
 from oracle.streams import stream_key, vpn_of_touch
 from running import machines_of

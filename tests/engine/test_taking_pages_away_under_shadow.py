@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from attrs import evolve
+from engine.hosts import shadow_paging
 from hypothesis import given
 from hypothesis import strategies as st
-from machines import examples, shadow_paging
+from machines import examples
 from oracle import tiny
 from running import machines_of
 from test_taking_pages_away import Round, pages_touched, retired, rounds, take_away, take_some_away, until

@@ -60,7 +60,7 @@ MUTANTS = (
     Mutant("a store's walk leaves the leaf clean", "mmu/walks.py",
            "if is_store and is_guest_leaf(entry, level, is_lean):", "if False:"),
     Mutant("stores on clean entries make no dirty walk", "engine/retire.py",
-           "if (kind >> 1) & ~has_dirty:", "if False:"),
+           "if unlikely((kind >> 1) & ~has_dirty != 0):", "if False:"),
     Mutant("a dirty walk forgets to set D in the TLBs", "engine/other_walks.py",
            "set_dirty(m.stores, built, index, way)", "pass"),
     # Data caches.

@@ -73,6 +73,18 @@ def forget_dead(vcpu: Vcpu, slot: int) -> None:
     _drop(vcpu, slot)
 
 
+def forget_vm(first: Vcpu) -> int:
+    """All cores forget a VM's memory, of which this is the first vCPU; returns what that costs."""
+    tags = [tag for slot in range(len(first.spaces.slots)) for tag in first.spaces.tags_of(slot)]
+    for core in first.cores:
+        core.drop_spaces([*tags, first.vm.name])
+        core.drop_memory(first.vm.name)
+    is_nested = first.host.mmu.mode == "nested"
+    if is_nested or first.host.mmu.vpid:
+        first.count("invepts" if is_nested else "invvpids_context", len(first.cores))
+    return first.costs["invept"] * len(first.cores)
+
+
 def _forget_pages(payer: Vcpu, vcpu: Vcpu, vpns: list[tuple[int, int]]) -> None:
     """Page by page, or by a reload of CR3 if they are many."""
     if len(vpns) > MOST_SINGLE_PAGES:

@@ -8,6 +8,7 @@ from .candidates import Candidates
 from .compression import CompressionCache, keep_compressed
 from .disks import Area, Queue
 from .faults import take_exit
+from .flushes import forget_vm
 from .memory import Entry, Memory, OutOfFramesError, key
 from .spaces import View
 from .vcpu import Vcpu
@@ -171,15 +172,7 @@ class HostPager:
 
     def flush(self, number: int) -> int:
         """All cores forget a VM's memory; what that costs."""
-        first = self.first[number]
-        tags = [tag for slot in range(len(first.spaces.slots)) for tag in first.spaces.tags_of(slot)]
-        for core in first.cores:
-            core.drop_spaces([*tags, first.vm.name])
-            core.drop_memory(first.vm.name)
-        is_nested = first.host.mmu.mode == "nested"
-        if is_nested or first.host.mmu.vpid:
-            first.count("invepts" if is_nested else "invvpids_context", len(first.cores))
-        return first.costs["invept"] * len(first.cores)
+        return forget_vm(self.first[number])
 
     # --- in ---
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .events import change_process, end, tear_down
 from .flushes import forget_dead, forget_loaded
 from .host_paging import ENOUGH, NO_QUOTA
 from .memory import OutOfFramesError
+from .processes import change_process, end, tear_down
 from .spaces import Kill, Process
 from .vcpu import Vcpu
 

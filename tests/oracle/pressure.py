@@ -55,6 +55,8 @@ class Pressure:
                     self.due.append((time + self.slice_cycles, number, TOUCH, touched))
                 continue
             self._at(POLL, number, count + 1, balloon.poll_ns)
+            if guest.spaces.is_off or now < guest.spaces.is_up_at:
+                continue
             said = [s.target_pages for s in balloon.steps if s.at_ns <= count * balloon.poll_ns]
             guest.driver.contact(min([pages for pages in said if pages is not None][-1], balloon.most_pages))
 

@@ -36,6 +36,7 @@ LOG_EXITS = ("pml_full",)  # of `nested` with a log of modified pages
 PROMOTION_EXITS = ("promotion",)  # where the VMM promotes small pages
 PAGING_EXITS = ("swap_in", "reclaim")  # where the host pages
 COMPRESSION_EXITS = ("decompress",)  # where it compresses
+POWER_EXITS = ("power",)  # where a guest of the host is powered off, or reboots
 BALLOON_EXITS = ("balloon", "balloon_pop")  # where a guest of the host has a balloon
 EXITS = {
     "native": (),

@@ -20,6 +20,7 @@ from .result import (
     FOUND,
     LOG_EXITS,
     PAGING_EXITS,
+    POWER_EXITS,
     PROMOTION_EXITS,
     SIZED,
     Leaf,
@@ -123,8 +124,7 @@ class _Machine:
         is_apart = len(set(memory.host_sizes.values())) > 1
         _back_from_start(memory, vm.memory_pages if is_backed and not is_apart else vm.kernel_pages)
         spaces = Spaces(memory, workload.max_processes, vm.kpti, workload.kernel_accesses)
-        has_balloons = any(other.balloon for other in scenario.vms if other.host == vm.host)
-        account = _new_account(len(workload.phases), self.host, memory.may_be_large, has_balloons)
+        account = _new_account(1 + len(workload.phases), self.host, memory.may_be_large, scenario)
         violations: list[tuple[int, int]] = []
         tables = _make_processes(spaces, workload, traces, violations)
         account.counters[_first_row(scenario.run)]["guest_table_pages"] += tables
@@ -172,11 +172,15 @@ def _pages_at_once(vm: Vm) -> int:
     return next(pages for pages in (512 * 512, 512, 1) if pages <= min(vm.page_size // PAGE_BYTES, vm.memory_pages))
 
 
-def _new_account(phases: int, host: Host, is_large: bool, has_balloons: bool) -> Account:
-    rows = phases + 1
+def _new_account(rows: int, host: Host, is_large: bool, scenario: Scenario) -> Account:
+    vms = [vm for vm in scenario.vms if vm.host == host.name]
+    names = {vm.workload for vm in vms}
+    phases = [phase for workload in scenario.workloads if workload.name in names for phase in workload.phases]
+    events = {event.kind for phase in phases for event in phase.events}
     exits = EXITS[host.mmu.mode] + LOG_EXITS * host.mmu.pml + PROMOTION_EXITS * bool(host.mmu.promotion)
     exits += PAGING_EXITS * bool(host.paging) + COMPRESSION_EXITS * bool(host.compression)
-    exits += BALLOON_EXITS * has_balloons
+    exits += BALLOON_EXITS * any(vm.balloon for vm in vms)
+    exits += POWER_EXITS * bool(events & {"power_off", "reboot"})
     counted = EVENTS + (FOUND if host.cpu.data_caches else ()) + (SIZED if is_large else ())
     return Account(
         counters=[dict.fromkeys(counted, 0) for _ in range(rows)],

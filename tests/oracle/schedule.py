@@ -55,11 +55,8 @@ class Schedule:
                 continue
             vcpu = core.queue[0]
             _give_core(core, vcpu)
-            if self.pressure:
-                self._run_under_pressure(vcpu, slice_end)
-            else:
-                self._run_head(vcpu, slice_end)
-            if vcpu.is_finished and core.queue[:1] == [vcpu]:
+            run = self._run_under_pressure if self.pressure else self._run_head
+            if run(vcpu, slice_end):
                 core.queue.pop(0)
                 core.head = None
 
@@ -72,7 +69,8 @@ class Schedule:
             core.queue.append(vcpu)
             core.head = None
 
-    def _run_head(self, vcpu: Vcpu, slice_end: int) -> None:
+    def _run_head(self, vcpu: Vcpu, slice_end: int) -> bool:
+        """Returns whether its work is done."""
         core = vcpu.core
         vcpu.settle()
         while not vcpu.is_finished and core.clock < slice_end:
@@ -87,13 +85,18 @@ class Schedule:
                 happen(vcpu)
                 vcpu.retire()
             vcpu.settle()
+        return vcpu.is_finished
 
-    def _run_under_pressure(self, vcpu: Vcpu, slice_end: int) -> None:
-        """The same where an access or an event may have to wait, for memory before it begins or for a disk after it."""
+    def _run_under_pressure(self, vcpu: Vcpu, slice_end: int) -> bool:
+        """The same where an access or an event may have to wait, for memory before it begins or for a disk after it.
+
+        Who has to wait ends its turn, even if the disk is done by now: it goes on in what is left of the slice.
+        """
         core = vcpu.core
         while True:
-            if vcpu.waits_until and _is_blocked(vcpu):
-                return
+            if vcpu.waits_until:
+                _wait(vcpu)
+                return False
             try:
                 if not vcpu.is_back and not vcpu.spaces.is_empty:
                     happen(vcpu)
@@ -101,7 +104,7 @@ class Schedule:
                     continue
                 vcpu.settle()
                 if vcpu.is_finished or core.clock >= slice_end:
-                    return
+                    return vcpu.is_finished
                 self._touch_once(vcpu, slice_end)
             except Stopped as stopped:
                 vcpu.stands_at = None
@@ -139,19 +142,18 @@ class Schedule:
         return vpn, kind_of_touch(key, vcpu.touches, phase.write_ppm)
 
 
-def _is_blocked(vcpu: Vcpu) -> bool:
+def _wait(vcpu: Vcpu) -> None:
     """A vCPU that waits for a disk leaves its core until that is done; its last touch ends then."""
     core = vcpu.core
     wake, vcpu.waits_until = max(core.clock, vcpu.waits_until), 0
     if wake == core.clock:
-        return False
+        return
     vcpu.count("blocked_cycles", wake - core.clock)
     vcpu.span.retired = wake
     core.queue.pop(0)
     core.head = None
     vcpu.start = wake
     core.asleep.append(vcpu)
-    return True
 
 
 def _admit_woken(core: Core) -> None:

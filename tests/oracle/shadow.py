@@ -14,6 +14,7 @@ from .spaces import View
 from .vcpu import Vcpu
 
 FLOOD = 3  # writes in a row, after which a table is let go
+NO_ROOT = ShadowTable(-1, 0, 0, -1)  # of a vCPU whose guest is gone, or not there yet
 
 INVVPIDS = {"invlpg": "invvpids_address", "cr3_load": "invvpids_context"}  # executed in the exit, where there are VPIDs
 
@@ -106,6 +107,8 @@ class ShadowMmu:
         if table.state == "traced":
             is_soon_seen = self.how.variant == "unsync" and table.level == 1
             self.tables.still_traced[page] = 1 if is_soon_seen else FLOOD
+        for place in sorted(table.entries):
+            self._cut(table, place)
         for vcpu in self.vcpu.siblings:
             if vcpu.shadow:
                 vcpu.shadow._forget(table)
@@ -129,12 +132,14 @@ class ShadowMmu:
         self.vcpu.core.drop_spaces([tag for slot in range(len(self.spaces.slots)) for tag in self.spaces.tags_of(slot)])
         self.vcpu.core.drop_spaces([self.vcpu.vm.name])
         if self.is_virtual_tlb:
-            self._drop_tree(self.root)
+            self.leave_root()
         self.root, taken = self._root()
-        unsynced = [table for table in self.slots if table]
+        shadows = [vcpu.shadow for vcpu in self.vcpu.siblings if vcpu.shadow]
+        unsynced = [table for shadow in shadows for table in shadow.slots if table]
         for table in unsynced:
             self._sync(table)
-        self.slots = [None] * len(self.slots)
+        for shadow in shadows:
+            shadow.slots = [None] * len(shadow.slots)
         if self.root.table in self.exited_roots:
             return
         self.exited_roots = [*self.exited_roots, self.root.table][1:]
@@ -164,6 +169,12 @@ class ShadowMmu:
         if not self.is_virtual_tlb:
             self.tables.by_page[page] = table
         return table, 1
+
+    def leave_root(self) -> None:
+        """The vCPU uses no shadow table any more; one that it has to itself goes."""
+        if self.is_virtual_tlb and self.root is not NO_ROOT:
+            self._drop_tree(self.root)
+        self.root = NO_ROOT
 
     def _drop_tree(self, table: ShadowTable) -> None:
         """From the root down, the highest entry first."""

@@ -26,6 +26,11 @@ class SharedMemory:
         self.held[vpn] = ppn
         self.by_ppn[ppn] = vpn
 
+    def forget(self) -> None:
+        """It is nowhere yet, as when the guest booted."""
+        for each in (self.held, self.by_ppn, self.slots):
+            each.clear()
+
     def drop(self, ppn: int) -> int:
         """It is in that guest page no more; returns which it was."""
         vpn = self.by_ppn.pop(ppn)

@@ -57,18 +57,30 @@ def check_event(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     pager, guest, memory = vcpu.memory.pager, vcpu.memory.guest, vcpu.memory
     if not pager or not guest:
         return
+    if event.kind == "power_off":
+        return
     if event.file:
         _check_files(vcpu, event, nth)
         return
     most = _most_pages(vcpu, event)
     shadows = pager.reserve if vcpu.shadow else 0
+    if event.kind == "reboot":
+        first = memory.vm.kernel_pages
+        unbacked = sum(ppn not in memory.pmap for ppn in range(first, first + most))
+        _check_frames(vcpu, _frames_for(memory, unbacked, 0) + shadows)
+        return
     frames = max(most + shadows, most * memory.host_levels)
     if most <= memory.free_pages and pager.frames.free >= frames:
         return
     pages, unbacked = _pages_to_fork(vcpu) if event.kind == "fork" else (0, 0)
     if guest.lacks(pages):
         raise Stopped("pages")
-    wanted = _frames_for(memory, unbacked, pages) + shadows
+    _check_frames(vcpu, _frames_for(memory, unbacked, pages) + shadows)
+
+
+def _check_frames(vcpu: Vcpu, wanted: int) -> None:
+    pager = vcpu.memory.pager
+    assert pager
     if pager.frames.free < wanted:
         pager.wanted = wanted
         raise Stopped("frames")
@@ -85,9 +97,11 @@ def promise(vcpu: Vcpu, event: GuestEvent | None) -> None:
 
 
 def _most_pages(vcpu: Vcpu, event: GuestEvent) -> int:
-    """A bound: a fork makes as many tables as all processes have now, and two roots; an exec its roots."""
+    """A bound: a fork makes as many tables as all have now, and two roots; an exec its roots; a reboot all."""
     if event.kind == "fork":
         return vcpu.spaces.table_pages() + 2
+    if event.kind == "reboot":
+        return vcpu.workload.processes * (1 + vcpu.spaces.has_kpti)
     return 1 + vcpu.spaces.has_kpti if event.kind == "exec" else 0
 
 
@@ -99,10 +113,7 @@ def _check_files(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     missing = held.count(None)
     if guest.lacks(missing):
         raise Stopped("pages")
-    wanted = _frames_for(memory, sum(ppn is not None and ppn not in memory.pmap for ppn in held), missing)
-    if pager.frames.free < wanted:
-        pager.wanted = wanted
-        raise Stopped("frames")
+    _check_frames(vcpu, _frames_for(memory, sum(ppn is not None and ppn not in memory.pmap for ppn in held), missing))
 
 
 def _frames_for(memory: Memory, unbacked: int, pages: int) -> int:

@@ -106,6 +106,8 @@ class Spaces:
         self.large_at_start = 0
         self.kills: list[Kill] = []
         self.is_empty = False  # the last process has been killed: its root is left
+        self.is_off = False  # the VM has been powered off
+        self.is_up_at = 0  # when its kernel has last come up
 
     def living(self) -> list[Process]:
         return [process for process in self.slots if process]

@@ -79,7 +79,7 @@ class Vcpu:
         self.has_vpid = host.mmu.vpid or host.mmu.mode == "native"  # which flushes nothing either
         self.shadow: ShadowMmu | None = None  # the VMM's half of it, if that shadows the guest's tables
         self.is_in_kernel = False
-        self.start = to_cycles(vm.start_ns, host.cpu.hz)
+        self.start = to_cycles(vm.start_ns, host.cpu.hz) + _boot_cycles(vm, run, host.cpu.hz)
         self.stretches = _stretches(workload, run, self.start, host.cpu.hz)
         self.nth_stretch = 0
         self.has_begun = False  # the stretch; the five fields below are those of a stretch that has begun
@@ -130,9 +130,14 @@ class Vcpu:
 
     @property
     def is_finished(self) -> bool:
-        """No work is left: all stretches are over, the run's touches are made, or no process is left to make them."""
+        """No work is left: all stretches are over, the run's touches are made, or nobody is left to make them."""
         is_last_touch_made = self.run.accesses is not None and self.touches_after_warmup >= self.run.accesses
-        return self.nth_stretch >= len(self.stretches) or is_last_touch_made or self.spaces.is_empty
+        return self.nth_stretch >= len(self.stretches) or is_last_touch_made or self.has_gone
+
+    @property
+    def has_gone(self) -> bool:
+        """No process is left, or no VM."""
+        return self.spaces.is_empty or self.spaces.is_off
 
     @property
     def stretch(self) -> Stretch:
@@ -238,6 +243,12 @@ class Vcpu:
         if self.number > 0 or records == 0:
             return True
         return trace.repeat is not None and self.touches_in_phase[self.stretch.nth_phase] >= records * trace.repeat
+
+
+def _boot_cycles(vm: Vm, run: Run, hz: int) -> int:
+    """How long a boot keeps the vCPUs at first, in steps of a millisecond, or of a slice if that is longer."""
+    step = max(to_cycles(1_000_000, hz), to_cycles(run.slice_ns, hz))
+    return -(-to_cycles(vm.boot.duration_ns, hz) // step) * step if vm.boot else 0
 
 
 def has_warmup(run: Run) -> bool:

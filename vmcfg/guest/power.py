@@ -109,7 +109,11 @@ def _forget_all(m, vcpu, vm, row):
 
 @kernel
 def _forget_vcpu(m, vm, vcpu):
-    """Let a vCPU keep no translations of processes, and use no shadow table; one of its own goes."""
+    """Let a vCPU keep no translations of processes, and use no shadow table; one of its own goes.
+
+    Whatever it has asked a disk for just now, by an event before this one, nobody waits for it any more.
+    """
+    m.vcpu[vcpu, at.WAITS_UNTIL] = 0
     for place in range(m.guests.vm[vm, at.PCIDS]):
         m.guests.pcids[vcpu, place] = 0
     if m.cost[at.MODE] == at.SHADOW:

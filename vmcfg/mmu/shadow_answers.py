@@ -184,14 +184,19 @@ def _home(m, page, slots):
 
 @kernel
 def _sync_all(m, vcpu):
-    """Sync every table that this vCPU let out of sync; return how many."""
+    """Sync every table of the VM that is out of sync; return how many.
+
+    Those that its other vCPUs let out of sync, too: whose kernel pages out writes to tables that only others walk.
+    """
     synced = np.int64(0)
-    for slot in range(m.cost[at.UNSYNC_SLOTS]):
-        page = np.int64(m.shadow.unsync[vcpu, slot])
-        if page != NONE:
-            m.shadow.unsync[vcpu, slot] = NONE
-            _sync(m, page)
-            synced += 1
+    for other in range(m.sched[at.VCPUS]):
+        if m.vcpu[other, at.VM] == m.vcpu[vcpu, at.VM]:
+            for slot in range(m.cost[at.UNSYNC_SLOTS]):
+                page = np.int64(m.shadow.unsync[other, slot])
+                if page != NONE:
+                    m.shadow.unsync[other, slot] = NONE
+                    _sync(m, page)
+                    synced += 1
     return synced
 
 
