@@ -64,12 +64,12 @@ class Core:
         for cache in self.guest_caches.values():
             cache.drop_tags(tags)
 
-    def drop_page_of(self, tags: Collection[Tag], pages: range, vpn: int) -> None:
+    def drop_page_of(self, tags: Collection[Tag], pages: range, vpn: int, bits: int) -> None:
         """INVPCID of a page: its TLB entries likewise, and the walk-cache entries on the path to `vpn`."""
         self._drop_parts(tags, pages)
         for level, cache in self.guest_caches.items():
             for tag in tags:
-                cache.drop(tag, prefix(level, vpn))
+                cache.drop(tag, prefix(level, vpn, bits))
 
     def _drop_parts(self, tags: Collection[Tag], pages: range) -> None:
         for tag in tags:

@@ -292,7 +292,7 @@ def _flush(vcpu: Vcpu, event: GuestEvent, nth: int) -> None:
     if event.what == "page":
         vpn = _pages(vcpu, event, nth)[0]
         size = page_count(spaces.level_of(process.space, vpn) or 1)
-        core.drop_page_of(tags, range(vpn - vpn % size, vpn - vpn % size + size), vpn)
+        core.drop_page_of(tags, range(vpn - vpn % size, vpn - vpn % size + size), vpn, spaces.bits)
     elif event.what == "process":
         core.drop_spaces(tags)
     else:
