@@ -1,4 +1,4 @@
-"""Arrays of a machine share no memory, but those that a tuple says are BORROWED. Compiled code is told so, and keeps
+"""Arrays of a machine share no memory, but those that layers of replacement borrow. Compiled code is told so, and keeps
 what it has read from one at hand while it writes to another.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import arrays_of, machines_of
 
-from vmcfg.reclaim.layer import Layer
+from vmcfg.reclaim.layer import BORROWED
 from vmcfg.scenario import load
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -24,7 +24,7 @@ VARIED = (
 def is_borrowed(name: str) -> bool:
     """Tell whether an array of a machine is one of a layer's that are others'; layers lie in a room of the machine."""
     *rooms, field = name.split(".")
-    return field in Layer.BORROWED and len(rooms) > 1
+    return field in BORROWED and len(rooms) > 1
 
 
 @pytest.mark.parametrize("path", VARIED)

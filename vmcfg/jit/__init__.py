@@ -26,6 +26,7 @@ PLAIN = os.environ.get("VMCFG_KERNELS") == "plain"
 if PLAIN:
     from vmcfg.jit.plain import (
         address_of,
+        borrows,
         by_reference,
         call,
         entry,
@@ -45,12 +46,13 @@ if PLAIN:
 else:
     from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part, prepare
     from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32, unlikely
-    from vmcfg.jit.reference import by_reference, call, pinned
+    from vmcfg.jit.reference import borrows, by_reference, call, pinned
 
 __all__ = [
     "PLAIN",
     "address_of",
     "as_python",
+    "borrows",
     "by_reference",
     "call",
     "entry",

@@ -11,7 +11,7 @@ code would be about shapes. Here instead:
 
 The tuple never changes while a reference to it lives, and its arrays share no memory: each access is marked with the
 field it belongs to, so that what has been read from one is not read again because another was written to. A tuple that
-holds an array which is also another's names it in BORROWED; such accesses may be any array's. As plain
+holds an array which is also another's says so (`borrows`); such accesses may be any array's. As plain
 Python both are the tuple and the array themselves, and there every index *is* checked: the tests run the same kernels
 that way.
 
@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -43,6 +43,7 @@ from numba.extending import (
     unbox,
 )
 
+T = TypeVar("T", bound=type)
 _BYTES = ir.IntType(8).as_pointer()
 _WORD = ir.IntType(64)
 
@@ -83,6 +84,19 @@ class _ReferenceModel(models.OpaqueModel):
 class _MemoryModel(models.StructModel):
     def __init__(self, manager: Any, memory: Memory) -> None:
         super().__init__(manager, memory, [("items", types.CPointer(memory.dtype)), ("row", types.intp)])
+
+
+_borrowed: dict[type, tuple[str, ...]] = {}
+
+
+def borrows(*fields: str) -> Callable[[T], T]:
+    """Return a decorator of a named tuple some of whose arrays are another tuple's, too."""
+
+    def remember(owner: T) -> T:
+        _borrowed[owner] = fields
+        return owner
+
+    return remember
 
 
 class Pinned:
@@ -184,7 +198,7 @@ def _load_attribute(context, builder, reference, pointer, name):
 
 def _memory_of(reference: Reference, name: str, array: Any) -> Memory:
     owner = reference.target.instance_class
-    return Memory(array.dtype, array.ndim, "" if name in getattr(owner, "BORROWED", ()) else f"{owner.__name__}.{name}")
+    return Memory(array.dtype, array.ndim, "" if name in _borrowed.get(owner, ()) else f"{owner.__name__}.{name}")
 
 
 def mark(builder: Any, access: Any, memory: Memory) -> None:

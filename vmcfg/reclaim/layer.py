@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmcfg.jit import kernel
+from vmcfg.jit import borrows, kernel
 
 # Policies, as the kernels know them. Several may share a file.
 FIFO, LRU, CLOCK, CLOCK_REFERENCED, SIEVE, LFU, LRU2, LRU2_HISTORY, RANDOM, TWO_LIST, OPT = range(11)
@@ -53,6 +53,10 @@ AGE, ROUND, TO_SCAN, TO_AGE, TAKEN, POLICY = range(5, 11)
 OWNER_FIELDS = 11
 
 
+BORROWED = ("accessed", "where")  # a machine's own, which a layer looks at
+
+
+@borrows(*BORROWED)
 class Layer(NamedTuple):
     """All that replacement remembers.
 
@@ -72,8 +76,6 @@ class Layer(NamedTuple):
     settings: np.ndarray
     accessed: np.ndarray
     where: np.ndarray
-
-    BORROWED = ("accessed", "where")  # they are the machine's own: see `jit.reference`
 
 
 def new_layer(
