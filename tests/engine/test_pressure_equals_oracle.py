@@ -95,7 +95,7 @@ def machine(dice: Random, seed: int, mode: str, accesses: int, has_files: bool, 
     vms = [guest(dice, *each, vcpus, has_files) for each in zip(names, victims, strict=False)]
     pages = dice.choice((90, 130)) if all("3MiB" in vm or "oom" in vm for vm in vms) else 60
     kind = dice.choice(("uniform", "sequential", HOT))
-    has_shared = seed % 2 == 0
+    has_shared = seed % 2 == 1
     names_of_regions = ("heap", *["mapped"] * has_files, *["buffer"] * has_shared)
     events = [*dice.sample(EVENTS, 3), *dice.sample(OF_FILES, 3 * has_files), *OF_SHARED * has_shared]
     events += ["{kind: fork, every: 211}", "{kind: exit, every: 290}"] if vcpus == 1 else []
