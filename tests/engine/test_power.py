@@ -184,6 +184,15 @@ def test_the_neighbours_of_a_guest_that_goes_go_on(mmu: str) -> None:
     assert [0, 64 + 4, 64 + 4] == private
 
 
+def test_the_driver_of_a_guest_that_is_off_hears_nothing() -> None:
+    """It is gone after 0.5 ms, and its host asks it for 4 MiB from 1 ms on, while another guest runs."""
+    result = run(
+        "{kind: power_off, every: 500us}", phase="rate: 200k/s", run="duration: 5ms",
+        more="balloon: {poll: 1ms, schedule: [{at: 1ms, target: 4MiB}]}", others="b: {memory: 8MiB, workload: quiet}",
+    )  # fmt: skip
+    assert (1, 0) == (result.vms[0].phases[1].exits["power"][0], result.vms[0].phases[1].counters["balloon_inflated"])
+
+
 def test_power_comes_before_what_is_due_after_the_same_touch() -> None:
     """Events stand in the order in which they are written: a system call before it happens, one behind it does not."""
     calls = [

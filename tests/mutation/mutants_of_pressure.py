@@ -98,6 +98,8 @@ MUTANTS = (
            "    area[own, LANDED] = area[own, LAUNCHED]", "    pass"),
     _guest("a rebooted guest takes pages from those who are gone", "power",
            "        leave(m.paging.guest, vm, gpid)", "        pass"),
+    Mutant("a balloon's driver answers while its guest boots again", "engine/booting.py",
+           "machine.sched[at.NOW] >= guest[at.DOWN_UNTIL]", "True", "pressure"),
     Mutant("one vCPU alone syncs at its loads of CR3 what it let out of sync", "mmu/shadow_answers.py",
            "if m.vcpu[other, at.VM] == m.vcpu[vcpu, at.VM]:", "if other == vcpu:", "pressure"),
     # Policies that are told of every access.
