@@ -19,11 +19,11 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.guest.address_space import count_living
+from vmcfg.guest.candidates import note_candidate
 from vmcfg.guest.data_pages import forget_page
 from vmcfg.guest.pages import page_free, page_take
 from vmcfg.guest.swapping import read_slot, release_slot
 from vmcfg.jit import kernel, part
-from vmcfg.reclaim.replacement import enter
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import SHARED_END, SHARED_FIRST, page_in
 from vmcfg.vmm.swap import area_of, has_slots
@@ -53,7 +53,7 @@ def hold(m, vm, page, ppn):
     m.files.cached[page] = ppn + 1
     m.files.origin[gpid] = page + 1
     if m.guests.vm[vm, at.RECLAIMS] and has_slots(m, area_of(vm)):
-        enter(m.paging.guest, vm, gpid, np.int64(0))
+        note_candidate(m, vm, gpid)
 
 
 @kernel
