@@ -45,6 +45,7 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
     stopped_by = NOTHING
     l2_hits = walks = frame = refs = cycles = np.int64(0)
     end = COMPLETE
+    is_short = may_run_short(m, walker)  # nothing is taken while nothing is handled
     while has_missed or (position < last and clock < halt):
         vpn, kind = access_at(m, walker.vcpu, position)
         where = has_dirty = np.int64(NOWHERE)
@@ -58,7 +59,7 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
                 l2_hits += 1
                 clock += costs[1]
         else:
-            if not may_walk or (not has_missed and unlikely(may_run_short(m, walker))):
+            if not may_walk or unlikely(is_short and not has_missed):
                 stopped_by = MISS
                 break
             has_missed = False
