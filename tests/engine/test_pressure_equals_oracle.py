@@ -198,6 +198,20 @@ def test_a_table_is_synced_for_whoever_unmaps_many_of_its_pages(mode: str) -> No
     assert figures(TEXT.format(seed=2, mmu=MODES[mode], vms=vm, work=work, events=events, **plain))
 
 
+@pytest.mark.parametrize("victim", ["fifo", "two_list", "lru", "lfu", "lru2"])
+def test_pages_of_files_go_where_the_swap_area_is_full(victim: str) -> None:
+    """However seldom its policy would name them: nothing else can go, and the guest must not look for it for ever."""
+    files = "files: {log: {size: 200KiB}, data: {size: 400KiB}}, swap: {size: 400KiB}, "
+    paging = f"reclaim: {{victim: {victim}, keep_free: 128KiB}}"
+    vm = f"  a: {{memory: 1200KiB, kernel_memory: 32KiB, vcpus: 2, workload: w, {files}{paging}}}"
+    regions = "heap: {size: 240KiB}, mapped: {size: 360KiB, file: data}, buffer: {size: 240KiB}"
+    work = WORK.format(regions=regions, pattern=mixture("sequential", ("heap", "mapped", "buffer")))
+    events = "{kind: write_file, every: 29, file: data, pages: 3}, {kind: munmap, every: 83, region: mapped, pages: 20}"
+    plain = {"paging": "", "power": "", "seek": 0, "host": 4000, "accesses": 1500, "cores": 1}
+    found = figures(TEXT.format(seed=17, mmu=MODES["nested"], vms=vm, work=work, events=events, **plain))
+    assert found["a 1 cache_drops"] > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_what_leaves_memory_and_comes_back_is_counted_as_by_the_oracle(mode: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-from .replacement import POLICIES, Clock, Random
+from .replacement import POLICIES, Clock, Random, Ranked
 from .streams import draw, stream_key, word
 
 
@@ -76,6 +77,22 @@ class Candidates:
         if victim is not None:
             self.pages.discard(victim)
         return victim
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the policy gives each page a rank."""
+        return isinstance(self.policy, Ranked)
+
+    def victim_among(self, is_wanted: Callable[[int], bool]) -> int | None:
+        """Of a policy that ranks pages: the first of those that are wanted; all others stay where they are."""
+        assert isinstance(self.policy, Ranked)
+        wanted = [page for page in self.pages if is_wanted(page)]
+        if not wanted:
+            return None
+        page = min(wanted, key=self.policy.rank.__getitem__)
+        del self.policy.rank[page]
+        self.pages.discard(page)
+        return page
 
     def _has_bit(self, page: int) -> bool:
         if isinstance(self.policy, Clock):

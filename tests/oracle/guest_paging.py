@@ -182,6 +182,8 @@ class GuestPager:
         assert self.area
         if not self.area.is_full:
             return self.candidates.victim()
+        if self.cache.cached and self.candidates.is_ranked:
+            return self.candidates.victim_among(self.cache.holds)
         for _ in range(len(self.candidates.pages) if self.cache.cached else 0):
             ppn = self.candidates.victim()
             if ppn is None or self.cache.holds(ppn):

@@ -89,7 +89,7 @@ class Sieve:
         return None
 
 
-class _Ranked:
+class Ranked:
     """The page of the smallest rank goes."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class _Ranked:
         return page
 
 
-class Lfu(_Ranked):
+class Lfu(Ranked):
     def enter(self, page: int, when: int) -> None:
         self.rank[page] = (1, when)
 
@@ -114,7 +114,7 @@ class Lfu(_Ranked):
         self.rank[page] = (self.rank[page][0] + 1, when)
 
 
-class Lru2(_Ranked):
+class Lru2(Ranked):
     def enter(self, page: int, when: int) -> None:
         self.rank[page] = (float("-inf"), when)
 
@@ -140,7 +140,7 @@ class Lru2History(Lru2):
         self.last.pop(page, None)
 
 
-class Opt(_Ranked):
+class Opt(Ranked):
     """`when` is the time of the next access."""
 
     def enter(self, page: int, when: int) -> None:

@@ -24,6 +24,7 @@ from vmcfg.guest.unmapping import unmap_everywhere
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.reclaim.layer import RESIDENT
+from vmcfg.reclaim.passed import NOBODY, is_ranked, set_aside, take_back
 from vmcfg.reclaim.replacement import victim
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import CACHED, is_of_disk, is_of_file, page_in, transfer_file
@@ -157,7 +158,8 @@ def _send_out(m, core, vcpu):
 def _choose(m, vm):
     """Return the page that the policy chooses, or -1: where the swap area is full, the first that needs none.
 
-    What is passed over enters anew. Where no page could go the policy is not asked, and its order stays.
+    What is passed over enters anew, or keeps its rank: see `reclaim.passed`. Where no page could go the policy is not
+    asked, and its order stays.
     """
     is_for_files = is_full(m, area_of(vm))
     if is_for_files and m.files.rules[vm, CACHED] == 0:
@@ -166,14 +168,25 @@ def _choose(m, vm):
     if gpid < 0 or not is_for_files:
         return gpid
     left = _residents(m, vm)
+    passed = np.int64(NOBODY)
     while not is_of_disk(m, vm, gpid) and left > 0:
-        note_candidate(m, vm, gpid)
+        passed = _pass_over(m, vm, gpid, passed)
         gpid = victim(m.paging.guest, vm)
         left -= 1
-    if is_of_disk(m, vm, gpid):
-        return gpid
+    if not is_of_disk(m, vm, gpid):
+        passed = _pass_over(m, vm, gpid, passed)
+        gpid = np.int64(-1)
+    take_back(m.paging.guest, vm, passed)
+    return gpid
+
+
+@kernel
+def _pass_over(m, vm, gpid, passed):
+    """Let a page that the policy has named stay; return the pages that are set aside meanwhile."""
+    if is_ranked(m.paging.guest, vm):
+        return set_aside(m.paging.guest, gpid, passed)
     note_candidate(m, vm, gpid)
-    return np.int64(-1)
+    return passed
 
 
 @kernel

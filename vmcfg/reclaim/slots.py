@@ -49,4 +49,10 @@ def put(layer, owner, slot, node):
     """Put a node into a slot; who was there is to be put elsewhere."""
     place = layer.owners[owner, FIRST] + slot
     layer.words[place] = (layer.words[place] & HALF) | (node << HALF_BITS)
-    layer.words[node] = (layer.words[node] & ~HALF) | slot
+    name(layer, node, slot)
+
+
+@kernel
+def name(layer, node, number):
+    """Write where a node has its slot's number."""
+    layer.words[node] = (layer.words[node] & ~HALF) | number
