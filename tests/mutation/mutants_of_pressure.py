@@ -102,6 +102,8 @@ MUTANTS = (
            "machine.sched[at.NOW] >= guest[at.DOWN_UNTIL]", "True", "pressure"),
     Mutant("one vCPU alone syncs at its loads of CR3 what it let out of sync", "mmu/shadow_answers.py",
            "if m.vcpu[other, at.VM] == m.vcpu[vcpu, at.VM]:", "if other == vcpu:", "pressure"),
+    Mutant("a guest's policy remembers evictions by pages that hold something else by now", "guest/reclaim.py",
+           "    leave(m.paging.guest, vm, gpid)  # what its policy", "    # what its policy", "pressure"),
     # Policies that are told of every access.
     Mutant("the host's policy is not told of TLB hits", "engine/turn.py",
            "                _tell(m, vcpu, before, start)", "                pass",

@@ -166,6 +166,7 @@ class GuestPager:
             ppn = self._choose()
             if ppn is None:
                 break
+            self.candidates.leave(ppn)  # the page will hold something else: nothing is remembered of it
             count += 1
             place = self._let_go(vcpu, ppn)
             if place is None:

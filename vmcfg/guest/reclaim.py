@@ -25,7 +25,7 @@ from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.reclaim.layer import RESIDENT
 from vmcfg.reclaim.passed import NOBODY, is_ranked, set_aside, take_back
-from vmcfg.reclaim.replacement import victim
+from vmcfg.reclaim.replacement import leave, victim
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import CACHED, is_of_disk, is_of_file, page_in, transfer_file
 from vmcfg.vmm.images import note_equal
@@ -144,6 +144,7 @@ def _send_out(m, core, vcpu):
     gpid = _choose(m, vm)
     if gpid < 0:
         return np.int64(NO_SLOT)
+    leave(m.paging.guest, vm, gpid)  # what its policy would remember is the page's, which will hold something else
     if is_of_disk(m, vm, gpid):
         return _drop(m, core, vcpu, gpid)
     slot = slot_take(m, area_of(vm), np.int64(1))
