@@ -27,18 +27,10 @@ class Swap:
     disk: int
 
 
-@frozen
-class GuestReclaim:
-    """How a guest frees its memory, to its own swap area and from its page cache: see `guest.reclaim`."""
+class Choosing:
+    """Whoever has a policy that chooses pages: what else follows from its name."""
 
-    swap: Swap | None  # None: it has files only, whose pages it need not keep
     victim: str
-    keep_free_pages: int
-
-    @property
-    def is_told(self) -> bool:
-        """Tell whether the policy is told of every access, and looks at no A bits."""
-        return self.victim in TOLD
 
     @property
     def has_keys(self) -> bool:
@@ -49,6 +41,20 @@ class GuestReclaim:
     def foresees(self) -> bool:
         """Tell whether the policy knows of the future."""
         return self.victim == "opt"
+
+
+@frozen
+class GuestReclaim(Choosing):
+    """How a guest frees its memory, to its own swap area and from its page cache: see `guest.reclaim`."""
+
+    swap: Swap | None  # None: it has files only, whose pages it need not keep
+    victim: str
+    keep_free_pages: int
+
+    @property
+    def is_told(self) -> bool:
+        """Tell whether the policy is told of every access, and looks at no A bits."""
+        return self.victim in TOLD
 
 
 @frozen
@@ -118,7 +124,7 @@ class Compresses:
 
 
 @frozen
-class HostPaging:
+class HostPaging(Choosing):
     """How a host pages: see `vmm.paging`."""
 
     victim: str
@@ -128,13 +134,3 @@ class HostPaging:
     is_told: bool = field(default=False, metadata=LATER)  # of every access, and not only of A bits
     capacity_pages: int = field(default=0, metadata=LATER)  # that may be in frames; 0: as many as there are
     has_mapper: bool = field(default=False, metadata=LATER)
-
-    @property
-    def has_keys(self) -> bool:
-        """Tell whether the policy keeps numbers for each page."""
-        return self.victim in KEYED
-
-    @property
-    def foresees(self) -> bool:
-        """Tell whether the policy knows of the future."""
-        return self.victim == "opt"
