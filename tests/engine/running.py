@@ -7,16 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from vmcfg.engine import loop
+from vmcfg.api import rates
+from vmcfg.engine import loop, simulate
 from vmcfg.engine.build import build
 from vmcfg.engine.room import ALL_FINISHED, DONE
+from vmcfg.metrics import checks
+from vmcfg.metrics.result import RunResult
 from vmcfg.plan import compile_plan
-from vmcfg.plan.model import HostPlan
+from vmcfg.plan.model import HostPlan, Plan
 from vmcfg.scenario.spec import Scenario
 from vmcfg.vmm import machine as at
 from vmcfg.workload.inputs import load_inputs
 
 HINTS = {at.IS_WALK_HEAVY, at.LOOKED_TO}  # of a vCPU's fields: when to look ahead, and nothing depends on it
+
+
+def simulate_checked(plan: Plan) -> RunResult:
+    """Simulate with all invariants checked at each epoch's end, and at the end the sums that tie counters together."""
+    result = simulate(plan, check_invariants=True, jobs=1)
+    checks.check(result, rates(plan))
+    return result
 
 
 def machines_of(scenario: Scenario) -> list[tuple[HostPlan, at.Machine]]:

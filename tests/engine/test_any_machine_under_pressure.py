@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import examples
+from running import simulate_checked
 from test_pressure_equals_oracle import MODES, figures, machine
 
-from vmcfg.engine import simulate
 from vmcfg.errors import RunFailed
 from vmcfg.metrics.result import HostResult, RunResult
 from vmcfg.plan import compile_plan
@@ -45,9 +45,9 @@ def test_any_machine_keeps_its_sums_and_counts_as_the_oracle_does(drawn: tuple[s
     """Each page is in one state, each frame of one kind, at each epoch and at the end; a run that fails says why."""
     text, is_known = drawn
     try:
-        result = simulate(compile_plan(loads(text)), check_invariants=True, jobs=1)
+        result = simulate_checked(compile_plan(loads(text)))
     except RunFailed as failed:
-        assert failed.code in ("out_of_frames", "out_of_guest_pages")
+        assert failed.code in ("out_of_frames", "out_of_guest_pages"), failed
     else:
         keeps_its_sums(result)
     if is_known:

@@ -6,9 +6,8 @@ from collections import OrderedDict
 from random import Random
 
 import pytest
-from running import machines_of
+from running import machines_of, simulate_checked
 
-from vmcfg.engine import simulate
 from vmcfg.errors import RunFailed
 from vmcfg.guest.balloon import adapt
 from vmcfg.jit import as_python
@@ -45,8 +44,8 @@ EVENTS = (
 
 
 def run(text: str) -> RunResult:
-    """Run a scenario with all invariants checked at each epoch's end."""
-    return simulate(compile_plan(loads(text)), check_invariants=True)
+    """Run a scenario with all invariants checked at each epoch's end, and the sums of its counters."""
+    return simulate_checked(compile_plan(loads(text)))
 
 
 def machine(number: int) -> str:
@@ -137,6 +136,18 @@ def test_who_waits_for_a_disk_is_blocked_for_just_as_long() -> None:
     assert disk["pages_read"] == phase["host_page_ins"] > 400
     assert phase["blocked_cycles"] >= phase["host_page_ins"] * (transfer + latency)
     assert disk["busy_cycles"] == (disk["pages_read"] + disk["pages_written"]) * transfer
+
+
+@pytest.mark.parametrize("victim", ["random", "fifo"])
+def test_a_page_that_comes_along_is_counted_for_the_guest_that_has_it(victim: str) -> None:
+    """Batches of two guests lie side by side in the swap area, so that each reads pages of the other ahead."""
+    text = paged(3000, "{kind: uniform, size: 1200KiB}", victim=victim, batch=4)
+    text = text.replace("batch: 4", "batch: 4, read_ahead: 8").replace("vms:", "vms:\n  b: {memory: 2MiB, workload: w}")
+    vms = run(text).vms
+    assert all(vm.phases[1].counters["host_read_ahead"] for vm in vms)
+    for vm in vms:
+        n = vm.phases[1].counters
+        assert vm.pages["swapped"] == n["host_page_outs"] - n["host_page_ins"] - n["host_read_ahead"]
 
 
 def test_an_overwritten_page_need_not_be_read() -> None:

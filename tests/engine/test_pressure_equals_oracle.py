@@ -16,6 +16,7 @@ import pytest
 from machines import Case
 from oracle import run as of_oracle
 from oracle.memory import OutOfFramesError, OutOfGuestPagesError
+from running import simulate_checked
 from test_engine_equals_oracle import differences, figures_of_engine, figures_of_oracle
 
 from vmcfg.engine import simulate
@@ -179,7 +180,7 @@ def figures(text: str) -> dict[str, int]:
         with pytest.raises(RunFailed):
             simulate(plan, jobs=1)
         return {}
-    engine = figures_of_engine(simulate(plan, check_invariants=True, jobs=1))
+    engine = figures_of_engine(simulate_checked(plan))
     assert {} == differences(oracle, engine)
     return oracle
 

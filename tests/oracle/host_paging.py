@@ -191,19 +191,20 @@ class HostPager:
         first.count("stale_reads", int(overwritten_by == "device"))
         begin, end = slot, slot + 1
         cluster = slot - slot % self.how.cluster_slots
-        while begin > cluster and self._read_along(first, begin - 1):
+        while begin > cluster and self._read_along(begin - 1):
             begin -= 1
-        while end < min(cluster + self.how.cluster_slots, self.area.slots) and self._read_along(first, end):
+        while end < min(cluster + self.how.cluster_slots, self.area.slots) and self._read_along(end):
             end += 1
         vcpu.wait_until(self.area.read(vcpu.now, begin, end - begin))
 
-    def _read_along(self, first: Vcpu, slot: int) -> bool:
+    def _read_along(self, slot: int) -> bool:
         assert self.area
         if slot not in self.area.held or self.frames.free <= self.reserve + self.promised:
             return False
         content = self.area.held[slot]
-        self._return(self.memories[content >> 32], content & (1 << 32) - 1)
-        first.count("host_read_ahead")
+        owner = self.memories[content >> 32]
+        self._return(owner, content & (1 << 32) - 1)
+        self.first[owner.number].count("host_read_ahead")
         return True
 
     def _return(self, memory: Memory, ppn: int) -> None:

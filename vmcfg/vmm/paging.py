@@ -93,10 +93,10 @@ def page_in(m, core, vcpu, vm, ppn, is_overwritten):
     if is_in_image(m, slot):
         m.counters[row, Event.IMAGE_PAGE_INS] += 1
         block = block_at(m, slot)
-        block, pages = _read_along(m, row, block, end_of_file(m, vm, block), True)
+        block, pages = _read_along(m, block, end_of_file(m, vm, block), True)
         done = transfer_file(m, vm, now, block, pages, np.int64(0))
     else:
-        first, pages = _read_along(m, row, slot, m.paging.area[HOST_AREA, SLOTS], False)
+        first, pages = _read_along(m, slot, m.paging.area[HOST_AREA, SLOTS], False)
         done = transfer(m, HOST_AREA, now, first, pages, np.int64(0))
     m.vcpu[vcpu, at.WAITS_UNTIL] = max(m.vcpu[vcpu, at.WAITS_UNTIL], done)
 
@@ -144,7 +144,7 @@ def _return_page(m, vm, gpid):
 
 
 @part
-def _read_along(m, row, place, limit, in_image):
+def _read_along(m, place, limit, in_image):
     """Bring in what lies in the used slots around one that is read, as far as frames allow; return (first, slots).
 
     The slots that are read are neighbours: a free one among them ends the stretch, as reading it would be in vain. In a
@@ -154,9 +154,9 @@ def _read_along(m, row, place, limit, in_image):
     begin = place // cluster * cluster
     end = min(begin + cluster, limit)
     first, last = place, place + 1
-    while first > begin and _read_neighbour(m, row, first - 1, in_image):
+    while first > begin and _read_neighbour(m, first - 1, in_image):
         first -= 1
-    while last < end and _read_neighbour(m, row, last, in_image):
+    while last < end and _read_neighbour(m, last, in_image):
         last += 1
     return first, last - first
 
@@ -170,14 +170,18 @@ def _page_at(m, place, in_image):
 
 
 @kernel
-def _read_neighbour(m, row, place, in_image):
-    """Bring in what lies in a slot, if anything does and a frame can be spared for it; tell whether that was done."""
+def _read_neighbour(m, place, in_image):
+    """Bring in what lies in a slot, if anything does and a frame can be spared for it; tell whether that was done.
+
+    It may be a page of another VM, whose batch went out next to this one's: it is that one's page that came along.
+    """
     gpid = _page_at(m, place, in_image)
     if gpid < 0 or m.host.counts[at.FRAME_FREE] <= m.host.counts[at.RESERVE] + m.host.counts[at.PROMISED]:
         return False
-    _return_page(m, _vm_of(m, gpid), gpid)
+    vm = _vm_of(m, gpid)
+    _return_page(m, vm, gpid)
     m.host.pmap[gpid] |= at.CAME_ALONG
-    m.counters[row, Event.HOST_READ_AHEAD] += 1
+    m.counters[m.vcpu[m.guests.vm[vm, at.FIRST_VCPU], at.ROW], Event.HOST_READ_AHEAD] += 1
     return True
 
 
