@@ -31,6 +31,15 @@ def test_a_wrong_command_line_is_exit_code_2(vmcfg: Command, arguments: list[str
     assert err.startswith("usage: vmcfg")
 
 
+def test_a_pipe_in_place_of_a_scenario_is_not_waited_for(vmcfg: Command, tmp_path: Path) -> None:
+    """Nobody writes to it; the one that a shell lends for `vmcfg validate <(…)` has its writer, and is read."""
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = vmcfg("validate", tmp_path / "pipe")
+    assert (3, f"{tmp_path}/pipe:1:1: error: found a pipe, expected a scenario\n1 error\n") == (code, err)
+    ran = subprocess.run([*VMCFG, "validate", "/dev/stdin"], input=b"{}", capture_output=True)
+    assert ran.stderr.startswith(b"/dev/stdin:1:1: error: found no 'apiVersion', expected one\n")
+
+
 def test_an_unexpected_error_is_one_line(vmcfg: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what it was and how to see more; VMCFG_DEBUG raises it."""
     monkeypatch.setattr(validate, "_validate", _raise(ZeroDivisionError("by\nnothing")))
