@@ -130,6 +130,13 @@ def test_a_combination_that_no_machine_has_is_refused(refusal) -> None:
     assert refusal.expected in str(raised.value)
 
 
+@pytest.mark.parametrize("part", ["swap={size: 1GiB}", "balloon={target: 4KiB}", "free_page_reporting={}"])
+def test_a_part_that_cannot_be_is_named_as_a_whole(part: str) -> None:
+    """Not by a figure in it, which may be a default that nobody wrote, in units that nobody asked for."""
+    with pytest.raises(InvalidScenario, match=rf"vms\.web\.{part.partition('=')[0]}: found one, expected no"):
+        loads(SMALLEST, sets=["mmu.mode=paravirt", f"vms.web.{part}"])
+
+
 def test_an_exclusive_or_needs_a_power_of_two_of_sets() -> None:
     """Three sets have no bits of their own; eight have three."""
     with pytest.raises(InvalidScenario, match="found xor with 3 sets, expected modulo"):

@@ -245,7 +245,8 @@ def _refuse(findings: Findings, settings: Settings, refusal: Refusal, name: str,
     found: Any = given
     for step in refusal.key:
         found = found[step]
-    shown = "[" + ", ".join(found) + "]" if isinstance(found, (list, dict)) else str(found).lower()
+    shown = "[" + ", ".join(found) + "]" if isinstance(found, list) else str(found).lower()
+    shown = "one" if isinstance(found, dict) else shown
     path: Path = (refusal.section, name, *refusal.key)
     because: Path = ("hosts", host_name, *refusal.because)
     also = [(because, ".".join(map(str, because)) + " is here")] if refusal.because and because != path else []
