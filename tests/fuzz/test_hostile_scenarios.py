@@ -24,19 +24,20 @@ EXAMPLES = settings(
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the scenario and its inputs lie; the next example overwrites them."""
     folder = tmp_path_factory.mktemp("fuzz")
     (folder / "trace").write_bytes(mutate.TRACES["records"])
+    (folder / "guest").write_bytes(mutate.TRACES["guest_physical"])
     (folder / "pages").write_bytes(mutate.words(mutate.PAGES))
     return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    server = Server(folder)
+    yield server
+    server.close()
 
 
 def judge(server: Server, folder: Path, text: str) -> list[int]:

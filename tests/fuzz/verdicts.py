@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,12 +28,13 @@ Ran = dict[str, Any]
 class Server:
     """A process that runs command lines in forks of itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Run the unmutated scenarios in a folder that has their inputs: what they use is compiled then."""
         root, tests = HERE.parents[1], HERE.parent
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(tests)))}
-        warm = [str(path) for path in SCENARIOS if path.stem != "trace"]
+        warm = [shutil.copy(path, folder) for path in SCENARIOS]
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "server.py"), str(MOST_SECONDS), *warm],
+            [sys.executable, str(HERE / "server.py"), str(MOST_SECONDS), *map(str, warm)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
         )  # fmt: skip
 
