@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from functools import cache
 
 import pytest
 from coverage import Coverage
@@ -16,8 +17,7 @@ DOORS = {"kernel", "part", "entry"}  # of `vmcfg.jit`
 @pytest.mark.parametrize("source", sources(), ids=lambda source: source.path)
 def test_coverage_leaves_out_kernels_and_nothing_else(source: Source) -> None:
     """Every function behind a door of `jit`, whole; what is there for types alone is left out by coverage itself."""
-    coverage = Coverage(config_file=str(PACKAGE.parent / "pyproject.toml"), data_file=None)
-    _, counted, left_out, _, _ = coverage.analysis2(str(PACKAGE / source.path))
+    _, counted, left_out, _, _ = _coverage().analysis2(str(PACKAGE / source.path))
     kernels = _lines(function for function in functions(source.tree) if DOORS & _decorators(function))
     for_types = _lines(node for node in ast.walk(source.tree) if _is_for_types(node))
     assert set() == set(counted) & kernels
@@ -40,6 +40,12 @@ def test_enough_is_enough() -> None:
     """Shares are of a wing, not of a file."""
     files = [Covered("scenario/build.py", 900, 900), Covered("units.py", 100, 50), Covered("api.py", 10, 9)]
     assert verdict(files)[1]
+
+
+@cache
+def _coverage() -> Coverage:
+    """Coverage as the project sets it, with nothing measured."""
+    return Coverage(config_file=str(PACKAGE.parent / "pyproject.toml"), data_file=None)
 
 
 def _lines(nodes: Iterable[ast.stmt]) -> set[int]:
