@@ -7,7 +7,8 @@ slow tests are not watched: naive loops would take twice as long, and the fast t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,7 +22,18 @@ settings.register_profile("fuzz", database=None, deadline=None, suppress_health_
 settings.load_profile("fuzz" if os.environ.get("VMCFG_FUZZ") else "gate")
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.no_cover)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Take coverage's tracer away during a slow test.
+
+    The marker `no_cover` of pytest-cov does not: each worker has begun to measure twice, and when the one is paused,
+    the other, which nobody reads, goes on.
+    """
+    if not item.get_closest_marker("slow") or not item.config.pluginmanager.has_plugin("_cov"):
+        return (yield)
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable
 from functools import cache
 
@@ -23,6 +24,12 @@ def test_coverage_leaves_out_kernels_and_nothing_else(source: Source) -> None:
     assert set() == set(counted) & kernels
     others = set(left_out) - kernels - for_types
     assert [] == [text for line, text in enumerate(source.text.splitlines(), 1) if line in others and text]
+
+
+@pytest.mark.slow
+def test_slow_tests_are_not_watched() -> None:
+    """Whether workers run them or not: naive loops, and compilation, would take several times as long."""
+    assert "coverage" not in type(sys.gettrace()).__module__
 
 
 def test_a_wing_that_falls_short_is_named_with_its_worst_files() -> None:
