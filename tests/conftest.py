@@ -2,6 +2,7 @@
 
 VMCFG_FUZZ=10000 lets property tests draw that many new examples each instead of the gate's own. Under coverage the
 slow tests are not watched: naive loops would take twice as long, and the fast tests reach what is to be reached.
+They run first: `hands.py` says why.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hands import deal, keep_to_own_cores
 from hypothesis import HealthCheck, settings
 
 SLOW_BY_DESIGN = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
@@ -20,6 +22,16 @@ settings.register_profile(
 )
 settings.register_profile("fuzz", database=None, deadline=None, suppress_health_check=SLOW_BY_DESIGN, print_blob=True)
 settings.load_profile("fuzz" if os.environ.get("VMCFG_FUZZ") else "gate")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if worker := _worker(config):
+        keep_to_own_cores(*worker)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _, workers = _worker(config) or (0, 1)
+    items[:] = deal(items, workers)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,3 +49,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         sys.settrace(tracer)
+
+
+def _worker(config: pytest.Config) -> tuple[int, int] | None:
+    """Return which of pytest-xdist's workers this process is, and of how many, if it is one."""
+    told = getattr(config, "workerinput", None)
+    return told and (int(told["workerid"].removeprefix("gw")), int(told["workercount"]))
