@@ -2,14 +2,17 @@
 
 VMCFG_FUZZ=10000 lets property tests draw that many new examples each instead of the gate's own. Under coverage the
 slow tests are not watched: naive loops would take twice as long, and the fast tests reach what is to be reached.
+They run first: `hands.py` says why.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator
 
 import pytest
+from hands import deal, keep_to_own_cores
 from hypothesis import HealthCheck, settings
 
 SLOW_BY_DESIGN = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
@@ -21,7 +24,34 @@ settings.register_profile("fuzz", database=None, deadline=None, suppress_health_
 settings.load_profile("fuzz" if os.environ.get("VMCFG_FUZZ") else "gate")
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.no_cover)
+def pytest_configure(config: pytest.Config) -> None:
+    if worker := _worker(config):
+        keep_to_own_cores(*worker)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _, workers = _worker(config) or (0, 1)
+    items[:] = deal(items, workers)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Take coverage's tracer away during a slow test.
+
+    The marker `no_cover` of pytest-cov does not: each worker has begun to measure twice, and when the one is paused,
+    the other, which nobody reads, goes on.
+    """
+    if not item.get_closest_marker("slow") or not item.config.pluginmanager.has_plugin("_cov"):
+        return (yield)
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+
+
+def _worker(config: pytest.Config) -> tuple[int, int] | None:
+    """Return which of pytest-xdist's workers this process is, and of how many, if it is one."""
+    told = getattr(config, "workerinput", None)
+    return told and (int(told["workerid"].removeprefix("gw")), int(told["workercount"]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable
+from functools import cache
 
 import pytest
 from coverage import Coverage
@@ -16,13 +18,18 @@ DOORS = {"kernel", "part", "entry"}  # of `vmcfg.jit`
 @pytest.mark.parametrize("source", sources(), ids=lambda source: source.path)
 def test_coverage_leaves_out_kernels_and_nothing_else(source: Source) -> None:
     """Every function behind a door of `jit`, whole; what is there for types alone is left out by coverage itself."""
-    coverage = Coverage(config_file=str(PACKAGE.parent / "pyproject.toml"), data_file=None)
-    _, counted, left_out, _, _ = coverage.analysis2(str(PACKAGE / source.path))
+    _, counted, left_out, _, _ = _coverage().analysis2(str(PACKAGE / source.path))
     kernels = _lines(function for function in functions(source.tree) if DOORS & _decorators(function))
     for_types = _lines(node for node in ast.walk(source.tree) if _is_for_types(node))
     assert set() == set(counted) & kernels
     others = set(left_out) - kernels - for_types
     assert [] == [text for line, text in enumerate(source.text.splitlines(), 1) if line in others and text]
+
+
+@pytest.mark.slow
+def test_slow_tests_are_not_watched() -> None:
+    """Whether workers run them or not: naive loops, and compilation, would take several times as long."""
+    assert "coverage" not in type(sys.gettrace()).__module__
 
 
 def test_a_wing_that_falls_short_is_named_with_its_worst_files() -> None:
@@ -40,6 +47,12 @@ def test_enough_is_enough() -> None:
     """Shares are of a wing, not of a file."""
     files = [Covered("scenario/build.py", 900, 900), Covered("units.py", 100, 50), Covered("api.py", 10, 9)]
     assert verdict(files)[1]
+
+
+@cache
+def _coverage() -> Coverage:
+    """Coverage as the project sets it, with nothing measured."""
+    return Coverage(config_file=str(PACKAGE.parent / "pyproject.toml"), data_file=None)
 
 
 def _lines(nodes: Iterable[ast.stmt]) -> set[int]:

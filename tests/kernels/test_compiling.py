@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import Mock
 
 import numba
 import numpy as np
 import pytest
 
 from vmcfg.engine.loop import LOOPS, specialise
-from vmcfg.jit import PLAIN, entry, is_compiled, kernel, part, pinned
+from vmcfg.jit import PLAIN, beside, entry, is_compiled, kernel, part, pinned
 
 pytestmark = pytest.mark.skipif(PLAIN, reason="plain functions need no compilation")
 
@@ -101,6 +103,17 @@ def test_what_is_prepared_is_compiled_by_another_process_and_found_in_the_cache(
     environment = os.environ | {"VMCFG_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(tmp_path)}
     said = subprocess.run([sys.executable, "-c", ASKING], env=environment, check=True, capture_output=True, text=True)
     assert said.stdout.split() == ["1", "0", "42"]
+
+
+def test_one_worker_compiles_for_all_machines_that_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that is built before one is run asks anew, and would have a process of its own compile the same."""
+    started: list[object] = []
+    monkeypatch.setattr(beside, "_workers", {})
+    monkeypatch.setattr(beside.subprocess, "Popen", lambda *_, **__: started.append(1) or Mock(stdin=BytesIO()))
+    add_up = entry(_add_up)
+    for _ in range(3):
+        beside.compile_beside(add_up, (numba.int64,))
+    assert [1] == started
 
 
 def test_a_worker_that_fails_leaves_the_compilation_to_whoever_needs_it(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ _workers: dict[Any, subprocess.Popen[bytes]] = {}
 
 
 def compile_beside(function: Any, signature: Any) -> None:
-    """Begin to compile an entry in a worker."""
+    """Begin to compile an entry in a worker, unless one has begun: many machines may be built before one is run."""
+    if function in _workers:
+        return
     path = os.pathsep.join([str(PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", __name__]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
