@@ -33,6 +33,7 @@ if PLAIN:
         is_compiled,
         kernel,
         lowest_bit,
+        match4,
         match8,
         match16,
         part,
@@ -45,7 +46,7 @@ if PLAIN:
     )
 else:
     from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part, prepare
-    from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32, unlikely
+    from vmcfg.jit.intrinsics import lowest_bit, match4, match8, match16, prefetch, to_front16, to_front32, unlikely
     from vmcfg.jit.reference import borrows, by_reference, call, pinned
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "is_compiled",
     "kernel",
     "lowest_bit",
+    "match4",
     "match8",
     "match16",
     "named",

@@ -32,6 +32,12 @@ def prefetch(typing_context, array, index):
 
 
 @intrinsic
+def match4(typing_context, tags, first, tag):
+    """Return a mask of four bits: which of tags[first : first + 4] equal `tag`, by one vector compare."""
+    return types.int64(tags, types.int64, types.int64), _matching(4)
+
+
+@intrinsic
 def match8(typing_context, tags, first, tag):
     """Return a mask of eight bits: which of tags[first : first + 8] equal `tag`, by one vector compare."""
     return types.int64(tags, types.int64, types.int64), _matching(8)

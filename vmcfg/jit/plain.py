@@ -68,6 +68,11 @@ def prefetch(array: Any, index: int) -> None:
     """Do nothing: a prefetch has no result."""
 
 
+def match4(tags: Any, first: int, tag: int) -> np.int64:
+    """Return a mask of four bits: which of tags[first : first + 4] equal `tag`."""
+    return np.int64(sum(1 << lane for lane in range(4) if tags[first + lane] == tag))
+
+
 def match8(tags: Any, first: int, tag: int) -> np.int64:
     """Return a mask of eight bits: which of tags[first : first + 8] equal `tag`."""
     return np.int64(sum(1 << lane for lane in range(8) if tags[first + lane] == tag))

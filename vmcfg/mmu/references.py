@@ -1,7 +1,7 @@
 """What a walk's reference costs: a flat latency, or that of the data cache which holds the entry's line.
 
-Flat costs are one product at the walk's end (`engine.access.walk_cycles`). With data caches each reference is looked up
-where it is made, under the machine address of the entry: the frame of the table's page, then the entry's place in it.
+With data caches each reference is looked up where it is made, under the machine address of the entry: the frame of the
+table's page, then the entry's place in it.
 Whether there are data caches is a constant of the loop, so that without them nothing of this is left in it.
 """
 
@@ -19,9 +19,9 @@ PAGE_BYTES = 4096
 
 @kernel
 def reference_cycles(m, walker, frame, page, level, bits):
-    """Count and return what it costs to read the entry of `level` for `page` in the table in `frame`; 0 if flat."""
+    """Return what it costs to read the entry of `level` for `page` in the table in `frame`; data caches count it."""
     if not walker.has_data_caches:
-        return np.int64(0)
+        return m.cost[at.WALK_REFERENCE]
     found = refer(m.data_caches, walker.core, entry_address(frame, page, level, bits) >> LINE_SHIFT)
     m.data_caches.counts[walker.row, found] += 1
     return m.data_caches.latency[found]
