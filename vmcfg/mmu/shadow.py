@@ -34,7 +34,7 @@ from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Exit
 from vmcfg.mmu.references import reference_cycles
 from vmcfg.mmu.shadow_large import fill_large, lacks_pieces, mark_leaf
-from vmcfg.mmu.tally import GUEST_HIT, HOST_REF
+from vmcfg.mmu.tally import HOST_HIT, HOST_REF
 from vmcfg.mmu.walks import (
     COMPLETE,
     SHADOW_FAULT,
@@ -83,7 +83,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     )
     zero = tally = cycles = np.int64(0)
     if level <= walker.levels:
-        tally += GUEST_HIT
+        tally += HOST_HIT
         cycles += m.cost[at.WALK_CACHE_HIT]
     else:
         page = m.vcpu[walker.vcpu, at.SHADOW_ROOT]
