@@ -114,7 +114,7 @@ def test_the_set_of_a_line_is_the_remainder_of_a_division(sets: int, highs: list
     near = [high // odd * odd - 1 for high in highs if high >= odd]
     numbers = np.array([high << low | high & ((1 << low) - 1) for high in (*highs, *near)], np.int64)
     caches = caches_of(REAL)
-    caches.shape[lines.SHARED] = [7, lines.NARROW, 1, mask, low, odd, factor, down, 0]
+    caches.shape[lines.SHARED] = [lines.OTHER, 7, lines.NARROW, 1, mask, low, odd, factor, down, 0]
     firsts = np.zeros(len(numbers), np.int64)
     find_sets(caches, numbers, firsts)
     assert [7 + (line % sets << lines.NARROW) for line in numbers.tolist()] == firsts.tolist()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmcfg.hardware import assoc
-from vmcfg.hardware.sets import MIDDLE, NARROW
+from vmcfg.hardware.sets import MIDDLE, NARROW, SLIM
 from vmcfg.hardware.stores import Built, new_stores
 from vmcfg.jit import by_reference, entry
 
@@ -61,7 +61,7 @@ def specialise(lean_room: int) -> Callable[..., None]:
     return operate
 
 
-OPERATE = {room: specialise(room) for room in (0, NARROW, MIDDLE)}
+OPERATE = {room: specialise(room) for room in (0, SLIM, NARROW, MIDDLE)}
 
 
 @dataclass
@@ -164,10 +164,10 @@ def lean(room: int) -> Any:
     return st.sampled_from([shape for shape in LEAN if shape[1] <= room])
 
 
-@pytest.mark.parametrize("room", [NARROW, MIDDLE])
+@pytest.mark.parametrize("room", [SLIM, NARROW, MIDDLE])
 @given(st.data(), st.booleans(), st.integers(1, 700), st.integers(0, 1 << 32))
 def test_a_lean_store_answers_as_lists_do(room: int, data: Any, is_lean: bool, length: int, seed: int) -> None:
-    """Powers of two of sets and up to 8 or 16 ways: code made for just these, and code made for any."""
+    """Powers of two of sets and up to 4, 8 or 16 ways: code made for just these, and code made for any."""
     shapes = data.draw(lean(room)), data.draw(lean(room))
     ways_agree(shapes, room if is_lean else 0, length, seed)
 

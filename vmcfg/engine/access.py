@@ -21,18 +21,24 @@ from vmcfg.vmm import machine as at
 
 
 @kernel
-def second_lookup(stores, first, second, vpn, tag):
+def places_of(first, second, vpn, tag):
+    """Return (tag of a page, its set in the first level of the TLB, in the second)."""
+    return tag, set_of(first, vpn), set_of(second, vpn)
+
+
+@kernel
+def second_lookup(stores, first, second, places):
     """Look a page up in the L2 TLB after a miss in the first level, and fill that. Returns (hit, D of the entry)."""
+    tag, index, below = places
     if second[SETS] == 0:
         return False, np.int64(0)
-    index = set_of(second, vpn)
-    way = find(stores, second, index, tag)
+    way = find(stores, second, below, tag)
     if way < 0:
         return False, np.int64(0)
-    touch(stores, second, index, way)
-    has_dirty = is_dirty(stores, second, index, way)
-    frame = payload_of(stores, second, index, way)
-    fill(stores, first, set_of(first, vpn), tag, frame, has_dirty)
+    touch(stores, second, below, way)
+    has_dirty = is_dirty(stores, second, below, way)
+    frame = payload_of(stores, second, below, way)
+    fill(stores, first, index, tag, frame, has_dirty)
     return True, has_dirty
 
 
@@ -49,46 +55,26 @@ def walk(m, walker, vpn, mode, is_store, is_quiet, is_lean):
 
 
 @kernel
-def walk_cycles(m, refs, walk_cache_hits, nested_hits, reads, has_data_caches):
-    """Return what a walk costs: its references (`reads` where data caches tell), and the hits that spared it others."""
-    return (
-        (reads if has_data_caches else refs * m.cost[at.WALK_REFERENCE])
-        + walk_cache_hits * m.cost[at.WALK_CACHE_HIT]
-        + nested_hits * m.cost[at.NESTED_TLB_HIT]
-    )
-
-
-@kernel
-def fill_tlbs(stores, first, second, vpn, tag, frame, has_dirty):
+def fill_tlbs(stores, first, second, places, frame, has_dirty):
     """Put a translation into the second level and into the first."""
+    tag, index, below = places
     if second[SETS]:
-        fill(stores, second, set_of(second, vpn), tag, frame, has_dirty)
-    fill(stores, first, set_of(first, vpn), tag, frame, has_dirty)
-
-
-@kernel
-def count_hits(m, row, guest_hits, host_hits, nested_hits):
-    """Count what the walk caches and the nested TLB have spared."""
-    m.counters[row, Event.GUEST_WALK_CACHE_HITS] += guest_hits
-    m.counters[row, Event.HOST_WALK_CACHE_HITS] += host_hits
-    m.counters[row, Event.NESTED_TLB_HITS] += nested_hits
-
-
-@kernel
-def count_refs(m, row, guest_refs, host_refs):
-    """Count the references of a complete walk."""
-    m.counters[row, Event.GUEST_REFS] += guest_refs
-    m.counters[row, Event.HOST_REFS] += host_refs
-    m.counters[row, Event.WALK_REFS] += guest_refs + host_refs
+        fill(stores, second, below, tag, frame, has_dirty)
+    fill(stores, first, index, tag, frame, has_dirty)
 
 
 @kernel
 def charge_walk(m, vcpu, row, cycles):
-    """Count the cycles of a walk; return those charged now, as several walkers share them."""
-    shift = m.cost[at.WALKERS_LOG2]
-    carried = m.vcpu[vcpu, at.CARRY] + cycles
-    charged = carried >> shift
-    m.vcpu[vcpu, at.CARRY] = carried - (charged << shift)
+    """Count the cycles of walks; return those charged now, as several walkers share them."""
+    charged, m.vcpu[vcpu, at.CARRY] = shared(m, m.vcpu[vcpu, at.CARRY] + cycles)
     m.counters[row, Event.WALK_CYCLES] += cycles
     m.counters[row, Event.WALK_CHARGED_CYCLES] += charged
     return charged
+
+
+@kernel
+def shared(m, cycles):
+    """Return (what each of the walkers takes of so many cycles, what is left over)."""
+    shift = m.cost[at.WALKERS_LOG2]
+    each = cycles >> shift
+    return each, cycles - (each << shift)

@@ -8,7 +8,7 @@ from vmcfg.hardware import data_caches as lines
 from vmcfg.plan.model import HostPlan
 from vmcfg.scenario.spec import DataCache
 
-CACHE_LINE = 64  # of the computer that we run on: a set is one of them, or two
+CACHE_LINE = 64  # of the computer that we run on: a set is one of them, two, or half of one
 
 
 def data_caches_of(host: HostPlan) -> lines.DataCaches:
@@ -37,7 +37,7 @@ def one_cache(level: DataCache) -> lines.DataCaches:
     return lines.DataCaches(tags, shape, np.zeros(lines.PLACES, np.int64), np.zeros((0, lines.PLACES), np.int64))
 
 
-_NOTHING = (0, lines.NARROW, 0, *lines.divide_by(1), 0)
+_NOTHING = (lines.OF_EIGHT, 0, lines.SLIM, -(1 << 63), *lines.divide_by(1), 0)
 
 
 def _tags(length: int) -> np.ndarray:
@@ -48,5 +48,5 @@ def _tags(length: int) -> np.ndarray:
 
 
 def _shape(level: DataCache, first: int) -> tuple[int, ...]:
-    shift = lines.NARROW if level.ways <= 1 << lines.NARROW else lines.WIDE
-    return first, shift, (1 << level.ways) - 1, *lines.divide_by(level.sets), 0
+    shift, kind = lines.room_and_kind(level.sets, level.ways)
+    return kind, first, shift, 1 << (level.ways - 1), *lines.divide_by(level.sets), 0

@@ -9,15 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import (
-    charge_walk,
-    count_hits,
-    count_refs,
-    fill_tlbs,
-    second_lookup,
-    walk,
-    walk_cycles,
-)
+from vmcfg.engine.access import charge_walk, fill_tlbs, places_of, second_lookup, walk
 from vmcfg.engine.answers import (
     ASKED_CORE,
     ASKED_VCPU,
@@ -35,6 +27,7 @@ from vmcfg.hardware.core import L1, L2, STORES
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.pml import is_protecting
+from vmcfg.mmu.tally import count_hits, count_refs, refs_of
 from vmcfg.mmu.walks import COMPLETE, LOG_FULL, kernel_walker_of, walker_of
 from vmcfg.vmm import machine as at
 
@@ -71,21 +64,18 @@ def dirty_walk(m, core, vcpu, vpn):
     walker = walker_of(m, core, vcpu, False, _has_data_caches(m))
     handling = cycles = np.int64(0)
     while True:
-        end, frame, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, _ = walk(
-            m, walker, vpn, m.cost[at.MODE], True, True, False
-        )
-        refs = guest_refs + host_refs
-        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, walker.has_data_caches)
-        count_hits(m, row, guest_hits, host_hits, nested_hits)
+        end, frame, _, tally, spent, _ = walk(m, walker, vpn, m.cost[at.MODE], True, True, False)
+        cycles += spent
+        count_hits(m, row, tally)
         if end == COMPLETE:
             break
-        handling += handle_fault(m, core, vcpu, vpn, True, end, frame, refs, np.int64(FAULT))
+        handling += handle_fault(m, core, vcpu, vpn, True, end, frame, refs_of(tally), np.int64(FAULT))
         if end != LOG_FULL or is_protecting(m):
             tag = tag_of(walker.space, vpn)
             answering, walking = _walk_anew(m, walker, vpn, tag, np.int64(at.STORE), np.int64(FAULT))
             return handling + answering, cycles + walking, np.int64(0)
     m.counters[row, Event.DIRTY_WALKS] += 1
-    m.counters[row, Event.DIRTY_REFS] += refs
+    m.counters[row, Event.DIRTY_REFS] += refs_of(tally)
     tag = tag_of(walker.space, vpn)
     _set_dirty_in_tlbs(m, walker, vpn, tag)
     fold(m.digest, TRANSLATION, tag ^ (frame << 17))
@@ -113,40 +103,30 @@ def _walk_anew(m, walker, vpn, tag, kind, which):
     All is counted but that it is a walk, and its cycles.
     """
     core, row = walker.core, walker.row
-    handling, cycles, frame, has_dirty, guest_refs, host_refs, leaves, by_guest, by_host, by_nested = _translate(
-        m, walker, vpn, m.cost[at.MODE], kind == at.STORE, which, False
-    )
-    count_hits(m, row, by_guest, by_host, by_nested)
-    count_refs(m, row, guest_refs, host_refs)
+    handling, cycles, frame, has_dirty, tally, leaves = _translate(m, walker, vpn, kind == at.STORE, which)
+    count_refs(m, row, tally)
     data = geometry(m.stores, core * STORES + L1, False, NARROW)
     second = geometry(m.stores, core * STORES + L2, False, NARROW)
     if not m.cost[at.HAS_LARGE_PAGES] or not fill_large(m, walker, vpn, kind, frame, has_dirty, leaves):
-        fill_tlbs(m.stores, data, second, vpn, tag, frame, has_dirty)
-    fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ (guest_refs + host_refs))
+        fill_tlbs(m.stores, data, second, places_of(data, second, vpn, tag), frame, has_dirty)
+    fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ refs_of(tally))
     return handling, cycles
 
 
 @kernel
-def _translate(m, walker, vpn, mode, is_store, fault, is_lean):
-    """Walk, and have handled what stops that, a FAULT or KERNEL_FAULT, until a walk is complete.
+def _translate(m, walker, vpn, is_store, fault):
+    """Walk, and have handled what stops that, a FAULT or KERNEL_FAULT, until a walk is complete; count hits on the way.
 
-    Returns (cycles of handlers, raw cycles of all walks; frame, D, guest and host references, and leaves of the last;
-    hits of all in the guest's and the host's walk caches, and in the nested TLB).
+    Returns (cycles of handlers, raw cycles of all walks; frame, D, what was counted, and leaves of the last).
     """
-    handling = cycles = by_guest = by_host = by_nested = np.int64(0)
+    handling = cycles = np.int64(0)
     while True:
-        end, frame, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, leaves = walk(
-            m, walker, vpn, mode, is_store, False, is_lean
-        )
-        refs = guest_refs + host_refs
-        cycles += walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, walker.has_data_caches)
-        by_guest += guest_hits
-        by_host += host_hits
-        by_nested += nested_hits
+        end, frame, has_dirty, tally, spent, leaves = walk(m, walker, vpn, m.cost[at.MODE], is_store, False, False)
+        cycles += spent
+        count_hits(m, walker.row, tally)
         if end == COMPLETE:
-            last = frame, has_dirty, guest_refs, host_refs, leaves
-            return handling, cycles, *last, by_guest, by_host, by_nested
-        handling += handle_fault(m, walker.core, walker.vcpu, vpn, is_store, end, frame, refs, fault)
+            return handling, cycles, frame, has_dirty, tally, leaves
+        handling += handle_fault(m, walker.core, walker.vcpu, vpn, is_store, end, frame, refs_of(tally), fault)
 
 
 @part
@@ -157,7 +137,8 @@ def kernel_access(m, core, vcpu, vpn):
     data = geometry(m.stores, core * STORES + L1, False, NARROW)
     second = geometry(m.stores, core * STORES + L2, False, NARROW)
     tag = tag_of(m.guests.process[m.vcpu[vcpu, at.PROCESS], at.KERNEL_SPACE], vpn)
-    index = set_of(data, vpn)
+    places = places_of(data, second, vpn, tag)
+    index = places[1]
     way = find(m.stores, data, index, tag)
     cycles = m.cost[at.ACCESS]
     m.counters[row, Event.ACCESSES] += 1
@@ -167,7 +148,7 @@ def kernel_access(m, core, vcpu, vpn):
         touch(m.stores, data, index, way)
         m.counters[row, Event.L1_HITS] += 1
         return cycles
-    is_hit, _ = second_lookup(m.stores, data, second, vpn, tag)
+    is_hit, _ = second_lookup(m.stores, data, second, places)
     if is_hit:
         m.counters[row, Event.STLB_HITS] += 1
         m.counters[row, Event.TLB_CYCLES] += m.cost[at.L2_HIT]

@@ -12,12 +12,13 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import charge_walk, count_hits, count_refs, fill_tlbs, second_lookup, walk, walk_cycles
+from vmcfg.engine.access import charge_walk, fill_tlbs, places_of, second_lookup, shared, walk
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.room import may_run_short
-from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, set_of, tag_of, touch
+from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel, unlikely
+from vmcfg.mmu.tally import count_hits, count_refs, refs_of
 from vmcfg.mmu.walks import COMPLETE
 from vmcfg.vmm import machine as at
 
@@ -43,14 +44,18 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
     ended, the page without a frame, references, raw cycles).
     """
     stopped_by = NOTHING
-    l2_hits = walks = frame = refs = cycles = np.int64(0)
+    l2_hits = walks = frame = counted = cycles = tally = raw = np.int64(0)
+    carried = m.vcpu[walker.vcpu, at.CARRY]
     end = COMPLETE
     is_short = may_run_short(m, walker)  # nothing is taken while nothing is handled
+    data, fetches, second = tlbs
     while has_missed or (position < last and clock < halt):
         vpn, kind = access_at(m, walker.vcpu, position)
+        first = fetches if kind == at.FETCH else data
+        places = places_of(first, second, vpn, tag_of(walker.space, vpn))
         where = has_dirty = np.int64(NOWHERE)
         if not has_missed:
-            where, has_dirty = _look_up(m, walker, tlbs, vpn, kind, is_lean)
+            where, has_dirty = _look_up(m, walker, first, second, places, vpn, kind, is_lean)
         if where != NOWHERE:
             if unlikely((kind >> 1) & ~has_dirty != 0):  # a store is 2
                 stopped_by = NO_DIRTY_BIT if where == IN_FIRST else NO_DIRTY_BIT_IN_L2
@@ -63,15 +68,23 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
                 stopped_by = MISS
                 break
             has_missed = False
-            end, frame, refs, cycles = _walk_and_fill(m, walker, tlbs, vpn, kind, mode, is_lean)
+            end, frame, counted, cycles = _walk_and_fill(m, walker, first, second, places, vpn, kind, mode, is_lean)
             if unlikely(end != COMPLETE):
                 stopped_by = WALK
+                count_hits(m, walker.row, counted)
                 break
-            clock += charge_walk(m, walker.vcpu, walker.row, cycles)
+            charged, carried = shared(m, carried + cycles)
+            clock += charged
+            raw += cycles
+            tally += counted
             walks += 1
         clock += costs[0]
         position += 1
-    return position, clock, l2_hits, walks, stopped_by, (end, frame, refs, cycles)
+    if may_walk:
+        charge_walk(m, walker.vcpu, walker.row, raw)
+        count_hits(m, walker.row, tally)
+        count_refs(m, walker.row, tally)
+    return position, clock, l2_hits, walks, stopped_by, (end, frame, refs_of(counted), cycles)
 
 
 @kernel
@@ -92,12 +105,9 @@ def tlbs_of(stores, core, is_lean):
 
 
 @kernel
-def _look_up(m, walker, tlbs, vpn, kind, is_lean):
+def _look_up(m, walker, first, second, places, vpn, kind, is_lean):
     """Look a page up in both levels; return (NOWHERE, IN_FIRST or IN_SECOND; D of the entry)."""
-    data, fetches, second = tlbs
-    first = fetches if kind == at.FETCH else data
-    tag = tag_of(walker.space, vpn)
-    index = set_of(first, vpn)
+    tag, index, _ = places
     way = find(m.stores, first, index, tag)
     if way >= 0:
         touch(m.stores, first, index, way)
@@ -106,27 +116,20 @@ def _look_up(m, walker, tlbs, vpn, kind, is_lean):
         where, has_dirty = look_up_large(m, walker.core, walker.space, vpn, kind)
         if where != NOWHERE:
             return where, has_dirty
-    is_hit, has_dirty = second_lookup(m.stores, first, second, vpn, tag)
+    is_hit, has_dirty = second_lookup(m.stores, first, second, places)
     return np.int64(IN_SECOND if is_hit else NOWHERE), has_dirty
 
 
 @kernel
-def _walk_and_fill(m, walker, tlbs, vpn, kind, mode, is_lean):
-    """Walk for a page, and fill what has missed it; return (how the walk ended, frame, references, raw cycles)."""
-    end, frame, has_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, leaves = walk(
-        m, walker, vpn, mode, kind == at.STORE, False, is_lean
-    )
-    refs = guest_refs + host_refs
-    cycles = walk_cycles(m, refs, guest_hits + host_hits, nested_hits, reads, walker.has_data_caches)
-    count_hits(m, walker.row, guest_hits, host_hits, nested_hits)
+def _walk_and_fill(m, walker, first, second, places, vpn, kind, mode, is_lean):
+    """Walk for a page, and fill what has missed it; return (how that ended, frame, what was counted, raw cycles)."""
+    end, frame, has_dirty, counted, cycles, leaves = walk(m, walker, vpn, mode, kind == at.STORE, False, is_lean)
     if end == COMPLETE:
-        count_refs(m, walker.row, guest_refs, host_refs)
-        data, fetches, second = tlbs
-        tag = tag_of(walker.space, vpn)
+        tag, _, _ = places
         is_large = not is_lean and m.cost[at.HAS_LARGE_PAGES] and fill_large(
             m, walker, vpn, kind, frame, has_dirty, leaves
         )
         if not is_large:
-            fill_tlbs(m.stores, fetches if kind == at.FETCH else data, second, vpn, tag, frame, has_dirty)
-        fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ refs)
-    return end, frame, refs, cycles
+            fill_tlbs(m.stores, first, second, places, frame, has_dirty)
+        fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ refs_of(counted))
+    return end, frame, counted, cycles

@@ -14,15 +14,17 @@ A policy is a number in `hardware.sets`, a line in POLICIES, and a branch in eac
 
 from __future__ import annotations
 
-from vmcfg.hardware import lru_order, lru_stamps, tree_plru
+from vmcfg.hardware import lru_order, lru_stamps, lru_table, tree_plru
 from vmcfg.hardware.sets import (
     EMPTY,
     LRU_ORDER,
     LRU_STAMPS,
+    LRU_TABLE,
     MIDDLE,
     NARROW,
     POLICY,
     SETS,
+    SLIM,
     TREE_PLRU,
     WAYS,
     WIDE,
@@ -43,6 +45,7 @@ __all__ = [  # with what users of a store need of `hardware.sets`
     "NARROW",
     "POLICIES",
     "SETS",
+    "SLIM",
     "drop",
     "fill",
     "find",
@@ -59,15 +62,15 @@ __all__ = [  # with what users of a store need of `hardware.sets`
 ]
 
 POLICIES = {
-    "lru": ((lru_order.MOST_WAYS, LRU_ORDER), (WIDE, LRU_STAMPS)),
+    "lru": ((lru_table.MOST_WAYS, LRU_TABLE), (lru_order.MOST_WAYS, LRU_ORDER), (WIDE, LRU_STAMPS)),
     "plru": ((WIDE, TREE_PLRU),),
 }
-"""What serves a policy of the language: the first (up to so many ways, number) that fits."""
+"""What serves a policy of the language: the first (room for up to so many ways, number) that fits."""
 
 
-def policy_of(name: str, ways: int) -> int:
-    """Return the number of the policy `name` for sets of so many ways."""
-    return next(number for most, number in POLICIES[name] if ways <= most)
+def policy_of(name: str, room: int) -> int:
+    """Return the number of the policy `name` for sets with room for so many ways."""
+    return next(number for most, number in POLICIES[name] if room <= most)
 
 
 @kernel
@@ -148,7 +151,9 @@ def drop_pages(stores, cache, space, first, end):
 @kernel
 def touch(stores, built, index, way):
     """Count a hit of `way`."""
-    if built[POLICY] == LRU_ORDER:
+    if built[POLICY] == LRU_TABLE:
+        lru_table.touch(stores, built, index, way)
+    elif built[POLICY] == LRU_ORDER:
         lru_order.touch(stores, built, index, way)
     elif built[POLICY] == LRU_STAMPS:
         lru_stamps.touch(stores, built, index, way)
@@ -158,6 +163,8 @@ def touch(stores, built, index, way):
 
 @kernel
 def _replace(stores, built, index):
+    if built[POLICY] == LRU_TABLE:
+        return lru_table.replace(stores, built, index)
     if built[POLICY] == LRU_ORDER:
         return lru_order.replace(stores, built, index)
     if built[POLICY] == LRU_STAMPS:
@@ -168,7 +175,9 @@ def _replace(stores, built, index):
 @kernel
 def _empty(stores, built, index, way):
     stores.words[index + way] = EMPTY
-    if built[POLICY] == LRU_ORDER:
+    if built[POLICY] == LRU_TABLE:
+        lru_table.forget(stores, built, index, way)
+    elif built[POLICY] == LRU_ORDER:
         lru_order.forget(stores, built, index, way)
     elif built[POLICY] == LRU_STAMPS:
         lru_stamps.forget(stores, built, index, way)
@@ -178,7 +187,9 @@ def _empty(stores, built, index, way):
 
 @kernel
 def _clear(stores, built, index):
-    if built[POLICY] == LRU_ORDER:
+    if built[POLICY] == LRU_TABLE:
+        lru_table.clear(stores, built, index)
+    elif built[POLICY] == LRU_ORDER:
         lru_order.clear(stores, built, index)
     elif built[POLICY] == LRU_STAMPS:
         lru_stamps.clear(stores, built, index)

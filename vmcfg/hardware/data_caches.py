@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmcfg.jit import kernel, part, prefetch, to_front16, to_front32
+from vmcfg.jit import kernel, part, prefetch, to_front8, to_front16, to_front32
 
 LINE_SHIFT = 6
 LINE_BYTES = 1 << LINE_SHIFT
@@ -34,12 +34,14 @@ PLACES = 4
 # Caches of a host: the last level is the first, L1 and L2 of core c are cache_of(c, L1) and cache_of(c, L2).
 SHARED, OWN = 0, 2
 
-# Fields of shape[cache]: set s begins at FIRST + (s << SHIFT) and has a way for each bit of WAYS. Sets are ODD << LOW;
-# MASK is their number - 1 where that is a power of two, else -1. Tags leave out COMMON bits, in all caches of a host
-# the same: the lowest LOW of them.
-FIRST, SHIFT, WAYS, MASK, LOW, ODD, FACTOR, DOWN, COMMON = range(9)
-SHAPE_FIELDS = 9
-NARROW, WIDE = 4, 5  # SHIFT: room for 16, 32 ways in a set
+# Fields of shape[cache]: KIND says which code fits. Set s begins at FIRST + (s << SHIFT), and LAST has the bit of its
+# last way, or bit 63 if the processor lacks the level: then there is a set without ways, where nothing is ever found.
+# Sets are ODD << LOW; MASK is their number - 1 where that is a power of two, else -1. Tags leave out COMMON bits, in
+# all caches of a host the same: the lowest LOW of them.
+KIND, FIRST, SHIFT, LAST, MASK, LOW, ODD, FACTOR, DOWN, COMMON = range(10)
+SHAPE_FIELDS = 10
+SLIM, NARROW, WIDE = 3, 4, 5  # SHIFT: room for 8, 16, 32 ways in a set
+OF_EIGHT, OF_SIXTEEN, OTHER = range(3)  # KIND: sets with that room, and a power of two of sets; other numbers, or WIDE
 LINES_LOG2 = 31  # of lines that share a value of their COMMON lowest bits
 
 
@@ -91,19 +93,43 @@ def tag_of_line(caches, line):
 
 @kernel
 def to_front(caches, cache, line, tag):
-    """Make a line the most recently used of its set, in place of the least recently used one if it was not there.
+    """Make a line the most recently used of its set, in place of the least recently used one if it was not there."""
+    shape = caches.shape
+    kind, first, last = shape[cache, KIND], shape[cache, FIRST], shape[cache, LAST]
+    if kind == OF_EIGHT:
+        return to_front8(caches.tags, first + ((line & shape[cache, MASK]) << SLIM), tag, last)
+    if kind == OF_SIXTEEN:
+        return to_front16(caches.tags, first + ((line & shape[cache, MASK]) << NARROW), tag, last)
+    return _to_front_of_other(caches, cache, line, tag)
 
-    A level that the processor lacks is a set without ways, where nothing is ever found.
-    """
+
+@kernel
+def _to_front_of_other(caches, cache, line, tag):
     first = _set_of(caches, cache, line)
-    if caches.shape[cache, SHIFT] == NARROW:
-        return to_front16(caches.tags, first, tag, caches.shape[cache, WAYS])
-    return _to_front_wide(caches, first, tag, caches.shape[cache, WAYS])
+    last = caches.shape[cache, LAST]
+    if caches.shape[cache, SHIFT] == WIDE:
+        return _to_front_wide(caches, first, tag, last)
+    return to_front16(caches.tags, first, tag, last)
+
+
+@kernel
+def _to_front_wide(caches, first, tag, last):
+    """Apart, so that nothing is made ready for a call where there is none."""
+    return _to_front32(caches, first, tag, last)
 
 
 @part
-def _to_front_wide(caches, first, tag, ways):
-    return to_front32(caches.tags, first, tag, ways)
+def _to_front32(caches, first, tag, last):
+    return to_front32(caches.tags, first, tag, last)
+
+
+def room_and_kind(sets: int, ways: int) -> tuple[int, int]:
+    """Return (SHIFT, KIND) of a cache."""
+    if ways <= 1 << SLIM and sets & (sets - 1) == 0:
+        return SLIM, OF_EIGHT
+    if ways <= 1 << NARROW:
+        return NARROW, OTHER if sets & (sets - 1) else OF_SIXTEEN
+    return WIDE, OTHER
 
 
 @kernel

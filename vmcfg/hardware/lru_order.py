@@ -12,6 +12,7 @@ from vmcfg.hardware.sets import EMPTY, OLDEST, WAYS, order_of
 from vmcfg.jit import kernel
 
 MOST_WAYS = 16
+BITS = 4  # of a way's number
 
 _ONES = np.int64(0x1111111111111111)
 _TOPS = np.int64(-0x7777777777777778)  # 0x8888888888888888
@@ -37,24 +38,37 @@ def replace(stores, built, index):
 @kernel
 def forget(stores, built, index, way):
     """Place a way that has been emptied among the empty ones at the old end, lowest last."""
-    word = order_of(built, index)
-    order = _to_front(stores.words[word], way) >> 4  # now without it: ways - 1 nibbles count
-    place = built[WAYS] - 1
-    while place > 0:
-        older = (order >> (4 * (place - 1))) & 15
-        if older > way or stores.words[index + older] != EMPTY:
-            break
-        place -= 1
-    newer = (np.int64(1) << (4 * place)) - 1
-    stores.words[word] = (order & newer) | (way << (4 * place)) | ((order & ~newer) << 4)
+    without = _to_front(stores.words[order_of(built, index)], way) >> BITS
+    put_last(stores, built, index, way, without, BITS)
 
 
 @kernel
 def clear(stores, built, index):
     """Begin with a set of empty ways."""
+    put_in_order(stores, built, index, BITS)
+
+
+@kernel
+def put_last(stores, built, index, way, without, bits):
+    """Put an emptied way into an order of all the others, `bits` for each: behind them, but for lower empty ways."""
+    place = built[WAYS] - 1
+    while place > 0:
+        older = (without >> (bits * (place - 1))) & ((1 << bits) - 1)
+        if older > way or stores.words[index + older] != EMPTY:
+            break
+        place -= 1
+    newer = (np.int64(1) << (bits * place)) - 1
+    stores.words[order_of(built, index)] = (
+        (without & newer) | (way << (bits * place)) | ((without & ~newer) << bits)
+    )
+
+
+@kernel
+def put_in_order(stores, built, index, bits):
+    """Put the ways, all empty, into their order, `bits` for each: the lowest is the next to be filled."""
     order = np.int64(0)
     for way in range(built[WAYS]):
-        order |= (np.int64(way) & 15) << (4 * ((built[WAYS] - 1 - way) & 15))
+        order |= np.int64(way) << (bits * (built[WAYS] - 1 - way))
     stores.words[order_of(built, index)] = order
 
 

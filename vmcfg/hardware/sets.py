@@ -10,7 +10,7 @@ record of words, and everywhere a set is named by the index of its first word:
     order    a replacement policy's word for the set
     stamp    a replacement policy's word for the way
 
-All ways of a set are compared at once, so a set has room for 8, 16 or 64 ways.
+All ways of a set are compared at once, so a set has room for 4, 8, 16 or 64 ways.
 
 Which set a key is in, its low bits say, alone or folded: exclusive-or of them and as many above. Strides by a power of
 two then fall into many sets; Intel's second-level TLBs are built so from Broadwell on (Gras et al., USENIX Security
@@ -23,18 +23,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmcfg.jit import kernel, lowest_bit, match8, match16, part
+from vmcfg.jit import kernel, lowest_bit, match4, match8, match16, part
 
 EMPTY = 0
 PADDING = -1
-NARROW, MIDDLE, WIDE = 8, 16, 64  # ways that a set has room for
+SLIM, NARROW, MIDDLE, WIDE = 4, 8, 16, 64  # ways that a set has room for
 ORDER_WORDS = 8
 
 # Replacement policies, as the kernels know them: a file each.
-LRU_ORDER, LRU_STAMPS, TREE_PLRU = range(3)
+LRU_ORDER, LRU_STAMPS, TREE_PLRU, LRU_TABLE = range(4)
 
-# Fields of shape[cache]. MASK is SETS - 1 for powers of two, else -1; OLDEST is where the last of WAYS nibbles lies;
-# FOLD is by how many bits a key is folded, or 0.
+# Fields of shape[cache]. MASK is SETS - 1 for powers of two, else -1; OLDEST is where the last of WAYS lies in an
+# order; FOLD is by how many bits a key is folded, or 0.
 BASE, SETS, MASK, WAYS, OLDEST, ROOM, POLICY, FOLD = range(8)
 SHAPE_FIELDS = 8
 
@@ -63,7 +63,7 @@ class Stores(NamedTuple):
 
 def room_for(ways: int) -> int:
     """Return the room that a set of so many ways gets."""
-    return next(room for room in (NARROW, MIDDLE, WIDE) if ways <= room)
+    return next(room for room in (SLIM, NARROW, MIDDLE, WIDE) if ways <= room)
 
 
 def words_of(room: int) -> int:
@@ -75,7 +75,8 @@ def shape_of(base: int, sets: int, ways: int, room: int, policy: int, is_folded:
     """Return the row of `shape` for a store whose first set begins at `base`; one that folds has 2^n sets."""
     mask = sets - 1 if sets & (sets - 1) == 0 else -1
     assert mask >= 0 or not is_folded
-    return base, sets, mask, ways, 4 * (ways - 1), room, policy, (sets.bit_length() - 1) * is_folded
+    bits = 2 if policy == LRU_TABLE else 4  # of a way's number in an order
+    return base, sets, mask, ways, bits * (ways - 1), room, policy, (sets.bit_length() - 1) * is_folded
 
 
 @kernel
@@ -112,15 +113,15 @@ def geometry(stores, cache, is_lean, lean_room):
     """Return how a store is built, to be kept in registers: its fields of `shape`, in their order.
 
     With `is_lean`, a constant, the caller vouches that sets are a power of two, that they have room for just
-    `lean_room` ways (NARROW or MIDDLE), that the policy is LRU and no key folded. Said in terms of the values, this
-    lets the compiler leave out all that is only there for the others.
+    `lean_room` ways (SLIM, NARROW or MIDDLE), that the policy is LRU and no key folded. Said in terms of the values,
+    this lets the compiler leave out all that is only there for the others.
     """
     shape = stores.shape
     mask, room, policy, fold = shape[cache, MASK], shape[cache, ROOM], shape[cache, POLICY], shape[cache, FOLD]
     if is_lean:
         mask &= _NOT_NEGATIVE
         room = np.int64(lean_room)
-        policy = np.int64(LRU_ORDER)
+        policy = np.int64(LRU_TABLE if lean_room == SLIM else LRU_ORDER)
         fold = np.int64(0)
     return shape[cache, BASE], shape[cache, SETS], mask, shape[cache, WAYS], shape[cache, OLDEST], room, policy, fold
 
@@ -138,6 +139,8 @@ def set_of(built, key):
 @kernel
 def nth_set(built, number):
     """Return a store's set by its number."""
+    if built[ROOM] == SLIM:
+        return built[BASE] + number * (2 * SLIM + ORDER_WORDS)
     if built[ROOM] == NARROW:
         return built[BASE] + number * (2 * NARROW + ORDER_WORDS)
     if built[ROOM] == MIDDLE:
@@ -160,7 +163,9 @@ def order_of(built, index):
 @kernel
 def find(stores, built, index, tag):
     """Return the lowest way of set `index` that holds `tag`, or -1."""
-    if built[ROOM] == NARROW:
+    if built[ROOM] == SLIM:
+        found = match4(stores.words, index, tag)
+    elif built[ROOM] == NARROW:
         found = match8(stores.words, index, tag)
     elif built[ROOM] == MIDDLE:
         found = match16(stores.words, index, tag)
@@ -174,7 +179,9 @@ def find(stores, built, index, tag):
 @kernel
 def held_in(stores, built, index):
     """Return a mask of the ways of set `index` that hold a tag."""
-    if built[ROOM] == NARROW:
+    if built[ROOM] == SLIM:
+        empty = match4(stores.words, index, EMPTY)
+    elif built[ROOM] == NARROW:
         empty = match8(stores.words, index, EMPTY)
     elif built[ROOM] == MIDDLE:
         empty = match16(stores.words, index, EMPTY)

@@ -25,12 +25,12 @@ class Held(NamedTuple):
 
 
 class Built(NamedTuple):
-    """How a store is to be built; `least_room` is NARROW, MIDDLE or WIDE."""
+    """How a store is to be built; `least_room` is SLIM, NARROW, MIDDLE or WIDE."""
 
     sets: int
     ways: int
     policy: str
-    least_room: int = layout.NARROW
+    least_room: int = layout.SLIM
     is_folded: bool = False  # the index
 
 
@@ -41,7 +41,7 @@ def new_stores(stores: Sequence[Built | None]) -> layout.Stores:
     for cache, built in enumerate(stores):
         if built is not None:
             room = max(built.least_room, layout.room_for(built.ways))
-            policy = assoc.policy_of(built.policy, built.ways)
+            policy = assoc.policy_of(built.policy, room)
             shape[cache] = layout.shape_of(base, built.sets, built.ways, room, policy, built.is_folded)
             base += built.sets * layout.words_of(room)
     made = layout.Stores(_aligned(base, layout.PADDING), shape, np.zeros(1, np.int64))

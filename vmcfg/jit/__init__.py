@@ -33,19 +33,31 @@ if PLAIN:
         is_compiled,
         kernel,
         lowest_bit,
+        match4,
         match8,
         match16,
         part,
         pinned,
         prefetch,
         prepare,
+        to_front8,
         to_front16,
         to_front32,
         unlikely,
     )
 else:
     from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part, prepare
-    from vmcfg.jit.intrinsics import lowest_bit, match8, match16, prefetch, to_front16, to_front32, unlikely
+    from vmcfg.jit.intrinsics import (
+        lowest_bit,
+        match4,
+        match8,
+        match16,
+        prefetch,
+        to_front8,
+        to_front16,
+        to_front32,
+        unlikely,
+    )
     from vmcfg.jit.reference import borrows, by_reference, call, pinned
 
 __all__ = [
@@ -59,6 +71,7 @@ __all__ = [
     "is_compiled",
     "kernel",
     "lowest_bit",
+    "match4",
     "match8",
     "match16",
     "named",
@@ -66,6 +79,7 @@ __all__ = [
     "pinned",
     "prefetch",
     "prepare",
+    "to_front8",
     "to_front16",
     "to_front32",
     "unlikely",

@@ -32,6 +32,12 @@ def prefetch(typing_context, array, index):
 
 
 @intrinsic
+def match4(typing_context, tags, first, tag):
+    """Return a mask of four bits: which of tags[first : first + 4] equal `tag`, by one vector compare."""
+    return types.int64(tags, types.int64, types.int64), _matching(4)
+
+
+@intrinsic
 def match8(typing_context, tags, first, tag):
     """Return a mask of eight bits: which of tags[first : first + 8] equal `tag`, by one vector compare."""
     return types.int64(tags, types.int64, types.int64), _matching(8)
@@ -44,12 +50,18 @@ def match16(typing_context, tags, first, tag):
 
 
 @intrinsic
-def to_front16(typing_context, tags, first, tag, ways):
+def to_front8(typing_context, tags, first, tag, last):
     """Move `tag` to tags[first], those before it one place on; if it is absent, what stood in the last way is lost.
 
-    Return whether it was there. `ways` has a bit for each way; what lies behind them stays, and without ways all does.
-    Sixteen places of 32 bits are read and written at once, by one shuffle.
+    Return whether it was there. `last` has the bit of the last way; what lies behind it stays. Bit 63 says that there
+    are no ways, and all stays. Eight places of 32 bits are read and written at once, by one shuffle.
     """
+    return types.boolean(tags, types.int64, types.int64, types.int64), _moving_to_front(8)
+
+
+@intrinsic
+def to_front16(typing_context, tags, first, tag, last):
+    """Do the same in sixteen places."""
     return types.boolean(tags, types.int64, types.int64, types.int64), _moving_to_front(16)
 
 
@@ -98,30 +110,57 @@ def _matching(lanes: int) -> Callable[..., Any]:
     return code
 
 
+_PIECE = 8  # lanes of 32 bits: what the registers of most machines hold
+_NONE = 63  # the bit that says that no lane moves
+
+
 def _moving_to_front(lanes: int) -> Callable[..., Any]:
     """Return the code: the ways up to where the tag is (or all) get their neighbour, the first gets the tag."""
 
     def code(context, builder, signature, args):
-        array, index, tag, ways = args
-        bits = ir.IntType(lanes)
-        vector = ir.VectorType(_INT32, lanes)
-        place = place_of(context, builder, signature.args[0], array, index)
-        place = builder.bitcast(place, vector.as_pointer())
-        before = builder.load(place)
-        before.align = 4
-        mark(builder, before, signature.args[0])
-        wanted = _spread(builder, builder.trunc(tag, _INT32), lanes)
-        found = builder.bitcast(builder.icmp_signed("==", before, wanted), bits)
-        up_to_it = builder.xor(found, builder.sub(found, bits(1)))  # all bits if none is set
-        moving = builder.and_(up_to_it, builder.trunc(ways, bits))
-        moved = builder.shuffle_vector(before, wanted, _lanes([lanes, *range(lanes - 1)]))
-        after = builder.select(builder.bitcast(moving, ir.VectorType(ir.IntType(1), lanes)), moved, before)
-        stored = builder.store(after, _another_name_of(builder, place))
-        stored.align = 4
-        mark(builder, stored, signature.args[0])
-        return builder.icmp_signed("!=", found, bits(0))
+        array, index, tag, last = args
+        vector = ir.VectorType(_INT32, _PIECE)
+        wanted = _spread(builder, builder.trunc(tag, _INT32), _PIECE)
+        places, before = [], []
+        found = _INT64(0)
+        for first in range(0, lanes, _PIECE):
+            place = place_of(context, builder, signature.args[0], array, builder.add(index, _INT64(first)))
+            places.append(builder.bitcast(place, vector.as_pointer()))
+            before.append(builder.load(places[-1], align=4))
+            mark(builder, before[-1], signature.args[0])
+            equal = builder.bitcast(builder.icmp_signed("==", before[-1], wanted), ir.IntType(_PIECE))
+            found = builder.or_(found, builder.shl(builder.zext(equal, _INT64), _INT64(first)))
+        way = builder.cttz(builder.or_(found, last), ir.IntType(1)(1))
+        window = _window(builder, way)
+        ahead = wanted  # what moves into a piece's first lane is the last lane of this
+        for first, place, piece in zip(range(0, lanes, _PIECE), places, before, strict=True):
+            moved = builder.shuffle_vector(ahead, piece, _lanes([_PIECE - 1, *range(_PIECE, 2 * _PIECE - 1)]))
+            is_moving = builder.icmp_signed("<", _signs(builder, window, first), _spread(builder, _INT32(0), _PIECE))
+            stored = builder.store(builder.select(is_moving, moved, piece), _another_name_of(builder, place), align=4)
+            mark(builder, stored, signature.args[0])
+            ahead = piece
+        return builder.icmp_signed("!=", found, _INT64(0))
 
     return code
+
+
+def _window(builder: Any, way: Any) -> Any:
+    """Return a pointer to a sign for each lane: negative up to `way`, which is 0 … 31 or _NONE.
+
+    They are a window into a table: 32 times 0, 32 times -1 (the last one is number 63), 32 times 0.
+    """
+    kind = ir.ArrayType(_INT32, 96)
+    name = "vmcfg.signs"
+    if name not in builder.module.globals:
+        table = cgutils.global_constant(builder.module, name, ir.Constant(kind, [0] * 32 + [-1] * 32 + [0] * 32))
+        table.linkage = "internal"
+    return builder.gep(builder.module.globals[name], [_INT64(0), builder.sub(_INT64(_NONE), way)])
+
+
+def _signs(builder: Any, window: Any, first: int) -> Any:
+    """Return the signs of the lanes from `first` on, as a vector."""
+    place = builder.gep(window, [_INT64(first)])
+    return builder.load(builder.bitcast(place, ir.VectorType(_INT32, _PIECE).as_pointer()), align=4)
 
 
 def _another_name_of(builder: Any, place: Any) -> Any:

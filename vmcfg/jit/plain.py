@@ -68,6 +68,11 @@ def prefetch(array: Any, index: int) -> None:
     """Do nothing: a prefetch has no result."""
 
 
+def match4(tags: Any, first: int, tag: int) -> np.int64:
+    """Return a mask of four bits: which of tags[first : first + 4] equal `tag`."""
+    return np.int64(sum(1 << lane for lane in range(4) if tags[first + lane] == tag))
+
+
 def match8(tags: Any, first: int, tag: int) -> np.int64:
     """Return a mask of eight bits: which of tags[first : first + 8] equal `tag`."""
     return np.int64(sum(1 << lane for lane in range(8) if tags[first + lane] == tag))
@@ -78,19 +83,20 @@ def match16(tags: Any, first: int, tag: int) -> np.int64:
     return np.int64(sum(1 << lane for lane in range(16) if tags[first + lane] == tag))
 
 
-def to_front16(tags: Any, first: int, tag: int, ways: int) -> bool:
+def to_front8(tags: Any, first: int, tag: int, last: int) -> bool:
     """Move `tag` to tags[first], those before it one place on; if it is absent, what stood in the last way is lost.
 
-    Return whether it was there. `ways` has a bit for each way; what lies behind them stays, and without ways all does.
+    Return whether it was there. `last` has the bit of the last way; what lies behind it stays. Bit 63 says that there
+    are no ways, and all stays.
     """
-    end = first + int(ways).bit_length()
+    end = first + (int(last).bit_length() if last > 0 else 0)
     held = tags[first:end].tolist()
     moved = [tag, *(other for other in held if other != tag)]
     tags[first:end] = moved[: len(held)]
     return tag in held
 
 
-to_front32 = to_front16
+to_front16 = to_front32 = to_front8
 
 
 def lowest_bit(mask: Any) -> int:

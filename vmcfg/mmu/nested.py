@@ -16,12 +16,15 @@ wins wherever guests change their tables (Bhargava et al., ASPLOS 2008).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, TABLE_BITS, walk_key
 from vmcfg.jit import kernel, part, unlikely
 from vmcfg.mmu.nested_tlb import ABSENT, keep, probe
 from vmcfg.mmu.references import frame_of_table, reference_cycles
+from vmcfg.mmu.tally import GUEST_HIT, GUEST_REF, HOST_HIT, HOST_REF, NESTED_HIT
 from vmcfg.mmu.walks import (
     COMPLETE,
     GUEST_PAGE_FAULT,
@@ -45,112 +48,147 @@ from vmcfg.vmm.large_pages import MARKS, level_behind
 NO_ROOM = np.int64(-1)  # no pmap entry either: A or D must be set, and the VMM be asked before
 
 
+Integer = int | np.int64
+
+
+class Way(NamedTuple):
+    """How far a walk has come through the guest's table."""
+
+    end: Integer  # COMPLETE: so far
+    table: Integer  # where it goes on
+    ppn: Integer  # the page of that table; of the data, when there is a leaf
+    is_known: bool  # a combined entry led to the table's frame
+    leaf: Integer  # level of the leaf; 0 before there is one
+    entry: Integer  # the leaf
+    tally: Integer
+    cycles: Integer
+
+
 @kernel
 def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     """Walk both tables for one page; a quiet walk (for D alone) changes nothing in the walk caches.
 
     Returns what `mmu.walks` says that a walk returns.
     """
+    found, way = _begin(m, walker, vpn, is_quiet, is_lean)
+    for level in range(found - 1, 2, -1):
+        if way.leaf == 0 and way.end == COMPLETE:
+            way = _go_on(m, walker, way, vpn, level, is_store and not is_lean, is_quiet, is_lean)
+    if found > 2 and way.leaf == 0 and way.end == COMPLETE:  # the lowest levels are most of the work: as constants
+        way = _go_on(m, walker, way, vpn, 2, is_store and not is_lean, is_quiet, is_lean)
+    if way.leaf == 0 and way.end == COMPLETE:
+        way = _go_on(m, walker, way, vpn, 1, is_store, is_quiet, is_lean)
+    zero = np.int64(0)
+    if unlikely(way.end != COMPLETE):
+        return way.end, way.ppn, zero, way.tally, way.cycles, zero
+    page, counted, spent = _translate(m, walker, way.ppn, False, is_store, is_quiet, is_lean)
+    tally, cycles = way.tally + counted, way.cycles + spent
+    if unlikely(_is_stopped(page, is_lean)):
+        return _why(page), way.ppn, zero, tally, cycles, zero
+    is_dirty = is_dirty_entry(way.entry)
+    if m.cost[at.HAS_EPT_AD] and page & at.HOST_DIRTY == 0:
+        is_dirty = zero
+    leaves = zero
+    if not is_lean:
+        behind = level_behind(m, walker.vm, way.ppn)
+        leaves = leaves_of(way.leaf if walker.levels else behind, behind)
+    return COMPLETE, page >> at.MPN_SHIFT, is_dirty, tally, cycles, leaves
+
+
+@kernel
+def _begin(m, walker, vpn, is_quiet, is_lean):
+    """Look into the guest's walk caches; return (above which level the way begins, the way)."""
     caches = walker.core * STORES + GUEST_WALK
     found, table = probe_walk_caches(
         m.stores, caches, walker.levels, walker.space, vpn, walker.bits, is_quiet, is_lean
     )
-    guest_hits = np.int64(found <= walker.levels)
-    zero = host_hits = nested_hits = guest_refs = host_refs = cycles = ppn = leaves = np.int64(0)
-    is_dirty = np.int64(not is_lean and walker.levels == 0)  # without paging no guest lacks D
-    leaf = np.int64(1)
-    if not guest_hits:
-        table, ppn, is_there = begin(m, walker, vpn, is_lean)
-        if not is_there:
-            return GUEST_PAGE_FAULT, zero, zero, zero, zero, zero, zero, zero, zero, zero
-    for level in range(found - 1, 0, -1):
-        if level < found - 1 or not guest_hits:  # a combined entry leads to the next table's frame
-            page, refs, hit, nested_hit, reads = _translate(m, walker, ppn, True, is_store, is_quiet, is_lean)
-            cycles += reads
-            host_refs += refs
-            host_hits += hit
-            nested_hits += nested_hit
-            if unlikely(_is_stopped(page, is_lean)):
-                end = _why(page)
-                return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
-        cycles += reference_cycles(m, walker, frame_of_table(m, walker, table), vpn, level, walker.bits)
-        entry = read_guest_entry(m, slot_among(table, vpn, level, walker.bits), level, is_store, is_lean)
-        guest_refs += 1
-        if unlikely(entry & at.PRESENT == 0):
-            end = GUEST_PAGE_FAULT
-            return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
-        ppn = page_of(entry)
-        if is_guest_leaf(entry, level, is_lean):
-            is_dirty = is_dirty_entry(entry)
-            leaf = np.int64(level)
-            if not is_lean:
-                ppn += vpn & (pages_below(level) - 1)
-            break
-        table = entry >> at.CHILD_SHIFT
-        if not is_quiet:
-            fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, walker.bits, table, is_lean)
-    page, refs, hit, nested_hit, reads = _translate(m, walker, ppn, False, is_store, is_quiet, is_lean)
-    cycles += reads
-    host_refs += refs
-    host_hits += hit
-    nested_hits += nested_hit
-    if unlikely(_is_stopped(page, is_lean)):
-        end = _why(page)
-        return end, ppn, zero, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, zero
-    frame = page >> at.MPN_SHIFT
-    if m.cost[at.HAS_EPT_AD] and page & at.HOST_DIRTY == 0:
-        is_dirty = np.int64(0)
-    if not is_lean:
-        behind = level_behind(m, walker.vm, ppn)
-        leaves = leaves_of(leaf if walker.levels else behind, behind)
-    return COMPLETE, frame, is_dirty, guest_refs, host_refs, guest_hits, host_hits, nested_hits, cycles, leaves
+    zero = np.int64(0)
+    if found <= walker.levels:
+        return found, Way(COMPLETE, table, zero, True, zero, zero, GUEST_HIT, m.cost[at.WALK_CACHE_HIT])
+    table, ppn, is_there = begin(m, walker, vpn, is_lean)
+    end = COMPLETE if is_there else GUEST_PAGE_FAULT
+    leaf = np.int64(not is_lean and walker.levels == 0)  # without paging the page is the one that is wanted, with D
+    return found, Way(end, table, ppn, False, leaf, at.DIRTY | at.WRITABLE, zero, zero)
+
+
+@kernel
+def _go_on(m, walker, way, vpn, level, is_store, is_quiet, is_lean):
+    """Read the guest's entry of `level`, in a table that must be found itself if it is not known; return the new way.
+
+    Lean callers say of a store only at level 1 that it is one.
+    """
+    tally, cycles = way.tally, way.cycles
+    if not way.is_known:
+        page, counted, spent = _translate(m, walker, way.ppn, True, is_store, is_quiet, is_lean)
+        tally += counted
+        cycles += spent
+        if unlikely(_is_stopped(page, is_lean)):
+            return Way(_why(page), way.table, way.ppn, False, way.leaf, way.entry, tally, cycles)
+    cycles += reference_cycles(m, walker, frame_of_table(m, walker, way.table), vpn, level, walker.bits)
+    tally += GUEST_REF
+    entry = read_guest_entry(m, slot_among(way.table, vpn, level, walker.bits), level, is_store, is_lean)
+    if unlikely(entry & at.PRESENT == 0):
+        return Way(GUEST_PAGE_FAULT, way.table, way.ppn, False, way.leaf, entry, tally, cycles)
+    ppn, child = page_of(entry), entry >> at.CHILD_SHIFT
+    if is_guest_leaf(entry, level, is_lean):
+        if not is_lean:
+            ppn += vpn & (pages_below(level) - 1)
+        return Way(COMPLETE, way.table, ppn, False, np.int64(level), entry, tally, cycles)
+    if not is_quiet:
+        caches = walker.core * STORES + GUEST_WALK
+        fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, walker.bits, child, is_lean)
+    return Way(COMPLETE, child, ppn, False, np.int64(0), entry, tally, cycles)
 
 
 @kernel
 def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     """Walk the host table for one guest page.
 
-    Returns (its pmap entry, references, walk-cache hits, nested TLB hits, cycles of the references). The entry is
-    ABSENT after a violation, NO_ROOM where the log is full, and after a hit in the nested TLB what that knows of it.
+    Returns (its pmap entry, what was counted, cycles). The entry is ABSENT after a violation, NO_ROOM where the log is
+    full, and after a hit in the nested TLB what that knows of it.
     """
     is_write = is_table or is_store
     holds_data = not is_lean and m.cost[at.NESTED_TLB_HOLDS_DATA] != 0
     if is_table or holds_data:
         page = probe(m, walker, ppn, is_write, holds_data, is_quiet, is_lean)
         if page != ABSENT:
-            return page, np.int64(0), np.int64(0), np.int64(1), np.int64(0)
+            return page, NESTED_HIT, m.cost[at.NESTED_TLB_HIT]
     caches = walker.core * STORES + HOST_WALK
     level, child = probe_walk_caches(
         m.stores, caches, walker.host_levels, walker.vm, ppn, TABLE_BITS, is_quiet, is_lean
     )
-    hits = np.int64(level <= walker.host_levels)
-    table = child - 1 if hits else m.guests.vm[walker.vm, at.EPT_ROOT]  # frames: entries hold them plus one
-    refs = np.int64(0)
-    cycles = np.int64(0)
+    tally = cycles = np.int64(0)
+    table = child - 1  # frames: entries hold them plus one
+    if level <= walker.host_levels:
+        tally += HOST_HIT
+        cycles += m.cost[at.WALK_CACHE_HIT]
+    else:
+        table = m.guests.vm[walker.vm, at.EPT_ROOT]
     for below in range(walker.host_levels, 1, -1):  # in lean loops from a constant: they are unrolled
         if below >= level:
             continue
-        refs += 1
+        tally += HOST_REF
         cycles += reference_cycles(m, walker, table, ppn, below, TABLE_BITS)
         place = m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)
         child = np.int64(m.host.ept[place])
         if unlikely(child == 0):
-            return ABSENT, refs, hits, np.int64(0), cycles
+            return ABSENT, tally, cycles
         if not is_lean and child < 0:
             page = _read_large_leaf(m, walker, place, walker.base + ppn, is_write)
             if page > ABSENT and (is_table or holds_data):
                 keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
-            return page, refs, hits, np.int64(0), cycles
+            return page, tally, cycles
         if not is_quiet:
             fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, TABLE_BITS, child, is_lean)
         table = child - 1
     if walker.host_levels == 1:
         table += walk_key(ppn, 2)  # a flat table goes on from frame to frame
+    tally += HOST_REF
     cycles += reference_cycles(m, walker, table, ppn, 1, TABLE_BITS)
     page = _read_host_leaf(m, walker, walker.base + ppn, is_write, is_lean)
     if page > ABSENT and (is_table or holds_data):
         keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
-    return page, refs + 1, hits, np.int64(0), cycles
+    return page, tally, cycles
 
 
 @kernel

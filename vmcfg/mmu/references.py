@@ -1,7 +1,7 @@
 """What a walk's reference costs: a flat latency, or that of the data cache which holds the entry's line.
 
-Flat costs are one product at the walk's end (`engine.access.walk_cycles`). With data caches each reference is looked up
-where it is made, under the machine address of the entry: the frame of the table's page, then the entry's place in it.
+With data caches each reference is looked up where it is made, under the machine address of the entry: the frame of the
+table's page, then the entry's place in it.
 Whether there are data caches is a constant of the loop, so that without them nothing of this is left in it.
 """
 
@@ -10,19 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.hardware.core import TABLE_BITS, walk_key
-from vmcfg.hardware.data_caches import LINE_SHIFT, prefetch_line, refer
+from vmcfg.hardware.data_caches import prefetch_line, refer
 from vmcfg.jit import kernel
 from vmcfg.vmm import machine as at
 
 PAGE_BYTES = 4096
+LINES_LOG2 = 6  # of the lines of a page
 
 
 @kernel
 def reference_cycles(m, walker, frame, page, level, bits):
-    """Count and return what it costs to read the entry of `level` for `page` in the table in `frame`; 0 if flat."""
+    """Return what it costs to read the entry of `level` for `page` in the table in `frame`; data caches count it."""
     if not walker.has_data_caches:
-        return np.int64(0)
-    found = refer(m.data_caches, walker.core, entry_address(frame, page, level, bits) >> LINE_SHIFT)
+        return m.cost[at.WALK_REFERENCE]
+    found = refer(m.data_caches, walker.core, line_of_entry(frame, page, level, bits))
     m.data_caches.counts[walker.row, found] += 1
     return m.data_caches.latency[found]
 
@@ -35,6 +36,13 @@ def entry_address(frame, page, level, bits):
     """
     index = (page >> (bits * (level - 1))) & ((1 << bits) - 1)
     return frame * PAGE_BYTES + index * (PAGE_BYTES >> bits)
+
+
+@kernel
+def line_of_entry(frame, page, level, bits):
+    """Return the number of the line that holds that entry: `entry_address` in lines, by fewer instructions."""
+    index = (page >> (bits * (level - 1))) & ((1 << bits) - 1)
+    return (frame << LINES_LOG2) | (index >> (bits - LINES_LOG2))
 
 
 @kernel
@@ -55,8 +63,8 @@ def prefetch_lines(m, walker, slot, ppn):
     pages = m.guests.vm[walker.vm, at.PAGES]
     if m.guests.ppns[table] >= pages or ppn >= pages:
         return
-    prefetch_line(m.data_caches, entry_address(frame_of_table(m, walker, table), slot, 1, TABLE_BITS) >> LINE_SHIFT)
+    prefetch_line(m.data_caches, line_of_entry(frame_of_table(m, walker, table), slot, 1, TABLE_BITS))
     if walker.host_levels > 1:
         frame = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + 2] + walk_key(ppn, 2)]) - 1
         if frame >= 0:  # not a large page
-            prefetch_line(m.data_caches, entry_address(frame, ppn, 1, TABLE_BITS) >> LINE_SHIFT)
+            prefetch_line(m.data_caches, line_of_entry(frame, ppn, 1, TABLE_BITS))

@@ -52,14 +52,13 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     Returns what `mmu.walks` says that a walk returns: no references. The frame of a miss tells whether it is a store's.
     """
     nothing = np.int64(0)
-    small = leaves_of(1, 1)
     if m.vcpu[walker.vcpu, at.REFILLED] == vpn + 1:
         m.vcpu[walker.vcpu, at.REFILLED] = 0
         entry = _leaf(m, walker, vpn)
         if allows(entry, is_store):
             frame = m.host.pmap[walker.base + page_of(entry)] >> at.MPN_SHIFT
-            return COMPLETE, frame, is_dirty_entry(entry), nothing, nothing, nothing, nothing, nothing, nothing, small
-    return TLB_MISS, np.int64(is_store), nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing
+            return COMPLETE, frame, is_dirty_entry(entry), nothing, nothing, leaves_of(1, 1)
+    return TLB_MISS, np.int64(is_store), nothing, nothing, nothing, nothing
 
 
 @kernel

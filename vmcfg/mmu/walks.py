@@ -1,14 +1,13 @@
 """What the walkers of all modes share: what a walk returns, and the guest's half of it.
 
-Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns ten integers:
+Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns six integers:
 
-    (end, frame, D, guest references, host references, guest walk-cache hits, host walk-cache hits, nested TLB hits,
-     cycles of the references, leaves)
+    (end, frame, D, what was counted, raw cycles, leaves)
 
 `end` is one of the six below. `frame` is the page's machine frame after a complete walk, and the PPN that has
-none after a violation. D is what a TLB entry filled by this walk may keep. The cycles are 0 where a reference costs a
-flat latency: see `mmu.references`. `leaves` are the levels of the leaves that were found, as `leaves_of` joins them;
-lean loops know only leaves of level 1, and do not ask.
+none after a violation. D is what a TLB entry filled by this walk may keep. References and hits of walk caches are
+counted as `mmu.tally` says, and cost cycles. `leaves` are the levels of the leaves that were found, as `leaves_of`
+joins them; lean loops know only leaves of level 1, and do not ask.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmcfg.hardware.assoc import NARROW, SETS, fill, find, geometry, payload_of, set_of, tag_of, touch
+from vmcfg.hardware.assoc import SETS, SLIM, fill, find, geometry, payload_of, set_of, tag_of, touch
 from vmcfg.hardware.core import TABLE_BITS, entry_key
 from vmcfg.jit import kernel, unlikely
 from vmcfg.vmm import machine as at
@@ -112,8 +111,8 @@ def probe_walk_caches(stores, first, top, space, page, bits, is_quiet, is_lean):
     first hit, or (top + 1, 0). A quiet probe leaves recency alone.
     """
     for level in range(2, top + 1):
-        built = geometry(stores, first + level, is_lean, NARROW)
-        if built[SETS]:
+        built = geometry(stores, first + level, is_lean, SLIM)
+        if is_lean or built[SETS]:  # lean hosts have them all
             key = entry_key(page, level, bits)
             index = set_of(built, key)
             way = find(stores, built, index, tag_of(space, key))
@@ -127,8 +126,8 @@ def probe_walk_caches(stores, first, top, space, page, bits, is_quiet, is_lean):
 @kernel
 def fill_walk_cache(stores, cache, level, space, page, bits, payload, is_lean):
     """Keep a present non-leaf entry of `level` that a walk has just read."""
-    built = geometry(stores, cache, is_lean, NARROW)
-    if built[SETS]:
+    built = geometry(stores, cache, is_lean, SLIM)
+    if is_lean or built[SETS]:
         key = entry_key(page, level, bits)
         fill(stores, built, set_of(built, key), tag_of(space, key), payload, 0)
 

@@ -16,7 +16,7 @@ TABLE_ENTRIES = 512
 BATCH = 2048
 FLIGHTS = 4096  # pages of a swap area that may be on their way out
 QUARTERS = 4  # of a frame of the compression cache
-ROOMS = (16, 32)  # ways that a set of a data cache has room for
+NARROW, WIDE = 16, 32  # ways that a set of a data cache has room for; half as many, if sets are a power of two
 OS_PAGE = 4096  # touching one item touches the page around it
 
 
@@ -125,14 +125,15 @@ def _data_caches(host: HostPlan) -> tuple[ArrayPlan, ...]:
     declared = host.data_caches
     if declared is None:
         return ()
-    places = host.cores * (_places(declared.l1) + _places(declared.l2)) + _places(declared.llc) + ROOMS[-1]
+    places = host.cores * (_places(declared.l1) + _places(declared.l2)) + _places(declared.llc) + WIDE
     return (_array("data_caches.tags", "i32", (places,), places, "lines of page tables in the data caches"),)
 
 
 def _places(cache: DataCache | None) -> int:
     if cache is None:
         return 0
-    return cache.sets * next(room for room in ROOMS if cache.ways <= room)
+    is_slim = cache.ways <= NARROW // 2 and cache.sets & (cache.sets - 1) == 0
+    return cache.sets * (NARROW // 2 if is_slim else NARROW if cache.ways <= NARROW else WIDE)
 
 
 def _array(name: str, dtype: str, shape: tuple[int, ...], touched: int, meaning: str, stretches: int = 0) -> ArrayPlan:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vmcfg.hardware.data_caches import L1, L2, LINE_BYTES, LLC, MEMORY
 from vmcfg.mmu.nested_tlb import ABSENT
+from vmcfg.mmu.tally import BITS, ONE
 from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL, SHADOW_FAULT, TLB_MISS
 from vmcfg.trace import places, steps
 from vmcfg.trace.recorder import Recorder
@@ -66,12 +67,9 @@ class WalkWatch:
         with self._told.inside() as inner:
             result = run()
         self._told.is_looking_up, self._is_walking = outer, False
-        end, _, _, guest_refs, host_refs, guest_hits, host_hits, nested_hits, reads, _ = map(int, result)
+        end, _, _, tally, cycles, _ = map(int, result)
+        guest_refs, host_refs = int(tally & ONE), int(tally >> BITS & ONE)
         assert self._references == guest_refs + host_refs, "a reference was not seen"
-        cost = self._told.machine.cost
-        is_flat = not cost[at.HAS_DATA_CACHES]
-        cycles = (guest_refs + host_refs) * int(cost[at.WALK_REFERENCE]) if is_flat else reads
-        cycles += (guest_hits + host_hits) * int(cost[at.WALK_CACHE_HIT]) + nested_hits * int(cost[at.NESTED_TLB_HIT])
         is_dirty_walk = bool(given["is_quiet"])
         self._told.say(steps.Walk(is_dirty_walk, ENDS[end], guest_refs, host_refs, cycles, tuple(inner)))
         return result
