@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE, SLOWEST, FASTEST, FASTER = 16384, 512, 2048, 16  # pages of a contact
 NO_FRAMES, NOTHING_LEFT = "no frames", "nothing left"  # why a guest can free no page
-WAITS = "waits"  # for pages on their way to its disk
 
 
 class Driver:
@@ -24,7 +23,6 @@ class Driver:
         self.vcpu, self.host, self.memory = guest.vcpu, guest.host, guest.memory
         self.pages: list[int] = []
         self.rate = SLOWEST
-        self.sleeps_until = 0
         self.is_popped = False
 
     def contact(self, target: int) -> None:
@@ -75,24 +73,15 @@ class Driver:
         wanted = min(wanted, MOST_AT_ONCE)
         free = min(wanted, self._spare())
         self._inflate(free)
-        if wanted == free or self.vcpu.core.clock < self.sleeps_until:
-            return ""
-        if not self.guest.how:
-            return NOTHING_LEFT
+        if wanted == free or not self.guest.how:
+            return "" if wanted == free else NOTHING_LEFT
         asked = min(wanted - free, self.rate)
         self.guest.wanted = asked + self.guest.least
         made = self.guest.make_free(self.vcpu)
-        self._inflate(min(asked, self._spare()))
-        if made != NO_FRAMES:
-            self.sleeps_until = self.vcpu.waits_until if made == WAITS else 0
-            self._adapt(asked, made)
-        return made
-
-    def _adapt(self, asked: int, made: str) -> None:
-        if made == NOTHING_LEFT:
-            self.rate = max(SLOWEST, self.rate // 2)
-        elif asked == self.rate:
-            self.rate = min(FASTEST, self.rate + FASTER)
+        taken = min(asked, self._spare())
+        self._inflate(taken)
+        self.rate = min(max(self.rate + FASTER if taken == asked else self.rate // 2, SLOWEST), FASTEST)
+        return made if made == NO_FRAMES or taken < asked else ""
 
     def _inflate(self, pages: int) -> None:
         if not pages:

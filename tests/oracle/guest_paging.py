@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .balloon import NO_FRAMES, NOTHING_LEFT, WAITS, Driver
+from .balloon import NO_FRAMES, NOTHING_LEFT, Driver
 from .candidates import Candidates
 from .disks import Area, Queue
 from .faults import access_past_tlbs, write_leaf
@@ -147,7 +147,7 @@ class GuestPager:
         if missing > len(self.area.flights):
             return NOTHING_LEFT
         vcpu.wait_until(self.area.flights[missing - 1][1])
-        return WAITS
+        return "waits"
 
     def collect(self, now: int) -> None:
         if self.area:
