@@ -117,7 +117,7 @@ MUTANTS = (
              "        drop_mark(m, vm, place_of_slot(m, vm, slot))", "        pass"),
     _refault("a page of a file keeps its mark when it is written as a whole", "page_cache",
              "    drop_mark(m, vm, place_of_file_page(m, page))", "    pass"),
-    _refault("what went before a reboot is known after it", "power",
+    _refault("what went before a power-off is known after it", "power",
              "        drop_mark(m, vm, place_of_file_page(m, page))", "        pass"),
     # Policies that are told of every access.
     Mutant("the host's policy is not told of TLB hits", "engine/turn.py",

@@ -108,6 +108,7 @@ def _check_marks(host: HostPlan, machine: at.Machine, number: int) -> None:
     in_files = machine.paging.marks[len(machine.paging.slots) :][rules[files.OWN_FIRST] : rules[files.OWN_END]]
     cached = machine.files.cached[rules[files.OWN_FIRST] : rules[files.OWN_END]]
     assert not in_files[cached != 0].any(), "a page of a file is in memory, and has the mark of one that is not"
+    assert not (machine.guests.vm[number, at.IS_OFF] and in_files.any()), "a guest that is off has marks"
     left_at = ~np.concatenate([in_slots[in_slots != 0], in_files[in_files != 0]])
     now = machine.paging.guest.owners[number, AGE]
     assert ((left_at >= 0) & (left_at < now)).all(), "a mark is from no time before now"
