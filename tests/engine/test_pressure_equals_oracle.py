@@ -213,19 +213,6 @@ def test_pages_of_files_go_where_the_swap_area_is_full(victim: str) -> None:
     assert found["a 1 cache_drops"] > 0
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_guest_remembers_nothing_of_what_it_has_paged_out(mode: str) -> None:
-    """Its page holds something else by then, of which marks that two lists leave at pages would say nothing."""
-    paging = "swap: {size: 3MiB}, reclaim: {victim: two_list, keep_free: 64KiB}"
-    vm = f"  a: {{memory: 800KiB, kernel_memory: 32KiB, workload: w, {paging}}}"
-    hot = "{kind: hot_cold, region: heap, order: contiguous, hot: 240KiB, hot_share: 80%}"
-    work = WORK.format(regions="heap: {size: 1200KiB}", pattern=hot)
-    events = "{kind: context_switch, every: 997}"
-    plain = {"paging": "", "power": "", "seek": 0, "host": 4000, "accesses": 3000, "cores": 1}
-    found = figures(TEXT.format(seed=3, mmu=MODES[mode], vms=vm, work=work, events=events, **plain))
-    assert found["a 1 guest_page_ins"] > 200
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_what_leaves_memory_and_comes_back_is_counted_as_by_the_oracle(mode: str) -> None:

@@ -25,6 +25,10 @@ def _shared(breaks: str, file: str, old: str, new: str) -> Mutant:
     return Mutant(breaks, f"{file}.py", old, new, "shared")
 
 
+def _refault(breaks: str, file: str, old: str, new: str) -> Mutant:
+    return Mutant(breaks, f"guest/{file}.py", old, new, "refaults")
+
+
 MUTANTS = (
     _host("the host pages out one page more than a batch", "reclaiming",
           "    while count < allowed:", "    while count <= allowed:"),
@@ -93,7 +97,7 @@ MUTANTS = (
     _guest("a reboot leaves the balloon's pages ballooned", "power",
            "        unmark_ballooned(m, base + m.guests.balloon[base + number])", "        pass"),
     _guest("a rebooted guest's swap area is as full as before", "power",
-           "        m.paging.slots[slot] = 0", "        pass"),
+           "        m.paging.slots[area[own, FIRST] + slot] = 0", "        pass"),
     _guest("a rebooted guest frees what was being written before", "power",
            "    area[own, LANDED] = area[own, LAUNCHED]", "    pass"),
     _guest("a rebooted guest takes pages from those who are gone", "power",
@@ -102,8 +106,19 @@ MUTANTS = (
            "machine.sched[at.NOW] >= guest[at.DOWN_UNTIL]", "True", "pressure"),
     Mutant("one vCPU alone syncs at its loads of CR3 what it let out of sync", "mmu/shadow_answers.py",
            "if m.vcpu[other, at.VM] == m.vcpu[vcpu, at.VM]:", "if other == vcpu:", "pressure"),
-    Mutant("a guest's policy remembers evictions by pages that hold something else by now", "guest/reclaim.py",
-           "    leave(m.paging.guest, vm, gpid)  # what its policy", "    # what its policy", "pressure"),
+    # Refault distances of guests.
+    _refault("a guest's policy remembers evictions by pages that hold something else by now", "refaults",
+             "    leave(m.paging.guest, vm, gpid)", "    pass"),
+    _refault("a guest's two lists forget when what is out went", "refaults",
+             "        give_mark(m.paging.guest, gpid, m.paging.marks[place])", "        pass"),
+    _refault("a guest's refault distances are one too long", "refaults",
+             "m.paging.marks[place])", "m.paging.marks[place] + (m.paging.marks[place] < -1))"),
+    _refault("a slot that is free keeps the mark of what it held", "swapping",
+             "        drop_mark(m, vm, place_of_slot(m, vm, slot))", "        pass"),
+    _refault("a page of a file keeps its mark when it is written as a whole", "page_cache",
+             "    drop_mark(m, vm, place_of_file_page(m, page))", "    pass"),
+    _refault("what went before a power-off is known after it", "power",
+             "        drop_mark(m, vm, place_of_file_page(m, page))", "        pass"),
     # Policies that are told of every access.
     Mutant("the host's policy is not told of TLB hits", "engine/turn.py",
            "                _tell(m, vcpu, before, start)", "                pass",

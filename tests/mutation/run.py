@@ -56,6 +56,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "log": ("tests/engine/test_page_modification_logging.py",),
     "rounds": ("tests/engine/test_dirty_rounds.py",),
     "pressure": ("tests/engine/test_pressure_equals_oracle.py",),
+    "refaults": ("tests/engine/test_refaults.py",),
     "balloon": (
         "tests/engine/test_memory_pressure.py::"
         "test_a_balloon_grows_faster_after_each_success_and_half_as_fast_after_a_failure",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from .replacement import POLICIES, Clock, Random, Ranked
+from .replacement import POLICIES, Clock, Random, Ranked, TwoList
 from .streams import draw, stream_key, word
 
 
@@ -57,6 +57,17 @@ class Candidates:
         if page in self.pages:
             self.now += 1
             self.policy.refer(page, self.now)
+
+    def forget(self, page: int) -> int | None:
+        """The page will hold something else: nothing is remembered of it; returns when it went, if that was."""
+        went = self.policy.gone_at.get(page) if isinstance(self.policy, TwoList) else None
+        self.policy.leave(page)
+        return went
+
+    def remember(self, page: int, went: int | None) -> None:
+        """What is about to enter has been here before, in another page maybe, until then."""
+        if went is not None:
+            self.policy.gone_at[page] = went
 
     def leave(self, page: int) -> None:
         self.pages.discard(page)

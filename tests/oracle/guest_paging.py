@@ -45,6 +45,7 @@ class GuestPager:
         self.least = max(vcpu.vm.table_levels, self.how.keep_free_pages if self.how else 0)
         self.wanted = 0
         self.where: dict[int, tuple[Process, int]] = {}
+        self.gone: dict[Place, int] = {}  # of what is out: its policy's age when it went
         self.driver = Driver(self)
         self.cache = PageCache(self, [])
         self.area: Area | None = None
@@ -166,7 +167,6 @@ class GuestPager:
             ppn = self._choose()
             if ppn is None:
                 break
-            self.candidates.leave(ppn)  # the page will hold something else: nothing is remembered of it
             count += 1
             place = self._let_go(vcpu, ppn)
             if place is None:
@@ -195,7 +195,9 @@ class GuestPager:
     def _let_go(self, vcpu: Vcpu, ppn: int) -> Place | None:
         """Unmaps a page; returns where it must be written before it is free, if it must."""
         assert self.area
+        went = self.candidates.forget(ppn)
         if self.cache.holds(ppn):
+            self._note_gone(self.cache.blocks[ppn], went)
             self._unmap(vcpu, ppn, None)
             place = self.cache.drop(vcpu, ppn)
             if place is None:
@@ -203,6 +205,7 @@ class GuestPager:
                 return None
         else:
             place = SWAP, self.area.take(1)
+            self._note_gone(place, went)
             if ppn in self.memory.shared.by_ppn:
                 self._unmap(vcpu, ppn, None)
                 self.memory.shared.slots[self.memory.shared.drop(ppn)] = place[1]
@@ -212,6 +215,10 @@ class GuestPager:
             vcpu.count("double_page_outs", int(ppn in self.memory.swapped))
         access_past_tlbs(vcpu, ppn, "data", "")
         return place
+
+    def _note_gone(self, place: Place, went: int | None) -> None:
+        if went is not None:
+            self.gone[place] = went
 
     def _write(self, vcpu: Vcpu, row: list[tuple[int, Place]]) -> None:
         assert self.area
@@ -272,6 +279,7 @@ class GuestPager:
         vcpu.count("double_page_ins", int(ppn in self.memory.swapped))
         access_past_tlbs(vcpu, ppn, "data", "device")
         vcpu.wait_until(self.area.read(max(vcpu.now, vcpu.waits_until), slot))
+        self.candidates.remember(ppn, self.gone.get((SWAP, slot)))
         self.release(vcpu, slot)
         vcpu.count("major_faults")
         vcpu.count("guest_page_ins")
@@ -282,4 +290,5 @@ class GuestPager:
         self.area.held[slot] -= 1
         if not self.area.held[slot]:
             del self.area.held[slot]
+            self.gone.pop((SWAP, slot), None)
             vcpu.count("guest_slots_freed")

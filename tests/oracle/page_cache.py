@@ -103,6 +103,7 @@ class PageCache:
                 break
             ppn = self.memory.take_ppn("data")
             access_past_tlbs(vcpu, ppn, "data", "device")
+            self.guest.candidates.remember(ppn, self.guest.gone.get((number, following)))
             self._enter((number, following), ppn)
             following += 1
         now = max(vcpu.now, vcpu.waits_until)
@@ -113,6 +114,7 @@ class PageCache:
     def _enter(self, block: Block, ppn: int) -> None:
         self.cached[block] = ppn
         self.blocks[ppn] = block
+        self.guest.gone.pop(block, None)
         self.guest.candidates.enter_unaccessed(ppn)
 
     def _use(self, vcpu: Vcpu, block: Block, overwritten_by: str) -> None:

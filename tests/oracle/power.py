@@ -98,7 +98,7 @@ def _forget_pager(vcpu: Vcpu, guest: GuestPager) -> None:
     driver.pages, driver.is_popped, driver.rate = [], False, SLOWEST
     guest.memory.ballooned.clear()
     vcpu.count("cache_drops", len(cache.cached))
-    for each in (cache.cached, cache.blocks, cache.dirty_since, guest.where):
+    for each in (cache.cached, cache.blocks, cache.dirty_since, guest.where, guest.gone):
         each.clear()
     if area:
         vcpu.count("guest_slots_freed", len(area.held))

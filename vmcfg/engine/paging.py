@@ -31,6 +31,7 @@ def paging_of(
         area=_areas(host),
         slots=zeros("paging.slots"),
         flights=zeros("paging.flights"),
+        marks=zeros("paging.marks"),
         next_uses=np.zeros(1, np.int64),
         host=_host_layer(host, seed, pmap),
         guest=_guest_layer(host, seed, guests),

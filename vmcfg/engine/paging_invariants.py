@@ -7,9 +7,9 @@ import numpy as np
 from vmcfg.engine.compression import check_compression
 from vmcfg.engine.file_invariants import cached_pages, pages_on_disk, shared_slots
 from vmcfg.plan.model import HostPlan
-from vmcfg.reclaim.layer import HALF, Layer
+from vmcfg.reclaim.layer import AGE, HALF, Layer
+from vmcfg.vmm import files, swap
 from vmcfg.vmm import machine as at
-from vmcfg.vmm import swap
 
 
 def check_paging(host: HostPlan, machine: at.Machine) -> None:
@@ -25,6 +25,7 @@ def check_paging(host: HostPlan, machine: at.Machine) -> None:
         if plan.vm.reclaim:
             _check_guest_slots(host, machine, number)
             _check_guest_layer(host, machine, number)
+            _check_marks(host, machine, number)
 
 
 def flying(machine: at.Machine, area: int) -> int:
@@ -91,6 +92,26 @@ def _check_guest_layer(host: HostPlan, machine: at.Machine, number: int) -> None
     entries = machine.guests.tables[machine.guests.where[plan.base + mapped].astype(np.int64) - 1]
     is_where_kept = (entries & at.PRESENT != 0) & (_page(entries) == mapped)
     assert is_where_kept.all(), "a page is not where it is kept"
+
+
+def _check_marks(host: HostPlan, machine: at.Machine, number: int) -> None:
+    plan = host.vms[number]
+    words = machine.paging.guest.words[plan.base + 1 : plan.base + 1 + plan.vm.memory_pages]
+    assert (words >= 0).all(), "a guest's policy remembers something by a page that holds something else"
+    assert plan.vm.reclaim
+    if not plan.vm.reclaim.leaves_marks:
+        return
+    area, rules = machine.paging.area[1 + number], machine.files.rules[number]
+    in_slots = machine.paging.marks[area[swap.FIRST] : area[swap.FIRST] + area[swap.SLOTS]]
+    used, _ = _contents(machine, 1 + number)
+    assert np.array_equal(np.flatnonzero(in_slots), used), "slots have marks that are free, or none that are used"
+    in_files = machine.paging.marks[len(machine.paging.slots) :][rules[files.OWN_FIRST] : rules[files.OWN_END]]
+    cached = machine.files.cached[rules[files.OWN_FIRST] : rules[files.OWN_END]]
+    assert not in_files[cached != 0].any(), "a page of a file is in memory, and has the mark of one that is not"
+    assert not (machine.guests.vm[number, at.IS_OFF] and in_files.any()), "a guest that is off has marks"
+    left_at = ~np.concatenate([in_slots[in_slots != 0], in_files[in_files != 0]])
+    now = machine.paging.guest.owners[number, AGE]
+    assert ((left_at >= 0) & (left_at < now)).all(), "a mark is from no time before now"
 
 
 def _page(entries: np.ndarray) -> np.ndarray:

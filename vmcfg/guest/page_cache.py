@@ -17,6 +17,7 @@ import numpy as np
 from vmcfg.guest.candidates import note_candidate, note_use_of
 from vmcfg.guest.data_pages import note_dirty
 from vmcfg.guest.pages import page_take
+from vmcfg.guest.refaults import drop_mark, find_mark, place_of_file_page
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.reclaim.layer import clear_accessed
@@ -58,6 +59,7 @@ def fetch(m, core, vcpu, page, keep):
             break
         ppn = page_take(m, vm)
         exits += gpa_read_into(m, core, vcpu, ppn)
+        find_mark(m, vm, m.guests.vm[vm, at.BASE] + ppn, place_of_file_page(m, following))
         note_cached(m, vm, following, ppn)
         note_equal(m, m.guests.vm[vm, at.BASE] + ppn, following)
         following += 1
@@ -75,6 +77,7 @@ def note_cached(m, vm, page, ppn):
     m.files.cached[page] = ppn + 1
     m.files.origin[gpid] = page + 1
     m.files.rules[vm, CACHED] += 1
+    drop_mark(m, vm, place_of_file_page(m, page))
     note_candidate(m, vm, gpid)
     clear_accessed(m.paging.guest, gpid)
 

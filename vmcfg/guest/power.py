@@ -18,6 +18,7 @@ from vmcfg.guest.address_space import count_living, free_table, make_roots, next
 from vmcfg.guest.balloon import SLOWEST
 from vmcfg.guest.mapping import charge_guest, count_large
 from vmcfg.guest.processes import free_roots
+from vmcfg.guest.refaults import drop_mark, place_of_file_page, place_of_slot
 from vmcfg.guest.switching import replace
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event, Exit, Sized
@@ -181,6 +182,7 @@ def _forget_files(m, vm, row):
         return
     for page in range(m.files.rules[vm, OWN_FIRST], m.files.rules[vm, OWN_END]):
         m.files.cached[page] = m.files.dirtied[page] = 0
+        drop_mark(m, vm, place_of_file_page(m, page))
     for page in range(m.files.rules[vm, SHARED_FIRST], m.files.rules[vm, SHARED_END]):
         m.files.cached[page] = 0
     m.counters[row, Event.CACHE_DROPS] += m.files.rules[vm, CACHED]
@@ -192,8 +194,9 @@ def _forget_swap(m, vm, row):
     """Let a guest's swap area be empty; nobody waits any more for what is on its way there."""
     area = m.paging.area
     own = area_of(vm)
-    for slot in range(area[own, FIRST], area[own, FIRST] + area[own, SLOTS]):
-        m.paging.slots[slot] = 0
+    for slot in range(area[own, SLOTS]):
+        m.paging.slots[area[own, FIRST] + slot] = 0
+        drop_mark(m, vm, place_of_slot(m, vm, slot))
     m.counters[row, Event.GUEST_SLOTS_FREED] += area[own, USED]
     area[own, USED] = area[own, NEXT] = 0
     area[own, LANDED] = area[own, LAUNCHED]

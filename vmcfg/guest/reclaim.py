@@ -19,13 +19,14 @@ import numpy as np
 from vmcfg.guest.candidates import note_candidate
 from vmcfg.guest.page_cache import forget_cached
 from vmcfg.guest.pages import page_free
+from vmcfg.guest.refaults import leave_mark, place_of_file_page, place_of_slot
 from vmcfg.guest.shared_memory import move_to_slot
 from vmcfg.guest.unmapping import unmap_everywhere
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.reclaim.layer import RESIDENT
 from vmcfg.reclaim.passed import NOBODY, is_ranked, set_aside, take_back
-from vmcfg.reclaim.replacement import leave, victim
+from vmcfg.reclaim.replacement import victim
 from vmcfg.vmm import machine as at
 from vmcfg.vmm.files import CACHED, is_of_disk, is_of_file, page_in, transfer_file
 from vmcfg.vmm.images import note_equal
@@ -144,10 +145,10 @@ def _send_out(m, core, vcpu):
     gpid = _choose(m, vm)
     if gpid < 0:
         return np.int64(NO_SLOT)
-    leave(m.paging.guest, vm, gpid)  # what its policy would remember is the page's, which will hold something else
     if is_of_disk(m, vm, gpid):
         return _drop(m, core, vcpu, gpid)
     slot = slot_take(m, area_of(vm), np.int64(1))
+    leave_mark(m, vm, gpid, place_of_slot(m, vm, slot))
     _unmap(m, core, vcpu, gpid, slot)
     m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_PAGE_OUTS] += 1
     m.counters[m.vcpu[vcpu, at.ROW], Event.DOUBLE_PAGE_OUTS] += is_swapped(m, gpid)
@@ -205,6 +206,7 @@ def _unmap(m, core, vcpu, gpid, slot):
 def _drop(m, core, vcpu, gpid):
     """Drop a page of a file, at once if it is clean; see `_send_out`."""
     vm, page = m.vcpu[vcpu, at.VM], page_in(m, gpid)
+    leave_mark(m, vm, gpid, place_of_file_page(m, page))
     if m.guests.where[gpid]:
         m.core[core, at.CLOCK] += unmap_everywhere(m, core, vcpu, gpid, np.int64(NO_SLOT))
     is_dirty = m.files.dirtied[page] != 0

@@ -14,6 +14,7 @@ import numpy as np
 
 from vmcfg.guest.data_pages import note_mapped
 from vmcfg.guest.pages import page_take
+from vmcfg.guest.refaults import drop_mark, find_mark, place_of_slot
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Event
 from vmcfg.mmu.tables import gpt_write, leaf_entry
@@ -41,6 +42,7 @@ def release_slot(m, vcpu, vm, slot):
     """Note that a leaf leads to a slot no more, and give the slot back after the last one."""
     if slot_count(m, area_of(vm), slot, np.int64(-1)) == 0:
         slot_free(m, area_of(vm), slot)
+        drop_mark(m, vm, place_of_slot(m, vm, slot))
         m.counters[m.vcpu[vcpu, at.ROW], Event.GUEST_SLOTS_FREED] += 1
 
 
@@ -64,6 +66,7 @@ def read_slot(m, core, vcpu, slot):
     exits = gpa_read_into(m, core, vcpu, ppn)
     now = max(m.core[core, at.CLOCK], m.vcpu[vcpu, at.WAITS_UNTIL])
     m.vcpu[vcpu, at.WAITS_UNTIL] = transfer(m, area_of(vm), now, slot, np.int64(1), np.int64(0))
+    find_mark(m, vm, m.guests.vm[vm, at.BASE] + ppn, place_of_slot(m, vm, slot))
     release_slot(m, vcpu, vm, slot)
     m.counters[row, Event.MAJOR_FAULTS] += 1
     m.counters[row, Event.GUEST_PAGE_INS] += 1

@@ -81,11 +81,21 @@ def _paging(host: HostPlan) -> tuple[ArrayPlan, ...]:
     kept = sum(bool(hows) + 2 * any(how.has_keys for how in hows) for hows in (of_host, of_guests))
     layers = host.pages * kept
     flights = len(host.areas) * FLIGHTS
+    marks = _marks(host)
     return (
         _array("paging.slots", "i32", (slots,), slots, "what the slots of swap areas hold"),
         _array("paging.layers", "i64", (layers,), layers, "pages that may leave memory, in their policies' order"),
         _array("paging.flights", "i64", (flights, 2), flights * 2, "pages on their way out of memory"),
-    )
+        _array("paging.marks", "i64", (slots + host.file_pages if marks else 0,), marks,
+               "when pages that are out left their guests"),
+    )  # fmt: skip
+
+
+def _marks(host: HostPlan) -> int:
+    """Return in how many slots and pages of files guests' policies can come to leave marks."""
+    marking = {number for number, plan in enumerate(host.vms) if plan.vm.reclaim and plan.vm.reclaim.leaves_marks}
+    in_files = sum(file.pages for file in host.files if file.vm in marking)
+    return in_files + sum(host.areas[1 + number].slots for number in marking if host.areas)
 
 
 def _files(host: HostPlan) -> tuple[ArrayPlan, ...]:

@@ -56,6 +56,18 @@ def enter(layer, owner, node):
 
 
 @kernel
+def mark_of(layer, page):
+    """Return the mark that a victim has left at its page: never 0, unless it is taken elsewhere by now."""
+    return layer.words[page + 1]
+
+
+@kernel
+def give_mark(layer, page, mark):
+    """Let a page that is about to enter have a mark that was taken elsewhere, or none with 0."""
+    layer.words[page + 1] = mark
+
+
+@kernel
 def leave(layer, owner, node):
     """The page leaves its list, without a mark."""
     lists.take_out(layer, owner, np.int64(layer.words[node] & ACTIVE != 0), node)

@@ -52,6 +52,11 @@ class GuestReclaim(Choosing):
     keep_free_pages: int
 
     @property
+    def leaves_marks(self) -> bool:
+        """Tell whether the policy remembers of what is out when it went: see `guest.refaults`."""
+        return self.victim == "two_list"
+
+    @property
     def is_told(self) -> bool:
         """Tell whether the policy is told of every access, and looks at no A bits."""
         return self.victim in TOLD

@@ -101,6 +101,7 @@ class Paging(NamedTuple):
     area     i64[1 + vms, fields]  swap areas, the host's and each guest's: see `vmm.swap`
     slots    i32[slots]            what each slot of all areas holds: a gpid, or a guest's count of entries; 0: free
     flights  i64[areas × FLIGHTS, 2]  pages on their way out, of each area a ring: frame or page, when it is done
+    marks    i64[slots + pages of files]  what guests' policies remember of what is out there: see `guest.refaults`
     next_uses i64[touches]         of VMs whose policy knows the future: when the page of each touch is touched next
     host     Layer                 backed pages of each VM, in the order in which the host takes them
     guest    Layer                 mapped pages of each VM, in the order in which its guest does
@@ -112,6 +113,7 @@ class Paging(NamedTuple):
     area: np.ndarray
     slots: np.ndarray
     flights: np.ndarray
+    marks: np.ndarray
     next_uses: np.ndarray
     host: Layer
     guest: Layer
