@@ -47,7 +47,6 @@ from vmcfg.vmm.large_pages import MARKS, level_behind
 
 NO_ROOM = np.int64(-1)  # no pmap entry either: A or D must be set, and the VMM be asked before
 
-
 Integer = int | np.int64
 
 

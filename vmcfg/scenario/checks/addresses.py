@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
+from vmcfg.scenario.checks.each_vm import each_vm
 from vmcfg.scenario.findings import Findings
-from vmcfg.scenario.layout import END_VPN_32, PAGE_TABLES_OF_32_BITS, Instance, Placed, instances, regions
-from vmcfg.scenario.settings import Broken, Settings
+from vmcfg.scenario.layout import END_VPN_32, PAGE_TABLES_OF_32_BITS, Instance, Placed, regions
+from vmcfg.scenario.settings import Settings
 from vmcfg.units import PAGE_BYTES, format_size
 
 MOST_MEMORY = {"pae": (64 << 30) // PAGE_BYTES, "2_level": (4 << 30) // PAGE_BYTES}  # page numbers of 24 and 20 bits
@@ -16,10 +15,7 @@ KERNEL_MEMORY = (1 << 30) // PAGE_BYTES
 
 def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
     """Checks the regions of each VM's workload; what no table of 48 bits can map is found with the workload."""
-    with suppress(Broken):
-        for vm in instances(settings["vms"], picked):
-            with suppress(Broken):
-                _vm(findings, settings, vm)
+    each_vm(findings, settings, picked, _vm)
 
 
 def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:

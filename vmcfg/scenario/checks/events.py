@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
+from vmcfg.scenario.checks.each_vm import each_vm
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.findings import Findings, Path
 from vmcfg.scenario.layout import (
@@ -16,7 +17,6 @@ from vmcfg.scenario.layout import (
     concerns_region,
     event_region,
     forks,
-    instances,
     process_slots,
     regions,
 )
@@ -41,10 +41,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
                 _flush(findings, path, event)
             with suppress(Broken):
                 _others(findings, path, workload, event)
-    with suppress(Broken):
-        for vm in instances(settings["vms"], picked):
-            with suppress(Broken):
-                _vm(findings, settings, vm)
+    each_vm(findings, settings, picked, _vm)
 
 
 def _events(name: str, workload: Settings) -> Iterator[tuple[Path, Settings, Settings]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from vmcfg.scenario.checks.each_vm import each_vm
 from vmcfg.scenario.checks.names import unknown_name
 from vmcfg.scenario.checks.paging import LATER
 from vmcfg.scenario.checks.refusal import Refusal
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import FILE_EVENTS, Instance, instances, regions
+from vmcfg.scenario.layout import FILE_EVENTS, Instance, regions
 from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import PAGE_BYTES, format_size
 
@@ -18,14 +19,7 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
     for name, workload in settings.get("workloads", {}).items():
         with suppress(Broken):
             _one_region_each(findings, name, workload)
-    with suppress(Broken):
-        for vm in instances(settings["vms"], picked):
-            with suppress(Broken):
-                _disks(findings, settings, vm)
-            with suppress(Broken):
-                _regions(findings, settings, vm)
-            with suppress(Broken):
-                _events(findings, settings, vm)
+    each_vm(findings, settings, picked, _disks, _regions, _events)
     with suppress(Broken):
         if "page_cache" in settings["tables"] and not any(vm["files"] for vm in settings["vms"].values()):
             place: Path = ("tables", settings["tables"].index("page_cache"))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from vmcfg.scenario.checks.each_vm import each_vm
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import EPOCHS, Instance, instances
+from vmcfg.scenario.layout import EPOCHS, Instance
 from vmcfg.scenario.settings import Broken, Settings
 
 
@@ -19,12 +20,13 @@ def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> Non
         with suppress(Broken):
             for path, phase in _phases(name, workload):
                 _own_schedule(findings, path, phase)
-    with suppress(Broken):
-        for vm in instances(settings["vms"], picked):
-            with suppress(Broken):
-                name = vm.settings["workload"]
-                for path, _ in _phases(name, settings["workloads"][name])[:1]:
-                    _vm(findings, settings["hosts"][vm.settings["host"]], vm, path)
+    each_vm(findings, settings, picked, _vm)
+
+
+def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
+    name = vm.settings["workload"]
+    for path, _ in _phases(name, settings["workloads"][name])[:1]:
+        _replay(findings, settings["hosts"][vm.settings["host"]], vm, path)
 
 
 def _phases(name: str, workload: Settings) -> list[tuple[Path, Settings]]:
@@ -43,7 +45,7 @@ def _own_schedule(findings: Findings, path: Path, phase: Settings) -> None:
                      at_key=True)
 
 
-def _vm(findings: Findings, host: Settings, vm: Instance, path: Path) -> None:
+def _replay(findings: Findings, host: Settings, vm: Instance, path: Path) -> None:
     format_path = (*path, "trace", "format")
     also = [(format_path, "the trace is here")]
     at: Path = ("hosts", vm.settings["host"], "mmu", "tlb")

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
+from vmcfg.scenario.checks.each_vm import each_vm
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import Instance, instances, reads_kernel
-from vmcfg.scenario.settings import Broken, Settings
+from vmcfg.scenario.layout import Instance, reads_kernel
+from vmcfg.scenario.settings import Settings
 
 LATER = "in this version of vmcfg"
 
 
 def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
     """Checks the VMs whose workloads have such events, each for the first of a kind."""
-    with suppress(Broken):
-        for vm in instances(settings["vms"], picked):
-            with suppress(Broken):
-                name = vm.settings["workload"]
-                for path, kind in _events(name, settings["workloads"][name]):
-                    _vm(findings, settings, vm, path, kind)
+    each_vm(findings, settings, picked, _vm)
+
+
+def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
+    name = vm.settings["workload"]
+    for path, kind in _events(name, settings["workloads"][name]):
+        _event(findings, settings, vm, path, kind)
 
 
 def _events(name: str, workload: Settings) -> Iterator[tuple[Path, str]]:
@@ -33,7 +34,7 @@ def _events(name: str, workload: Settings) -> Iterator[tuple[Path, str]]:
                 yield ("workloads", name, "phases", index, "events", number, "kind"), kind
 
 
-def _vm(findings: Findings, settings: Settings, vm: Instance, path: Path, kind: str) -> None:
+def _event(findings: Findings, settings: Settings, vm: Instance, path: Path, kind: str) -> None:
     mmu = settings["hosts"][vm.settings["host"]]["mmu"]
     at: Path = ("hosts", vm.settings["host"], "mmu")
     if mmu["mode"] not in ("nested", "shadow"):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
+from vmcfg.scenario.checks.each_vm import each_vm
 from vmcfg.scenario.checks.paging import LATER
 from vmcfg.scenario.findings import Findings, Path
-from vmcfg.scenario.layout import Instance, instances, regions
-from vmcfg.scenario.settings import Broken, Settings
+from vmcfg.scenario.layout import Instance, regions
+from vmcfg.scenario.settings import Settings
 
 
 def check(findings: Findings, settings: Settings, picked: dict[str, str]) -> None:
     """Checks each VM whose workload has such a region."""
-    with suppress(Broken):
-        for vm in instances(settings["vms"], picked):
-            with suppress(Broken):
-                _vm(findings, settings, vm)
+    each_vm(findings, settings, picked, _vm)
 
 
 def _vm(findings: Findings, settings: Settings, vm: Instance) -> None:
