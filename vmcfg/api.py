@@ -133,14 +133,15 @@ class Experiment:
         """Simulate, and check the sums that tie the counters together; then judge what the scenario claims.
 
         `limit_bytes` (default: 75 % of the machine's memory) and `limit_touches` bound what each plan may come to
-        need; a run that may exceed them is refused before it starts. Raises RunFailed, unless the scenario expects
-        that very error.
+        need; a run that may exceed them is refused before it starts. One in which time only passes, because it waits
+        for disks or next to nothing happens, ends at a limit derived from `limit_touches`. Raises RunFailed, unless
+        the scenario expects that very error.
         """
         limit_bytes = limits.default_bytes() if limit_bytes is None else limit_bytes
         for plan in self.plans():
             limits.refuse_above(plan, limit_bytes, limit_touches)
         try:
-            results = self._simulate(progress, check_invariants, limit_bytes)
+            results = self._simulate(progress, check_invariants, limit_bytes, limit_touches)
         except RunFailed as error:
             expected = self.scenario.expected_error
             if expected is None or expected.code != error.code:
@@ -149,7 +150,9 @@ class Experiment:
         variants = {name: Outcome(plan, results[plan.digest]) for name, plan in self._variants.items()}
         return Outcome(self._plan, results[self._plan.digest], variants)
 
-    def _simulate(self, progress: Progress | None, check_invariants: bool, limit_bytes: int) -> dict[str, RunResult]:
+    def _simulate(
+        self, progress: Progress | None, check_invariants: bool, limit_bytes: int, limit_touches: int
+    ) -> dict[str, RunResult]:
         """Run each plan once; results by digest."""
         from vmcfg.engine import simulate
 
@@ -157,7 +160,13 @@ class Experiment:
         results: dict[str, RunResult] = {}
         for number, plan in enumerate(plans):
             moved = _part(progress, number, len(plans)) if progress else None
-            result = simulate(plan, progress=moved, check_invariants=check_invariants, limit_bytes=limit_bytes)
+            result = simulate(
+                plan,
+                progress=moved,
+                check_invariants=check_invariants,
+                limit_bytes=limit_bytes,
+                limit_touches=limit_touches,
+            )
             checks.check(result, rates(plan))
             results[plan.digest] = result
         return results

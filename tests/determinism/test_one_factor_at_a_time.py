@@ -1,4 +1,4 @@
-"""Nothing around a run matters: factor by factor, on three small scenarios that touch every part of the machine."""
+"""Nothing around a run matters: factor by factor, on four small scenarios that touch every part of the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def usual() -> Report:
-    """The three scenarios with nothing changed."""
+    """The four scenarios with nothing changed."""
     return run_child(SCENARIOS, {})
 
 
@@ -62,9 +62,9 @@ def test_the_processor_compiled_for_does_not_matter(usual: Report, generic_kerne
     changes_one_fact_and_no_text("processor", usual, changed)
 
 
-def test_the_scenarios_are_three_and_small(usual: Report) -> None:
+def test_the_scenarios_are_four_and_small(usual: Report) -> None:
     """What runs as plain Python has to be."""
-    assert ["nested_cold", "program_trace", "several_vms"] == [path.stem for path in SCENARIOS]
+    assert ["nested_cold", "program_trace", "several_vms", "two_layers"] == [path.stem for path in SCENARIOS]
     assert {str(path) for path in SCENARIOS} == set(usual.texts)
     assert ROOT in SCENARIOS[0].parents
 
@@ -83,3 +83,17 @@ def test_the_scenarios_meet_everything_that_could_depend_on_a_factor(usual: Repo
         if first != last
     }
     assert set(blocks[0].columns) == moved
+
+
+def test_one_scenario_pages_in_both_layers(usual: Report) -> None:
+    """Pages leave and come back in the guest and under it, some twice; a balloon grows, and a cache compresses."""
+    (text,) = (text for name, text in usual.texts.items() if Path(name).stem == "two_layers")
+    tables = {block.name: block for block in parse(text).blocks if block.kind == "table"}
+    moved = {
+        column
+        for table in (tables["paging"], tables["compression"])
+        for column, *cells in zip(table.columns, *table.rows, strict=True)
+        if any(cell not in ("0", "0.000") for cell in cells)
+    }
+    asked = {"host_page_outs", "host_page_ins", "guest_page_outs", "guest_page_ins", "double_page_outs"}
+    assert {*asked, "balloon_inflated", "compressions", "decompressions"} - moved == set()

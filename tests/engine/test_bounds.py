@@ -61,7 +61,7 @@ def test_a_schedule_that_nobody_lives_to_see_is_refused() -> None:
     hourly = evolve(tiny.phase(accesses=100), rate=Rate(1, 3600))
     plan = compile_plan(of(hourly, tiny.phase(accesses=5), warmup_touches=10))
     assert 110 * (3600 * 10**9 + 1) == plan.hosts[0].scheduled_cycles
-    with pytest.raises(RunFailed, match=r"may come to wait for 396000 s [^:]*:\s+3960000001 slices of 1 core and"):
+    with pytest.raises(RunFailed, match=r"may come to simulate 396000 s [^:]*:\s+3960000001 slices of 1 core, and"):
         limits.refuse_above(plan, most_bytes=1 << 30, most_touches=10**9)
     limits.refuse_above(plan, most_bytes=1 << 30, most_touches=10**10)
 

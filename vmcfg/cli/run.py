@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check-invariants", action="store_true", help="check the machine's invariants at the end of each epoch; slow"
     )
     parser.add_argument("--limit", metavar="SIZE", type=inputs.size, help="most memory; default: 75%% of the machine's")
-    parser.add_argument("--limit-accesses", metavar="COUNT", type=inputs.count, help="most touches; default: 100G")
+    help_text = "most touches, and most slices in which time only passes; default: 100G"
+    parser.add_argument("--limit-accesses", metavar="COUNT", type=inputs.count, help=help_text)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -259,6 +259,7 @@ def _sched(host: HostPlan) -> np.ndarray:
     sched[[at.SLICE_CYCLES, at.QUANTUM]] = host.slice_cycles, host.quantum_cycles
     sched[[at.RUN_END, at.UNFINISHED]] = host.run_end, len(host.vcpus)
     sched[[at.CORES, at.VCPUS]] = host.cores, len(host.vcpus)
+    sched[at.MOST_STEPS] = UNLIMITED
     return sched
 
 

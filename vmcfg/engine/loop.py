@@ -1,6 +1,6 @@
 """The loop over slices, cores and vCPUs: one call from Python per host and due time.
 
-    for each slice up to t_end
+    for each slice up to t_end in which any core has something to do
         for each core, in index order, until its clock reaches the slice's end
             vCPUs that have woken join the queue; its head takes a turn
             a head that has held the core for a quantum goes to the tail if another waits
@@ -20,8 +20,8 @@ from vmcfg.engine.answers import EVENTS, FAULTS, FREE_FRAMES, FREE_PAGES, GENERA
 from vmcfg.engine.events import handle
 from vmcfg.engine.faults import answer_fault
 from vmcfg.engine.other_walks import walk_besides
-from vmcfg.engine.queues import give_core, join_woken, leave, next_wake, rotate, wait
-from vmcfg.engine.room import ALL_FINISHED, DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES
+from vmcfg.engine.queues import give_core, join_woken, leave, next_wake, pass_idle, rotate, wait
+from vmcfg.engine.room import ALL_FINISHED, DONE, EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES, TOO_LONG
 from vmcfg.engine.straight import straight_on
 from vmcfg.engine.turn import BLOCKED, WORK_ENDED, take_turn
 from vmcfg.guest.reclaim import ENOUGH, NO_FRAMES, WAITS, make_free
@@ -48,13 +48,17 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
 
         `until_vcpu` (or NOBODY) is stopped when it has retired `until_retired` touches. Returns DONE, ALL_FINISHED,
         UNTIL, NEED_FRAMES or NEED_GUEST_PAGES, or ASK plus the answer that it has come to need and does not know; after
-        the last four the same call continues where it stopped.
+        the last four the same call continues where it stopped. TOO_LONG: it has gone through more than MOST_STEPS.
         """
         m = by_reference(machine)
         s = m.sched
         while s[at.NOW] < t_end:
             if s[at.UNFINISHED] == 0:
                 return ALL_FINISHED
+            if pass_idle(m, t_end):
+                continue
+            if s[at.STEPS] > s[at.MOST_STEPS]:
+                return TOO_LONG
             stop = min(s[at.NOW] + s[at.SLICE_CYCLES], s[at.RUN_END])
             while s[at.TURN] < s[at.CORES]:
                 why = _run_core(m, s[at.TURN], stop, until_vcpu, until_retired, mode, is_lean, has_data_caches)
@@ -62,6 +66,7 @@ def specialise(mode: int, is_lean: bool, has_data_caches: bool) -> Callable[...,
                     return why
                 s[at.TURN] += 1
             s[at.TURN] = 0
+            s[at.STEPS] += s[at.CORES]
             s[at.NOW] += s[at.SLICE_CYCLES]
         return DONE if s[at.UNFINISHED] else ALL_FINISHED
 

@@ -46,6 +46,31 @@ def next_wake(m, core):
 
 
 @part
+def pass_idle(m, t_end):
+    """Pass over the slices, up to the one that begins at `t_end`, in which no core does anything; return how many.
+
+    All that they would do is to move the clocks of cores whose queues are empty. So the first slice that stays is the
+    one in which the head of a queue runs on, or a vCPU wakes. A core inside a turn has not finished its slice.
+    """
+    s, c = m.sched, m.core
+    first = np.int64(at.UNLIMITED)
+    for core in range(s[at.CORES]):
+        begin = c[core, at.CLOCK]
+        if c[core, at.QUEUED] == 0:
+            begin = max(begin, next_wake(m, core))
+        if begin < s[at.NOW] + s[at.SLICE_CYCLES] or c[core, at.IS_STOPPED]:
+            return np.int64(0)
+        first = min(first, begin)
+    to_end = (t_end - s[at.NOW] + s[at.SLICE_CYCLES] - 1) // s[at.SLICE_CYCLES]
+    slices = min((first - s[at.NOW]) // s[at.SLICE_CYCLES], to_end)
+    s[at.NOW] += slices * s[at.SLICE_CYCLES]
+    for core in range(s[at.CORES]):
+        if c[core, at.QUEUED] == 0:
+            c[core, at.CLOCK] = max(c[core, at.CLOCK], min(s[at.NOW], s[at.RUN_END]))
+    return slices
+
+
+@part
 def give_core(m, core, vcpu):
     """Make the queue's head the running vCPU; after another one this is a switch, which the VMM has to make."""
     clock = m.core[core, at.CLOCK]

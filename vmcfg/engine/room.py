@@ -16,7 +16,7 @@ from vmcfg.vmm.paging import is_at_capacity
 from vmcfg.vmm.swap import area_of, flying
 
 # Why the kernel returns to Python.
-DONE, UNTIL, NEED_FRAMES, NEED_GUEST_PAGES, ALL_FINISHED, EVENTS_DUE = range(6)
+DONE, UNTIL, NEED_FRAMES, NEED_GUEST_PAGES, ALL_FINISHED, EVENTS_DUE, TOO_LONG = range(7)
 
 
 @kernel

@@ -26,6 +26,7 @@ from vmcfg.engine.touched import curve_result
 from vmcfg.jit import is_compiled
 from vmcfg.metrics.result import HostResult, RunResult, VmResult
 from vmcfg.mmu.walks import MODES
+from vmcfg.plan.limits import MOST_TOUCHES
 from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
 from vmcfg.scenario.spec import Run
 from vmcfg.vmm import machine as at
@@ -33,6 +34,14 @@ from vmcfg.workload.inputs import load_inputs
 
 Progress = Callable[[float, str], None]
 """Called with the share of the whole run that is done, 0 … 1, and the name of the host at work."""
+
+
+@frozen
+class Limits:
+    """What only a run itself comes to know: how much its traces hold, and how long its time gets."""
+
+    trace_bytes: int | None
+    steps: int
 
 
 @frozen
@@ -49,16 +58,19 @@ def simulate(
     progress: Progress | None = None,
     check_invariants: bool = False,
     limit_bytes: int | None = None,
+    limit_touches: int = MOST_TOUCHES,
     jobs: int | None = None,
 ) -> RunResult:
     """Run a plan to its end, with traces that fit into what the plan's bound leaves of `limit_bytes`.
 
+    The plan bounds touches; what is done for time to pass ends the run at `limit_touches`: see `engine.drive`.
     Several hosts run in `jobs` processes at a time (default: as many as cores may be used), with the same result.
 
     Raises RunFailed: `out_of_frames`, `out_of_guest_pages`, `bad_trace`, `over_limit`; and AssertionError if
     `check_invariants` finds the machine broken at an epoch's end.
     """
     for_traces = None if limit_bytes is None else limit_bytes - plan.max_bytes
+    limits = Limits(for_traces, limit_touches)
     started = time.perf_counter()
     shares = [0.0] * len(plan.hosts)
 
@@ -70,21 +82,21 @@ def simulate(
     numbers = range(len(plan.hosts))
     jobs = jobs or usable_cores()
     if min(jobs, len(plan.hosts)) > 1:
-        tasks = [(plan, number, check_invariants, for_traces) for number in numbers]
+        tasks = [(plan, number, check_invariants, limits) for number in numbers]
         runs: list[HostRun] = run_all(tasks, jobs, report)
     else:
-        runs = [simulate_host(plan, n, partial(report, n), check_invariants, for_traces) for n in numbers]
+        runs = [simulate_host(plan, n, partial(report, n), check_invariants, limits) for n in numbers]
     vms = {vm.name: vm for run in runs for vm in run.vms}
     seconds = time.perf_counter() - started
     return RunResult(tuple(run.host for run in runs), tuple(vms[vm.name] for vm in plan.scenario.vms), seconds)
 
 
 def simulate_host(
-    plan: Plan, number: int, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
+    plan: Plan, number: int, report: Callable[[float], None], check_invariants: bool, limits: Limits
 ) -> HostRun:
     """Run one host of a plan to its end; the hosts share nothing."""
     host = plan.hosts[number]
-    machine, checkpoints, drive, series = _simulate_machine(plan, host, report, check_invariants, for_traces)
+    machine, checkpoints, drive, series = _simulate_machine(plan, host, report, check_invariants, limits)
     vms = collect_vms(host, machine, drive.rounds, drive.kills)
     if series:
         vms = [evolve(vm, samples=samples) for vm, samples in zip(vms, series.end(), strict=True)]
@@ -107,9 +119,9 @@ def needs_compiling(plan: Plan) -> bool:
 
 
 def _simulate_machine(
-    plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, for_traces: int | None
+    plan: Plan, host: HostPlan, report: Callable[[float], None], check_invariants: bool, limits: Limits
 ) -> tuple[at.Machine, Checkpoints, Drive, Series | None]:
-    inputs = load_inputs(host.traces, for_traces, host.reach_pages)
+    inputs = load_inputs(host.traces, limits.trace_bytes, host.reach_pages)
     machine = build(host, plan.scenario.seed, inputs)
     checkpoints = Checkpoints(SUBSYSTEMS)
     run = plan.scenario.run
@@ -122,7 +134,7 @@ def _simulate_machine(
             checks.at_epoch(is_last)
         report(_share_done(host, machine))
 
-    drive = Drive(host, machine, [(run.epoch_ns, at_epoch), *_sampling(run, series)])
+    drive = Drive(host, machine, [(run.epoch_ns, at_epoch), *_sampling(run, series)], limits.steps)
     drive.go()
     at_epoch(is_last=True)
     return machine, checkpoints, drive, series

@@ -12,9 +12,9 @@ from vmcfg.errors import RunFailed
 
 def main() -> None:
     """Read the task, simulate, and say what there is to say on standard output: see `engine.parallel`."""
-    plan, number, check_invariants, for_traces = pickle.load(sys.stdin.buffer)
+    plan, number, check_invariants, limits = pickle.load(sys.stdin.buffer)
     try:
-        run = simulate_host(plan, number, lambda share: _say("share", share), check_invariants, for_traces)
+        run = simulate_host(plan, number, lambda share: _say("share", share), check_invariants, limits)
         _say("done", run)
     except RunFailed as error:
         _say("failed", error.code, str(error))

@@ -6,6 +6,7 @@ A bound that is too high by a factor costs the user one option; a machine that s
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from vmcfg.errors import RunFailed
@@ -14,9 +15,10 @@ from vmcfg.plan.model import UNLIMITED, HostPlan, Plan
 from vmcfg.units import SIZES
 
 MOST_TOUCHES = 10**11  # an hour or two
-SLICES_PER_EPOCH = 1000  # a checkpoint takes about as long as so many slices in which nothing is due
+SLICES_PER_STEP = 1000  # what is due at its time, such as an epoch, takes about as long as so many slices of a core
 SHARE_OF_MEMORY = 75  # percent
 LARGEST_SHOWN = 3
+MILLISECOND = 1_000_000  # a step of a boot, and of a zero-page thread
 
 _CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
 
@@ -46,9 +48,17 @@ def refuse_above(plan: Plan, most_bytes: int, most_touches: int) -> None:
     if most_touches < plan.max_touches < UNLIMITED:
         raise RunFailed("over_limit", _too_many_touches(plan, most_touches))
     for host in plan.hosts:
-        slices, epochs = _drawn_out(plan, host)
-        if most_touches < slices * host.cores + epochs * SLICES_PER_EPOCH and host.scheduled_cycles < UNLIMITED:
-            raise RunFailed("over_limit", _too_long(host, slices, epochs, most_touches))
+        slices, steps = -(-host.scheduled_cycles // host.slice_cycles), due_steps(plan, host)
+        if most_touches < slices * host.cores + steps * SLICES_PER_STEP and host.scheduled_cycles < UNLIMITED:
+            raise RunFailed("over_limit", _too_long(host, slices, steps, most_touches))
+
+
+def due_steps(plan: Plan, host: HostPlan) -> int:
+    """Bound how often something is due on a host while its schedules last, and to the end of a run that ends by time.
+
+    What comes on top while disks are waited for only the run itself can know.
+    """
+    return sum(_drawn_out(host) // max(1, cycles_of(period, host.hz)) for period in _periods(plan, host))
 
 
 def rounded_size(size_bytes: int) -> str:
@@ -84,20 +94,32 @@ def _too_many_touches(plan: Plan, most_touches: int) -> str:
     )
 
 
-def _drawn_out(plan: Plan, host: HostPlan) -> tuple[int, int]:
-    """Return into how many slices and epochs the host's schedules can draw out the run."""
-    epoch_cycles = max(1, cycles_of(plan.scenario.run.epoch_ns, host.hz))
-    return -(-host.scheduled_cycles // host.slice_cycles), -(-host.scheduled_cycles // epoch_cycles)
+def _drawn_out(host: HostPlan) -> int:
+    """Return how long a run can last but for what its touches cost, in cycles; or how long it is to last."""
+    return host.scheduled_cycles if host.run_end == UNLIMITED else host.run_end
 
 
-def _too_long(host: HostPlan, slices: int, epochs: int, most_touches: int) -> str:
+def _periods(plan: Plan, host: HostPlan) -> Iterator[int]:
+    """Yield after how many nanoseconds each thing is due on a host again: `engine.due` lets them happen."""
+    run = plan.scenario.run
+    yield from (period for period in (run.epoch_ns, run.sample_ns) if period)
+    for vm in (each.vm for each in host.vms):
+        yield from [MILLISECOND] * (vm.boot is not None) + [MILLISECOND] * (vm.zero_thread > 0)
+        yield from [vm.free_page_reporting.every_ns] if vm.free_page_reporting else []
+        yield from [vm.balloon.poll_ns] if vm.balloon else []
+        yield from [vm.page_cache.flush_every_ns] if vm.page_cache else []
+        yield from [host.dirty_log.every_ns] if host.dirty_log else []
+
+
+def _too_long(host: HostPlan, slices: int, steps: int, most_touches: int) -> str:
     cores = f"{host.cores} core{'s' * (host.cores != 1)}"
     return "\n".join(
         [
-            f"host {host.name} may come to wait for {host.scheduled_cycles // host.hz} s until touches are due:",
-            f"  {slices} slices of {cores} and {epochs} epochs, each of which counts as {SLICES_PER_EPOCH} slices;"
-            f" the limit is {most_touches}",
-            "raise rates, take longer slices and epochs, or allow more with --limit-accesses",
+            f"host {host.name} may come to simulate {_drawn_out(host) // host.hz} s in which touches are waited for:",
+            f"  {slices} slices of {cores}, and {steps} times that something is due (epochs, samples, drivers), each of"
+            f" which counts as {SLICES_PER_STEP} slices; the limit is {most_touches}",
+            "raise rates, shorten run.duration, take longer slices and epochs, sample and poll less often,"
+            " or allow more with --limit-accesses",
         ]
     )
 

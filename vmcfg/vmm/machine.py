@@ -182,7 +182,8 @@ NOBODY = -1
 
 # sched[field]
 NOW, SLICE_CYCLES, TURN, QUANTUM, RUN_END, UNFINISHED, CORES, VCPUS = range(8)  # NOW: start of the current slice
-SCHED_FIELDS = 8
+STEPS, MOST_STEPS = 8, 9  # how much has been done for time to pass, in slices of one core; how much may be
+SCHED_FIELDS = 10
 
 # marks[row, field]: clock at the start of a vCPU's phase and at its last retirement
 STARTED, ENDED = range(2)
