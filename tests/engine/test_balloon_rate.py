@@ -9,10 +9,12 @@ from running import machines_of, simulate_checked
 from test_pressure_equals_oracle import figures
 
 from vmcfg.guest.balloon import adapt
+from vmcfg.guest.reclaim import WAITS, free_pages
 from vmcfg.jit import as_python
 from vmcfg.plan import compile_plan
 from vmcfg.scenario import loads
 from vmcfg.vmm import machine as at
+from vmcfg.vmm import swap
 
 TEXT = """
 apiVersion: vmcfg/v1
@@ -107,3 +109,13 @@ def test_the_last_pages_are_no_more_than_the_target() -> None:
 @pytest.mark.parametrize("scenario", [text(), text("25ms"), text(swap="4MiB"), text("25ms", swap="4MiB")])
 def test_a_growing_balloon_is_counted_as_by_the_oracle(scenario: str) -> None:
     assert figures(scenario)["a 2 balloon_inflated"] > FREE + 900
+
+
+def test_a_guest_whose_disk_has_all_that_it_can_take_waits() -> None:
+    """4,080 pages are on their way, and not one batch more fits beside them: that says nothing of what is left."""
+    ((_, built),) = machines_of(loads(text()))
+    built.guests.vm[0, [at.GUEST_FREE, at.GUEST_WANTED]] = 0, 5000
+    built.paging.area[1, swap.LAUNCHED] = 4080
+    built.paging.flights[swap.FLIGHTS : swap.FLIGHTS + 4080, swap.DONE_AT] = range(1, 4081)
+    assert as_python(free_pages)(built, 0, 0) == WAITS
+    assert built.vcpu[0, at.WAITS_UNTIL] == 4080
