@@ -9,8 +9,6 @@ import pytest
 from running import machines_of, simulate_checked
 
 from vmcfg.errors import RunFailed
-from vmcfg.guest.balloon import adapt
-from vmcfg.jit import as_python
 from vmcfg.metrics.result import RunResult
 from vmcfg.plan import compile_plan
 from vmcfg.scenario import loads
@@ -205,23 +203,6 @@ def test_a_host_pages_for_a_guest_that_touches_its_balloon() -> None:
 def test_a_host_that_cannot_page_fails_when_a_balloon_is_touched() -> None:
     with pytest.raises(RunFailed, match=r"vm a needs machine frames and host \w+ has not enough"):
         run(touched_on("6MiB"))
-
-
-@pytest.mark.parametrize(
-    ("before", "is_success", "after"),
-    [
-        (512, True, 528), (2040, True, 2048), (2048, True, 2048), (2048, False, 1024), (1000, False, 512),
-        (512, False, 512),
-    ],
-)
-def test_a_balloon_grows_faster_after_each_success_and_half_as_fast_after_a_failure(
-    before: int, is_success: bool, after: int
-) -> None:
-    """Of pages that cost the guest something: 16 more each time, between 512 and 2,048 per contact."""
-    ((_, built),) = machines_of(loads(ballooned("{at: 50ms, target: 3MiB}")))
-    built.guests.vm[0, at.BALLOON_RATE] = before
-    as_python(adapt)(built, 0, is_success)
-    assert after == built.guests.vm[0, at.BALLOON_RATE]
 
 
 def test_a_balloon_takes_what_its_guest_pages_out() -> None:

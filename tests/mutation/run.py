@@ -58,8 +58,13 @@ PARTS: dict[str, tuple[str, ...]] = {
     "pressure": ("tests/engine/test_pressure_equals_oracle.py",),
     "refaults": ("tests/engine/test_refaults.py",),
     "balloon": (
-        "tests/engine/test_memory_pressure.py::"
+        "tests/engine/test_balloon_rate.py::"
         "test_a_balloon_grows_faster_after_each_success_and_half_as_fast_after_a_failure",
+    ),
+    "rate": tuple(
+        f"tests/engine/test_balloon_rate.py::test_{name}"
+        for name in ("the_rate_grows_while_the_guest_pages_out",
+                     "a_driver_that_waits_for_a_slow_disk_asks_for_no_more")
     ),
     "told": (
         "tests/reclaim/test_policies_in_the_engine.py::"

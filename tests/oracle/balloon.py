@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .faults import access_past_tlbs, take_exit
-from .host_paging import ENOUGH
+from .host_paging import ENOUGH, WAITS
 from .killing import BALLOON, kill
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Driver:
         self.vcpu, self.host, self.memory = guest.vcpu, guest.host, guest.memory
         self.pages: list[int] = []
         self.rate = SLOWEST
+        self.sleeps_until = 0
         self.is_popped = False
 
     def contact(self, target: int) -> None:
@@ -73,15 +74,24 @@ class Driver:
         wanted = min(wanted, MOST_AT_ONCE)
         free = min(wanted, self._spare())
         self._inflate(free)
-        if wanted == free or not self.guest.how:
-            return "" if wanted == free else NOTHING_LEFT
+        if wanted == free or self.vcpu.core.clock < self.sleeps_until:
+            return ""
+        if not self.guest.how:
+            return NOTHING_LEFT
         asked = min(wanted - free, self.rate)
         self.guest.wanted = asked + self.guest.least
         made = self.guest.make_free(self.vcpu)
-        taken = min(asked, self._spare())
-        self._inflate(taken)
-        self.rate = min(max(self.rate + FASTER if taken == asked else self.rate // 2, SLOWEST), FASTEST)
-        return made if made == NO_FRAMES or taken < asked else ""
+        self._inflate(min(asked, self._spare()))
+        if made != NO_FRAMES:
+            self.sleeps_until = self.vcpu.waits_until if made == WAITS else 0
+            self._adapt(asked, made)
+        return made
+
+    def _adapt(self, asked: int, made: str) -> None:
+        if made == NOTHING_LEFT:
+            self.rate = max(SLOWEST, self.rate // 2)
+        elif asked == self.rate:
+            self.rate = min(FASTEST, self.rate + FASTER)
 
     def _inflate(self, pages: int) -> None:
         if not pages:

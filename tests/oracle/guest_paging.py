@@ -7,7 +7,7 @@ from .candidates import Candidates
 from .disks import Area, Queue
 from .faults import access_past_tlbs, write_leaf
 from .flushes import forget_of
-from .host_paging import ENOUGH, HostPager
+from .host_paging import ENOUGH, WAITS, HostPager
 from .killing import WORKLOAD, kill
 from .memory import Entry, OutOfGuestPagesError, key
 from .page_cache import PageCache
@@ -148,7 +148,7 @@ class GuestPager:
         if missing > len(self.area.flights):
             return NOTHING_LEFT
         vcpu.wait_until(self.area.flights[missing - 1][1])
-        return "waits"
+        return WAITS
 
     def collect(self, now: int) -> None:
         if self.area:

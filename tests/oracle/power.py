@@ -95,7 +95,7 @@ def _forget_pager(vcpu: Vcpu, guest: GuestPager) -> None:
     """What was ballooned is as if never touched; what was dirty is lost; nobody waits for what is being written."""
     driver, cache, area = guest.driver, guest.cache, guest.area
     vcpu.count("balloon_deflated", len(driver.pages))
-    driver.pages, driver.is_popped, driver.rate = [], False, SLOWEST
+    driver.pages, driver.is_popped, driver.rate, driver.sleeps_until = [], False, SLOWEST, 0
     guest.memory.ballooned.clear()
     vcpu.count("cache_drops", len(cache.cached))
     for each in (cache.cached, cache.blocks, cache.dirty_since, guest.where, guest.gone):

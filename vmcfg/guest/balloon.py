@@ -7,8 +7,11 @@ its guest run out of memory, for its allocation is one like any other.
 
 The driver asks for its target once per second. It inflates as the open-source Linux driver does: up to 16,384 pages at
 a time while free memory lasts, for that costs the guest nothing; beyond that, 512 to 2,048 pages that the guest must
-reclaim, more after each success and half as many after a failure. Pages are reported to the host, which takes their
-frames and flushes once for all of them. What had no frame wins none: a balloon over an idle guest wins little.
+reclaim. There an allocation sleeps until the guest has a page, and fails only if it has none left to reclaim: that its
+disk takes a while is no failure. So all that the rate allows, found by reclaim and free or on its way to the disk, is a
+success, and the rate grows; while the driver sleeps for what is on its way it takes what comes, and asks for no more.
+Pages are reported to the host, which takes their frames and flushes once for all of them. What had no frame wins none:
+a balloon over an idle guest wins little.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.guest.pages import page_free, page_take
-from vmcfg.guest.reclaim import NO_FRAMES, NOTHING_LEFT, collect_written, free_pages
+from vmcfg.guest.reclaim import NO_FRAMES, NOTHING_LEFT, WAITS, collect_written, free_pages
 from vmcfg.jit import by_reference, entry, kernel, part
 from vmcfg.metrics.events import Event, Exit
 from vmcfg.vmm import machine as at
@@ -116,7 +119,7 @@ def _grow(m, core, vcpu, vm, wanted):
     if free:
         inflate(m, core, vcpu, vm, free)
     left = min(wanted, np.int64(MOST_AT_ONCE)) - free
-    if left == 0:
+    if left == 0 or m.core[core, at.CLOCK] < guest[vm, at.BALLOON_SLEEPS]:
         return np.int64(0)
     if guest[vm, at.RECLAIMS] == 0:
         return np.int64(NOTHING_LEFT * guest[vm, at.KILLS])
@@ -126,14 +129,22 @@ def _grow(m, core, vcpu, vm, wanted):
     made = min(asked, max(np.int64(0), guest[vm, at.GUEST_FREE] - guest[vm, at.GUEST_MIN]))
     if made:
         inflate(m, core, vcpu, vm, made)
-    adapt(m, vm, made == asked)
-    is_exhausted = why == NOTHING_LEFT and made < asked and guest[vm, at.KILLS]
-    return np.int64(why if why == NO_FRAMES or is_exhausted else 0)
+    if why == NO_FRAMES:
+        return np.int64(NO_FRAMES)  # the guest was not heard to the end, and this says nothing of it
+    guest[vm, at.BALLOON_SLEEPS] = m.vcpu[vcpu, at.WAITS_UNTIL] if why == WAITS else np.int64(0)
+    adapt(m, vm, asked, why != NOTHING_LEFT)
+    return np.int64(why if why == NOTHING_LEFT and guest[vm, at.KILLS] else 0)
 
 
 @kernel
-def adapt(m, vm, is_success):
-    """Let a balloon grow by more pages that the guest has to reclaim, or by half as many after a failure."""
+def adapt(m, vm, asked, is_success):
+    """Let a balloon grow by more pages that the guest has to reclaim, or by half as many after a failure.
+
+    A success that was not `asked` for as much as the rate allows changes nothing: it does not say what the guest bears.
+    """
     rate = m.guests.vm[vm, at.BALLOON_RATE]
-    rate = rate + FASTER if is_success else rate // 2
+    if not is_success:
+        rate = rate // 2
+    elif asked == rate:
+        rate += FASTER
     m.guests.vm[vm, at.BALLOON_RATE] = min(max(rate, np.int64(SLOWEST)), np.int64(FASTEST))

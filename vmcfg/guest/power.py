@@ -173,6 +173,7 @@ def _forget_balloon(m, vm, row):
     m.counters[row, Event.BALLOON_DEFLATED] += pages
     m.guests.vm[vm, at.BALLOON_PAGES] = m.guests.vm[vm, at.IS_POPPED] = 0
     m.guests.vm[vm, at.BALLOON_RATE] = SLOWEST
+    m.guests.vm[vm, at.BALLOON_SLEEPS] = 0
 
 
 @kernel

@@ -81,9 +81,11 @@ def free_pages(m, core, vcpu):
     missing = guest[vm, at.GUEST_WANTED] - guest[vm, at.GUEST_FREE]
     if missing <= 0:
         return ENOUGH
-    if missing > flying(m, area):
+    flights = flying(m, area)
+    if missing > flights and flights + BATCH <= FLIGHTS:
         return NOTHING_LEFT
-    m.vcpu[vcpu, at.WAITS_UNTIL] = max(m.vcpu[vcpu, at.WAITS_UNTIL], when_landed(m, area, missing))
+    landed = when_landed(m, area, min(missing, flights))
+    m.vcpu[vcpu, at.WAITS_UNTIL] = max(m.vcpu[vcpu, at.WAITS_UNTIL], landed)
     return WAITS
 
 

@@ -106,8 +106,9 @@ INDEX_BITS, HOST_LARGEST = range(EPT + 18, EPT + 20)
 # FIRST_VCPU: to whose phase belongs what happens to the VM without its doing. RECLAIMS: whether the guest does;
 # GUEST_WANTED: pages that must be free in it before what could not begin can. KILLS: whether it ends a process of its
 # own when it runs out of memory.
-# BALLOON_PAGES: in its balloon; BALLOON_RATE: by how many it grows at the guest's cost; IS_POPPED: by the host, and its
-# driver does not know yet. IS_EMPTY: its last process has been killed.
+# BALLOON_PAGES: in its balloon; BALLOON_RATE: by how many it grows at the guest's cost; BALLOON_SLEEPS: until when its
+# driver waits for such pages. IS_POPPED: by the host, and its driver does not know yet. IS_EMPTY: its last process has
+# been killed.
 # FORESEEN: where the times of its next accesses begin in paging.next_uses. TOLD: its own replacement policy is told of
 # every access, IN_ORDER or AHEAD (see `vmm.paging`); TOLD_WHEN: what it is told of the last one.
 # ZEROED: how many of its freed pages, from the bottom of their stack, its kernel's thread has zeroed.
@@ -115,8 +116,8 @@ INDEX_BITS, HOST_LARGEST = range(EPT + 18, EPT + 20)
 # DOWN_UNTIL: when the last one ends.
 GUEST_MIN, PINNED, FIRST_VCPU, RECLAIMS, GUEST_WANTED = range(EPT + 20, EPT + 25)
 BALLOON_PAGES, BALLOON_RATE, IS_POPPED, KILLS, IS_EMPTY, ZEROED, FORESEEN = range(EPT + 25, EPT + 32)
-IS_OFF, AT_START, BOOT_CYCLES, DOWN_UNTIL, TOLD, TOLD_WHEN = range(EPT + 32, EPT + 38)
-VM_FIELDS = EPT + 38
+IS_OFF, AT_START, BOOT_CYCLES, DOWN_UNTIL, TOLD, TOLD_WHEN, BALLOON_SLEEPS = range(EPT + 32, EPT + 39)
+VM_FIELDS = EPT + 39
 
 # guests.process[process, field]. ROOT_FRAMES, VIEW_FRAMES: taken by the violations of its roots, still to be charged.
 # With KPTI the kernel's view has a root and an address space of its own; without, its
