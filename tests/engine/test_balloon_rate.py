@@ -9,8 +9,8 @@ from running import machines_of, simulate_checked
 from test_pressure_equals_oracle import figures
 
 from vmcfg.guest.balloon import adapt
-from vmcfg.guest.reclaim import WAITS, free_pages
-from vmcfg.jit import as_python
+from vmcfg.guest.reclaim import WAITS, make_free
+from vmcfg.jit import as_python, pinned
 from vmcfg.plan import compile_plan
 from vmcfg.scenario import loads
 from vmcfg.vmm import machine as at
@@ -117,5 +117,5 @@ def test_a_guest_whose_disk_has_all_that_it_can_take_waits() -> None:
     built.guests.vm[0, [at.GUEST_FREE, at.GUEST_WANTED]] = 0, 5000
     built.paging.area[1, swap.LAUNCHED] = 4080
     built.paging.flights[swap.FLIGHTS : swap.FLIGHTS + 4080, swap.DONE_AT] = range(1, 4081)
-    assert as_python(free_pages)(built, 0, 0) == WAITS
+    assert make_free(pinned(built), 0) == WAITS
     assert built.vcpu[0, at.WAITS_UNTIL] == 4080

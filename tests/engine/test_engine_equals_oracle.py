@@ -77,6 +77,13 @@ def with_pages_that_become_large() -> Case:
     return Case(evolve(plain, hosts=hosts, workloads=(evolve(runs, phases=(phase,)),)), {})
 
 
+def with_forks() -> Case:
+    """A process that forks and writes on: which random machines do copy on write depends on what else is imported."""
+    forking = tiny.phase("uniform", accesses=200, write_ppm=300_000, events=(GuestEvent("fork", 31, 1),))
+    runs = evolve(tiny.workload(forking, pages=40), processes=1, max_processes=8)
+    return Case(tiny.scenario(tiny.vm(memory_pages=1000), on=tiny.host(memory_pages=3000), runs=runs), {})
+
+
 @pytest.mark.slow
 def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
     """Counters, exits, times, pages and frames are equal, and each event happens somewhere in the examples."""
@@ -88,6 +95,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
         assert {} == differences(oracle, engine)
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
 
+    compare(with_forks())
     compare(with_large_pages())
     compare(with_pages_that_become_large())
     for focus, count in {"": 200, "kernels": 60, "large": 60}.items():
