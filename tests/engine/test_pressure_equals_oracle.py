@@ -32,6 +32,7 @@ VICTIMS = ("random", "fifo", "clock", "clock_referenced", "sieve", "two_list")
 TOLD = ("lru", "lfu", "lru2", "lru2_history", "clock", "clock_referenced", "sieve", "two_list")  # of every access
 OF_GUESTS = (*VICTIMS, "lru", "lfu", "lru2")
 SHARES = ("quarter: 30%, half: 40%", "half: 90%", "quarter: 100%", "quarter: 20%, half: 10%")  # that compress so well
+MARKS = ("start_below: 20%, stop_above: 35%, every: 300us", "start_below: 5%, stop_above: 90%, every: 2ms")
 TEXT = """
 apiVersion: vmcfg/v1
 kind: Scenario
@@ -164,7 +165,8 @@ def reclaim(dice: Random, has_files: bool) -> str:
     sizes = f"batch: {dice.choice((1, 5, 8))}, read_ahead: {dice.choice((1, 4, 8))}"
     prevents = str(dice.random() < 0.3).lower()
     cache = f", compression: {{max: {dice.choice((1, 5, 20))}%}}" if dice.random() < 0.5 and not has_files else ""
-    return f"reclaim: {{paging: {{victim: {victim}, {sizes}, preventer: {prevents}}}{cache}}}"
+    marks = f", watermarks: {{{dice.choice(MARKS)}}}" if dice.random() < 0.4 else ""
+    return f"reclaim: {{paging: {{victim: {victim}, {sizes}, preventer: {prevents}{marks}}}{cache}}}"
 
 
 def figures(text: str) -> dict[str, int]:

@@ -56,6 +56,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "log": ("tests/engine/test_page_modification_logging.py",),
     "rounds": ("tests/engine/test_dirty_rounds.py",),
     "pressure": ("tests/engine/test_pressure_equals_oracle.py",),
+    "watermarks": ("tests/engine/test_watermarks.py",),
     "refaults": ("tests/engine/test_refaults.py",),
     "balloon": (
         "tests/engine/test_balloon_rate.py::"

@@ -45,6 +45,7 @@ class HostPager:
         self.quota = [0] * len(memories)
         self.next_vm = 0
         self.wanted = 0
+        self.is_paging_ahead = False
         self.promised = 0  # frames that an event under way may still take: nothing is read along into these
         swap = host.swap
         self.area = Area(disks[swap.disk], swap.pages) if swap else None
@@ -86,13 +87,34 @@ class HostPager:
         vcpu.wait_until(self.area.flights[missing - 1][1])
         return WAITS
 
+    def look(self, now: int) -> None:
+        """By watermarks: what is missing to the upper one is sent out, in whole batches that their VMs pay for."""
+        assert self.how and self.how.watermarks and self.area
+        coming = self.frames.free + len(self.area.flights)
+        if coming < self.how.watermarks.start_below_frames:
+            self.is_paging_ahead = True
+        if coming >= self.how.watermarks.stop_above_frames:
+            self.is_paging_ahead = False
+        if not self.is_paging_ahead:
+            return
+        self._share_out(self.how.watermarks.stop_above_frames - coming)
+        self._collect(now)
+        while self.frames.free + len(self.area.flights) < self.how.watermarks.stop_above_frames:
+            giver = self._next_giver()
+            if giver is None:
+                break
+            self.first[giver].count("paged_ahead", self._page_out(self.first[giver], giver))
+
     def allow(self) -> bool:
+        """Quotas for what is wanted now, or a sixteenth of all."""
+        held = sum(len(memory.candidates.pages) for memory in self.memories)
+        return self.how is not None and self._share_out(max(self.wanted, held // 16))
+
+    def _share_out(self, wanted: int) -> bool:
         """Fair quotas: whoever holds more than an equal part gives in proportion to the excess."""
-        if not self.how:
-            return False
         assert self.area
         held = [len(memory.candidates.pages) for memory in self.memories]
-        wanted = min(self.area.slots - len(self.area.held), max(self.wanted, sum(held) // 16))
+        wanted = min(self.area.slots - len(self.area.held), wanted)
         parts = [max(0, pages - sum(held) // len(held)) for pages in held]
         if sum(parts) < wanted:
             parts = held
@@ -131,8 +153,8 @@ class HostPager:
             self.next_vm = giver + 1
         return giver
 
-    def _page_out(self, vcpu: Vcpu, number: int) -> None:
-        """A batch of a VM's pages: one flush for all, and what is not kept in its cache is written."""
+    def _page_out(self, vcpu: Vcpu, number: int) -> int:
+        """A batch of a VM's pages: one flush for all, and what is not kept in its cache is written; how many are."""
         assert self.area and self.how
         batch, count = self.how.batch_pages, 0
         sent: list[tuple[int, int]] = []
@@ -150,6 +172,7 @@ class HostPager:
         self.first[number].count("host_page_outs", len(sent))
         if count:
             take_exit(vcpu, "reclaim", vcpu.costs["exit"] + self.flush(number))
+        return len(sent)
 
     def _unmap(self, number: int, ppn: int) -> int:
         """Takes a page's frame away; returns it."""

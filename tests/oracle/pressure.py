@@ -10,8 +10,8 @@ from .host_paging import HostPager
 from .page_cache import PageCache, lay_files
 from .vcpu import Vcpu, to_cycles
 
-POLL, TOUCH, LOOK = range(3)
-Due = tuple[int, int, int, int]  # cycles, VM, POLL or TOUCH or LOOK, which one it is or how much has been touched
+POLL, TOUCH, LOOK, AHEAD = range(4)
+Due = tuple[int, int, int, int]  # cycles, VM, what of these, which one it is or how much has been touched
 
 
 class Pressure:
@@ -25,6 +25,9 @@ class Pressure:
         self.hz = host.cpu.hz
         self.slice_cycles = slice_cycles
         self.due: list[Due] = []
+        self.pager, self.marks = pager, host.paging.watermarks if host.paging else None
+        if self.marks:
+            self._at(AHEAD, len(self.guests), 1, self.marks.every_ns)
         for number in range(len(self.guests)):
             how = self.guests[number].cache.how
             if how:
@@ -42,6 +45,11 @@ class Pressure:
             first = min(self.due)
             self.due.remove(first)
             time, number, what, count = first
+            if what == AHEAD:
+                assert self.marks
+                self.pager.look(now)
+                self._at(AHEAD, number, count + 1, self.marks.every_ns)
+                continue
             guest, balloon, cache = self.guests[number], self._balloon(number), self.guests[number].cache
             if what == LOOK:
                 assert cache.how

@@ -13,7 +13,7 @@ from functools import partial
 from vmcfg.engine.booting import boot, has_begun, zero_thread
 from vmcfg.engine.dirty_rounds import Rounds
 from vmcfg.engine.kills import Kills
-from vmcfg.engine.paging import free_for
+from vmcfg.engine.paging import Ahead, free_for
 from vmcfg.engine.shortage import out_of_frames_for
 from vmcfg.guest.balloon import poll, touch_balloon
 from vmcfg.guest.reclaim import NO_FRAMES, NOTHING_LEFT
@@ -36,9 +36,14 @@ def schedule(
 ) -> Iterator[Due]:
     """Yield all that is due on a host, in order.
 
-    What is `repeated`, each so many nanoseconds, comes last among what is due at the same time: epochs and samples.
+    The host's own paging comes after what concerns VMs, for drivers may have won what it wants. What is `repeated`,
+    each so many nanoseconds, comes last among what is due at the same time: epochs and samples.
     """
-    streams = [_every(period, host.hz, len(host.vms), action) for period, action in repeated]
+    vms = len(host.vms)
+    streams = [_every(period, host.hz, vms + 1, action) for period, action in repeated]
+    if host.paging and host.paging.watermarks:
+        marks = host.paging.watermarks
+        streams.append(_every(marks.every_ns, host.hz, vms, Ahead(machine, marks).look))
     for number, plan in enumerate(host.vms):
         if plan.vm.boot:
             streams.append(boot(host, machine, number))

@@ -8,15 +8,16 @@ from itertools import pairwise
 import numpy as np
 
 from vmcfg.allocation.fair import shares
+from vmcfg.allocation.watermarks import Watermarks as PolicyOfMarks
 from vmcfg.jit import pinned
 from vmcfg.plan.model import HostPlan
 from vmcfg.reclaim.layer import BESIDE, FIFO, LISTS, RESIDENT, Layer, new_layer
 from vmcfg.reclaim.replacement import POLICIES
 from vmcfg.rng import mixed_key
-from vmcfg.scenario.spec import GuestReclaim, HostPaging
+from vmcfg.scenario.spec import GuestReclaim, HostPaging, Watermarks
 from vmcfg.vmm import devices, paging, swap
 from vmcfg.vmm import machine as at
-from vmcfg.vmm.reclaiming import NO_QUOTA, make_room, make_room_for
+from vmcfg.vmm.reclaiming import NO_QUOTA, make_room, make_room_ahead, make_room_for
 
 
 def paging_of(
@@ -53,16 +54,27 @@ def ask_below(host: HostPlan) -> int:
 
 def allow(machine: at.Machine) -> bool:
     """Let a policy say which VMs are to give how many pages; tell whether it found any to take."""
-    capacity = int(machine.paging.rules[paging.CAPACITY])
-    if not machine.paging.rules[paging.PAGES] or (capacity and sum(held_pages(machine)) < capacity):
+    capacity, held = int(machine.paging.rules[paging.CAPACITY]), sum(held_pages(machine))
+    if not machine.paging.rules[paging.PAGES] or (capacity and held < capacity):
         return False
-    area = machine.paging.area[swap.HOST_AREA]
-    room = int(area[swap.SLOTS] - area[swap.USED])
-    held = held_pages(machine)
-    wanted = min(room, max(int(machine.host.counts[at.WANTED]), sum(held) >> ROUND))
-    quotas = shares(held, wanted)
-    machine.paging.quota[:] = quotas
-    return any(quotas)
+    return _leave_quotas(machine, max(int(machine.host.counts[at.WANTED]), held >> ROUND))
+
+
+class Ahead:
+    """A host that keeps frames free by paging out before they are needed, by watermarks."""
+
+    def __init__(self, machine: at.Machine, marks: Watermarks) -> None:
+        self._machine = machine
+        self._policy = PolicyOfMarks(marks.start_below_frames, marks.stop_above_frames)
+
+    def look(self) -> None:
+        """Send out what the policy wants, counting what is on its way as free."""
+        machine = self._machine
+        area = machine.paging.area[swap.HOST_AREA]
+        coming = int(machine.host.counts[at.FRAME_FREE] + area[swap.LAUNCHED] - area[swap.LANDED])
+        wanted = self._policy.wanted(coming)
+        if wanted and _leave_quotas(machine, wanted):
+            make_room_ahead(pinned(machine), coming + wanted)
 
 
 def held_pages(machine: at.Machine) -> list[int]:
@@ -82,6 +94,14 @@ def free_for(machine: at.Machine, vcpu: int, does_wait: bool = False) -> int:
     while (made := int(asked(pinned(machine), for_whom))) == NO_QUOTA and allow(machine):
         pass
     return made
+
+
+def _leave_quotas(machine: at.Machine, wanted: int) -> bool:
+    """Let VMs give fair parts of so many pages, as far as there are slots for them; tell whether any can be taken."""
+    area = machine.paging.area[swap.HOST_AREA]
+    quotas = shares(held_pages(machine), min(int(area[swap.SLOTS] - area[swap.USED]), wanted))
+    machine.paging.quota[:] = quotas
+    return any(quotas)
 
 
 ROUND = 4  # a sixteenth of what can be taken is allowed at a time: then policy looks again

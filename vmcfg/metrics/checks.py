@@ -237,6 +237,7 @@ def _host_paging(subject: str, vm: VmResult) -> Iterator[Sum]:
     claim = "false_reads + stale_reads + prevented_reads"
     yield _at_most(subject, claim, kinds, "host_page_ins", n["host_page_ins"])
     known = n["silent_writes"] + n["image_drops"]
+    yield _at_most(subject, "paged_ahead", n["paged_ahead"], "host_page_outs", n["host_page_outs"])
     yield _at_most(subject, "silent_writes + image_drops", known, "host_page_outs", n["host_page_outs"])
     yield _at_most(subject, "host_file_page_outs", n["host_file_page_outs"], "host_page_outs", n["host_page_outs"])
     yield _at_most(subject, "image_page_ins", n["image_page_ins"], "image_drops", n["image_drops"])

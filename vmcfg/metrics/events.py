@@ -106,6 +106,7 @@ class Event(IntEnum):
     DECOMPRESSIONS = 91  # pages taken out of the cache because they were needed
     COMPRESSED_EVICTED = 92  # pages that left it for the host's swap area, the oldest first
     COMPRESSED_DROPPED = 93  # pages in it that nobody wanted any more: ballooned, or overwritten as a whole
+    PAGED_AHEAD = 94  # of the pages that the host paged out: those that went before anybody needed their frames
 
 
 class Exit(IntEnum):

@@ -84,7 +84,7 @@ def _host(name: str, given: Settings, assumed: tuple[str, ...], has_large_guest_
         cpu,
         mmu,
         swap=swap_area(given["swap"], given),
-        paging=host_paging(given["reclaim"]["paging"]),
+        paging=host_paging(given["reclaim"]["paging"], given["memory"]),
         compression=squeezing,
     )
 

@@ -58,8 +58,8 @@ def under_pressure(given: Settings, host: Settings) -> dict[str, Any]:
     }
 
 
-def host_paging(given: Settings | None) -> spec.HostPaging | None:
-    """Return how a host pages, if it does."""
+def host_paging(given: Settings | None, frames: int) -> spec.HostPaging | None:
+    """Return how a host of so many frames pages, if it does."""
     if given is None:
         return None
     return spec.HostPaging(
@@ -70,7 +70,16 @@ def host_paging(given: Settings | None) -> spec.HostPaging | None:
         is_told=given["references"] == "every_access",
         has_mapper=given["mapper"],
         capacity_pages=given["capacity"] or 0,
+        watermarks=_watermarks(given["watermarks"], frames),
     )
+
+
+def _watermarks(given: Settings | None, frames: int) -> spec.Watermarks | None:
+    """Return between which numbers of free frames a host pages ahead, if it does."""
+    if given is None:
+        return None
+    start, stop = (frames * given[mark] // spec.MILLION for mark in ("start_below", "stop_above"))
+    return spec.Watermarks(start, stop, given["every"])
 
 
 def compression(given: Settings | None) -> spec.Compression | None:

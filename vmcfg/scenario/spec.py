@@ -26,6 +26,7 @@ from vmcfg.scenario.spec_paging import (
     HostPaging,
     PageCache,
     Swap,
+    Watermarks,
 )
 from vmcfg.scenario.spec_workload import (
     LATER,
@@ -79,8 +80,7 @@ __all__ = [  # with what stands beside it
     "Stride",
     "Swap",
     "Trace",
-    "Vm",
-    "Workload",
+    "Vm", "Watermarks", "Workload",
 ]
 
 

@@ -129,6 +129,15 @@ class Compresses:
 
 
 @frozen
+class Watermarks:
+    """Between which numbers of free frames a host pages ahead of need, and how often it looks."""
+
+    start_below_frames: int
+    stop_above_frames: int
+    every_ns: int
+
+
+@frozen
 class HostPaging(Choosing):
     """How a host pages: see `vmm.paging`."""
 
@@ -139,3 +148,4 @@ class HostPaging(Choosing):
     is_told: bool = field(default=False, metadata=LATER)  # of every access, and not only of A bits
     capacity_pages: int = field(default=0, metadata=LATER)  # that may be in frames; 0: as many as there are
     has_mapper: bool = field(default=False, metadata=LATER)
+    watermarks: Watermarks | None = field(default=None, metadata=LATER)  # None: it pages when frames are needed

@@ -22,6 +22,7 @@ TEXT, COUNT, RATIO = "text", "count", "ratio"
 PHASES, RECLAIM = "several phases in a workload", "anything that takes memory away"
 FILES = "files of a VM"
 REPORTING = "guests that report free pages"
+AHEAD = "hosts that keep memory free by watermarks"
 KILLS, ZEROING = "guests that kill when they run out of memory", "guests that zero pages nobody has asked for"
 COMPRESSION = "a compression cache"
 COUNT_WIDTH = 12
@@ -103,6 +104,7 @@ def features(scenario: Scenario) -> frozenset[str]:
         RECLAIM: scenario.takes_memory_away,
         FILES: any(vm.files for vm in scenario.vms),
         KILLS: any(vm.oom == "kill" for vm in scenario.vms),
+        AHEAD: any(host.paging and host.paging.watermarks for host in scenario.hosts),
         REPORTING: any(vm.free_page_reporting for vm in scenario.vms),
         ZEROING: any(vm.boot or vm.zero_thread for vm in scenario.vms),
         COMPRESSION: any(host.compression for host in scenario.hosts),

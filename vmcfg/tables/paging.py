@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmcfg.metrics.events import Event
-from vmcfg.tables.column import FILES, KILLS, REPORTING
+from vmcfg.tables.column import AHEAD, FILES, KILLS, REPORTING
 from vmcfg.tables.subjects import MODE, PHASE, VM, event, vm_phases
 from vmcfg.tables.table import TableKind
 
@@ -26,6 +26,7 @@ PAGING = TableKind(
         MODE,
         PHASE,
         event(Event.HOST_PAGE_OUTS, "pages", "Guest pages that the host paged out."),
+        event(Event.PAGED_AHEAD, "pages", "Of these: those that nobody waited for.", only_with=AHEAD),
         event(Event.HOST_PAGE_INS, "pages", "Guest pages that the host paged in because they were needed."),
         event(Event.HOST_READ_AHEAD, "pages", "Guest pages that came along: neighbours in the host's swap area."),
         event(Event.FALSE_READS, "pages", "Of the pages needed: those read only to be zeroed or copied over."),

@@ -1,6 +1,7 @@
 """How the VMM frees frames when they run out: by quotas that policy left, without the help of guests.
 
     make_room    free frames until an access can begin: page out by quotas, wait for what is on its way
+    make_room_ahead  the same before anybody needs them: nobody waits
     page_out     a batch of one VM's pages: unmapped, one flush for all, written in as few requests as slots allow
 
 A page goes into the compression cache if there is one and it fits, else to the disk.
@@ -73,6 +74,27 @@ def make_room_for(machine, vcpu):
     made = free_frames(m, vcpu % m.sched[at.CORES], vcpu, m.host.counts[at.WANTED])
     m.vcpu[vcpu, at.WAITS_UNTIL] = waits
     return made
+
+
+@entry
+def make_room_ahead(machine, wanted):
+    """Page out by quotas until so many frames are free or on their way to that; return how many are.
+
+    Each VM's vCPU 0 pays for what its VM gives, on its own core.
+    """
+    m = by_reference(machine)
+    collect_written(m, m.sched[at.NOW])
+    while m.host.counts[at.FRAME_FREE] + flying(m, HOST_AREA) < wanted:
+        vm = _next_giver(m)
+        if vm < 0 or flying(m, HOST_AREA) + m.paging.rules[BATCH] > FLIGHTS:
+            break
+        vcpu = m.guests.vm[vm, at.FIRST_VCPU]
+        row = m.vcpu[vcpu, at.ROW]
+        before = m.counters[row, Event.HOST_PAGE_OUTS]
+        core = vcpu % m.sched[at.CORES]
+        m.core[core, at.CLOCK] += page_out(m, core, vcpu, vm)
+        m.counters[row, Event.PAGED_AHEAD] += m.counters[row, Event.HOST_PAGE_OUTS] - before
+    return m.host.counts[at.FRAME_FREE] + flying(m, HOST_AREA)
 
 
 @part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from vmcfg.scenario.checks.names import unknown_name
@@ -12,6 +13,7 @@ from vmcfg.scenario.settings import Broken, Settings
 from vmcfg.units import format_share
 
 VICTIM: Path = ("reclaim", "paging", "victim")
+MARKS: Path = ("reclaim", "paging", "watermarks")
 LATER = "in this version of vmcfg"
 MILLION = 1_000_000  # parts in a share
 
@@ -86,6 +88,12 @@ def _has_large(host: Settings) -> bool:
     return any(host["mmu"][key] != "4KiB" for key in ("page_size", "table_page_size")) or bool(host["mmu"]["promote"])
 
 
+def _keeps_free(host: Settings, how: Callable[[Settings], bool]) -> bool:
+    """Whether a host has watermarks, and these are so."""
+    marks = host["reclaim"]["paging"]["watermarks"] if _pages(host) else None
+    return marks is not None and how(marks)
+
+
 REFUSED = (
     Refusal(
         "host paging in other modes", "hosts", VICTIM, ("mmu", "mode"),
@@ -97,6 +105,21 @@ REFUSED = (
         "host paging without swap", "hosts", VICTIM, (),
         lambda host, _: _pages(host) and host["swap"] is None,
         "a swap area of the host beside it", "write for instance swap: {{size: 1GiB}}",
+    ),
+    Refusal(
+        "watermarks the wrong way round", "hosts", (*MARKS, "stop_above"), (*MARKS, "start_below"),
+        lambda host, _: _keeps_free(host, lambda marks: marks["stop_above"] <= marks["start_below"]),
+        "more than start_below", "paging ahead goes on from the lower mark to the upper one",
+    ),
+    Refusal(
+        "watermarks that never begin", "hosts", (*MARKS, "start_below"), (),
+        lambda host, _: _keeps_free(host, lambda marks: host["memory"] * marks["start_below"] < MILLION),
+        "at least one frame", "less than none is never free",
+    ),
+    Refusal(
+        "watermarks beside a capacity", "hosts", MARKS, ("reclaim", "paging", "capacity"),
+        lambda host, _: _keeps_free(host, lambda _: host["reclaim"]["paging"]["capacity"] is not None),
+        "none beside a capacity", "there a page leaves exactly when another must enter, however many frames are free",
     ),
     Refusal(
         "host paging of large pages", "hosts", VICTIM, ("mmu",),
