@@ -19,6 +19,7 @@ _TIME_WORDS = {
 
 
 def size(value: Any) -> str:
+    """Say what a size lacks, or which one it may be."""
     number, unit = _split(value)
     if not _NUMBER.fullmatch(number):
         return _number(number)
@@ -34,6 +35,7 @@ def size(value: Any) -> str:
 
 
 def duration(value: Any) -> str:
+    """Say what a duration lacks, or which one it may be."""
     number, unit = _split(value)
     if isinstance(value, str) and re.fullmatch(r"[0-9]+(:[0-9]+){1,2}", value):
         return "write it in one unit, such as 90min"
@@ -48,6 +50,7 @@ def duration(value: Any) -> str:
 
 
 def count(value: Any) -> str:
+    """Say how a count is written."""
     number, unit = _split(value)
     if number and not _NUMBER.fullmatch(number):
         return _number(number)
@@ -57,6 +60,7 @@ def count(value: Any) -> str:
 
 
 def rate(value: Any) -> str:
+    """Say what a rate lacks."""
     number, unit = _split(value)
     if number and unit in ("", "Hz", "k", "M", "G", "kHz", "MHz", "GHz"):
         return f"a rate needs a unit of time: {number}{unit.removesuffix('Hz')}/s"
@@ -72,6 +76,7 @@ def bandwidth(value: Any) -> str:
 
 
 def share(value: Any) -> str:
+    """Say what a percentage lacks."""
     number, unit = _split(value)
     if unit == "%":
         return _number(number)

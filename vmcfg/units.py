@@ -189,6 +189,7 @@ def format_count(count: int) -> str:
 
 
 def format_share(ppm: int) -> str:
+    """Writes parts per million as the shortest percentage that is exact."""
     whole, rest = divmod(ppm, MILLION // 100)
     return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + "%"
 

@@ -1,8 +1,8 @@
 """The hot loop: accesses that retire one after the other, for as long as nothing has to be decided or handled.
 
 An access hits the first level of the TLB, or the second, or walks and fills both. What else can be is rare, and stops
-the row: `engine.turn.stretch` deals with it, and goes on. So there is no call in this loop, and what it keeps looking
-at stays in registers.
+the row: `engine.turn.stretch` deals with it, and goes on. So the loop of a lean host has no call in it (others call for
+large pages and logs), and what it keeps looking at stays in registers.
 
 The loop is compiled twice, for streams that hit and for streams that miss: without `may_walk` a miss stops it too.
 """

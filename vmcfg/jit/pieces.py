@@ -118,6 +118,7 @@ class EntryCompiler(CompilerBase):
                 gc.enable()
 
     def define_pipelines(self) -> list[Any]:
+        """Return numba's own pipeline with the lowering of this compiler in it."""
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.passes = [
             (self.lowering, text) if passed is NativeLowering else (passed, text) for passed, text in pipeline.passes

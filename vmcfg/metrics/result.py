@@ -58,6 +58,8 @@ class CurveResult:
 
 @frozen
 class VmResult:
+    """What one VM leaves behind; `phases` has the warm-up first."""
+
     name: str
     host: str
     mode: str
@@ -90,6 +92,8 @@ class DiskResult:
 
 @frozen
 class HostResult:
+    """What one host leaves behind: where its frames are, what its disks did, and its digests on the way."""
+
     name: str
     hz: int
     frames: Mapping[str, int]  # total, free, private, shared, overhead, reserved

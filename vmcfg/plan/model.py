@@ -79,6 +79,8 @@ class VmPlan:
 
 @frozen
 class VcpuPlan:
+    """One vCPU: whose it is, where it runs, from when on and for how much work. Times are cycles."""
+
     name: str  # web-2/0, also the name of its stream
     vm: int
     ordinal: int
@@ -104,6 +106,7 @@ class ArrayPlan:
 
     @property
     def reserved_bytes(self) -> int:
+        """Return what is allocated, touched or not."""
         total = self.item_bytes
         for length in self.shape:
             total *= length
@@ -112,6 +115,8 @@ class ArrayPlan:
 
 @frozen
 class HostPlan:
+    """One host, as its machine is to be built: times in cycles, names as places in arrays."""
+
     name: str
     mode: str
     hz: int
@@ -265,6 +270,8 @@ class HostPlan:
 
 @frozen
 class Plan:
+    """The engine pipeline of a scenario, compiled: what will be run, in which order, and how large it is."""
+
     scenario: Scenario
     digest: str  # of the resolved scenario, its inputs and the engine's semantics
     hosts: tuple[HostPlan, ...]

@@ -36,6 +36,7 @@ class Mark:
     width: int
 
     def place(self) -> Place:
+        """Return where that is, for people: lines and columns from 1, with the line itself."""
         lines = self.source.lines
         snippet = lines[self.line] if self.line < len(lines) else ""
         return Place(self.source.name, self.line + self.source.first_line, self.column + 1, self.width, snippet)

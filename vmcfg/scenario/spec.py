@@ -12,7 +12,8 @@ from pathlib import Path
 from attrs import field, frozen
 
 from vmcfg.scenario.spec_claims import CellName, Claim, ExpectedError
-from vmcfg.scenario.spec_mmu import DirtyLog, Promotion, ShadowPaging
+from vmcfg.scenario.spec_cpu import SHARED, CacheShape, Cpu, DataCache, DataCaches, LargeTlbs
+from vmcfg.scenario.spec_mmu import DirtyLog, Mmu, Promotion, ShadowPaging
 from vmcfg.scenario.spec_paging import (
     Balloon,
     BalloonStep,
@@ -122,100 +123,9 @@ class Run:
 
 
 @frozen
-class CacheShape:
-    """A translation cache of `entries` in `ways`: `entries // ways` sets, replaced by `policy` (`lru`, `plru`).
-
-    `index` says which set: page mod sets (`modulo`), or the same after an exclusive-or of the bits above (`xor`).
-    """
-
-    entries: int
-    ways: int
-    policy: str = "lru"
-    index: str = field(default="modulo", metadata=LATER)
-
-
-@frozen
-class LargeTlbs:
-    """Where a core keeps TLB entries of 2 MiB and 1 GiB: in a cache of their own, with the others (SHARED), nowhere."""
-
-    l1_2m: CacheShape | str | None
-    l1_1g: CacheShape | str | None
-    l2_2m: CacheShape | str | None
-    l2_1g: CacheShape | str | None
-
-
-SHARED = "shared"
-
-
-@frozen
-class DataCache:
-    """A cache of memory lines: `size_bytes` in sets of `ways`, LRU."""
-
-    size_bytes: int
-    ways: int
-    latency: int  # cycles of a reference that hits in it
-
-    @property
-    def sets(self) -> int:
-        return self.size_bytes // (LINE_BYTES * self.ways)
-
-
-@frozen
-class DataCaches:
-    """The data caches that references of page walks go through; L1 and L2 are a core's own."""
-
-    l1: DataCache
-    l2: DataCache | None
-    llc: DataCache | None  # the last level, which all cores share
-    memory_latency: int
-
-
-@frozen
-class Cpu:
-    """A processor profile with the scenario's overrides applied."""
-
-    profile: str
-    hz: int
-    features: tuple[str, ...]  # sorted: ept, vpid, pcid, ept_ad, ...
-    l1_tlb: CacheShape | None
-    l1_itlb: CacheShape | None  # None: fetches use the data TLB
-    l2_tlb: CacheShape | None
-    guest_walk_caches: Mapping[int, CacheShape]  # by the level of the entries they hold: 2 = PDE, 3 = PDPTE, 4 = PML4E
-    host_walk_caches: Mapping[int, CacheShape]
-    nested_tlb: CacheShape | None
-    walkers: int
-    costs: Mapping[str, int]  # cycles, by the names in the profile schema
-    assumed: tuple[str, ...] = field(eq=False)  # dotted names of the figures that are only assumed
-    data_caches: DataCaches | None = field(default=None, metadata=LATER)  # None: a reference costs `walk_reference`
-    large_tlbs: LargeTlbs | None = field(default=None, metadata=LATER)  # None: no guest on the host has large pages
-
-
-@frozen
-class Mmu:
-    mode: str  # native | nested
-    page_size: int  # bytes of the host's pages behind guest data: 4096, 2 MiB or 1 GiB
-    vpid: bool  # tagged TLBs: VM exits and switches of vCPUs flush nothing
-    host_levels: int = field(default=4, metadata=LATER)  # of the host's table in `nested`; 1 is a flat one
-    nested_caches: str = field(default="all", metadata=LATER)  # | 1d | 2d | 2d_nested_tlb | 2d_nested_tlb_data
-    pml: bool = field(default=False, metadata=LATER)  # modified guest pages are logged
-    shadow: ShadowPaging | None = field(default=None, metadata=LATER)  # how, in mode shadow
-    pcid: bool = field(default=False, metadata=LATER)  # tagged address spaces: loads of CR3 need not flush
-    table_page_size: int = field(default=PAGE_BYTES, metadata=LATER)  # the same behind the guest's page tables
-    batch_updates: int = field(default=32, metadata=LATER)  # in one hypercall of `paravirt`, at most
-    pins_roots: bool = field(default=True, metadata=LATER)  # in `paravirt`: a load of CR3 has nothing to check
-    software_tlb: CacheShape | None = field(default=None, metadata=LATER)  # the VMM's own, in that mode
-    promotion: Promotion | None = field(default=None, metadata=LATER)  # small host pages become large ones
-    has_tlb: bool = field(default=True, metadata=LATER)  # else accesses go straight to their pages
-    dirty_log: DirtyLog | None = field(default=None, metadata=LATER)  # the VMM asks what has been modified
-
-    @property
-    def logs_pages(self) -> bool:
-        """Tell whether the processor logs modified guest pages."""
-        return self.pml or (self.dirty_log is not None and self.dirty_log.by == "pml")
-
-
-@frozen
 class Host:
+    """One machine: its memory, its processor, and what it does when its guests want more than it has."""
+
     name: str
     memory_pages: int
     cores: int
@@ -268,6 +178,8 @@ class Comparison:
 
 @frozen
 class Scenario:
+    """All of it. What takes part in equality takes part in the digest."""
+
     name: str = field(eq=False)  # the file's stem
     path: Path | None = field(eq=False)
     metadata: Metadata = field(eq=False)

@@ -123,6 +123,8 @@ class GuestEvent:
 
 @frozen
 class Workload:
+    """What runs in a VM: its regions, and what it does to them, phase after phase."""
+
     name: str
     regions: tuple[Region, ...]
     phases: tuple[Phase, ...]

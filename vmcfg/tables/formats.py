@@ -43,6 +43,7 @@ def as_csv(report: Report) -> str:
 
 
 def as_markdown(report: Report) -> str:
+    """Return a report as Markdown, a section for each table."""
     parts = [f"# {report.scenario}: {report.title}\n", f"Digest `{report.digest}`\n"]
     parts += [f"## {table.name}\n\n{markdown(table)}\n" for table in report.tables]
     return "\n".join(parts)

@@ -12,6 +12,8 @@ from vmcfg.tables.table import TableKind
 
 @frozen
 class VmMemory:
+    """A row: where the pages of one VM are at the end."""
+
     vm: VmResult
 
 
