@@ -41,11 +41,18 @@ class _PieceLibrary(JITCodeLibrary):
 
 
 class _EntryLibrary(JITCodeLibrary):
-    """Machine code of an entry, and of all pieces that it comes to call: each is linked in once."""
+    """Machine code of an entry, and of all pieces that it comes to call: each is linked in once, and optimised once.
+
+    Numba would optimise twice, to find references that it need not count; kernels count none.
+    """
 
     def finalize(self) -> None:
         self._linking_libraries = _reached_from(self._linking_libraries)
         super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
 
 
 def _reached_from(libraries: list[Any]) -> list[Any]:
