@@ -98,7 +98,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
     compare(with_forks())
     compare(with_large_pages())
     compare(with_pages_that_become_large())
-    for focus, count in {"": 200, "kernels": 60, "large": 60}.items():
+    for focus, count in {"": 120, "kernels": 40, "large": 40}.items():
         examples(count)(given(cases(folder, focus=focus))(compare))()
     if "VMCFG_EXAMPLES" not in os.environ:  # fewer examples than the gate's need not show everything
         never = (*OF_OTHER_MODES, Sized.BACKED_1G, Sized.MAPPED_1G, Sized.FILLED_1G)  # no machine here has a GiB
