@@ -26,7 +26,7 @@ hosts:
     cores: {cores}
     cpu: haswell
     mmu: {{mode: nested}}
-    reclaim: {{paging: {{victim: clock, batch: 8}}}}
+    reclaim: {{paging: {{victim: clock, batch: 8{marks}}}}}
     swap: {{size: 8MiB}}
     disks: {{slow: {{latency: 1ms, bandwidth: 1KiB/s, seek: 0s}}}}
 vms:
@@ -41,8 +41,8 @@ EVERYTHING_DUE = (
 )
 
 
-def scenario(run: str, more: str = "", cores: int = 1) -> Scenario:
-    return loads(FRAME.format(run=run, more=more, cores=cores))
+def scenario(run: str, more: str = "", cores: int = 1, marks: str = "") -> Scenario:
+    return loads(FRAME.format(run=run, more=more, cores=cores, marks=marks))
 
 
 def driven(asked: Scenario) -> tuple[HostPlan, at.Machine]:
@@ -97,8 +97,9 @@ def test_what_a_run_by_time_lets_be_due_is_refused_before() -> None:
 
 def test_the_plan_knows_all_that_is_due() -> None:
     """A stream of due times that it did not know would be counted by the run alone; each may miss its last."""
-    asked = scenario("duration: 20ms, sample: 300us, epoch: 1ms", EVERYTHING_DUE)
+    marks = ", watermarks: {start_below: 1%, stop_above: 2%, every: 900us}"
+    asked = scenario("duration: 20ms, sample: 300us, epoch: 1ms", EVERYTHING_DUE, marks=marks)
     host, machine = driven(asked)
-    expected = 66 + 20 + 20 + 10 + 28 + 6
+    expected = 66 + 22 + 20 + 20 + 10 + 28 + 6
     assert expected == limits.due_steps(compile_plan(asked), host)
-    assert expected - 6 <= machine.sched[at.STEPS] // limits.SLICES_PER_STEP <= expected
+    assert expected - 7 <= machine.sched[at.STEPS] // limits.SLICES_PER_STEP <= expected

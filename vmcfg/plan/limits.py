@@ -103,6 +103,7 @@ def _periods(plan: Plan, host: HostPlan) -> Iterator[int]:
     """Yield after how many nanoseconds each thing is due on a host again: `engine.due` lets them happen."""
     run = plan.scenario.run
     yield from (period for period in (run.epoch_ns, run.sample_ns) if period)
+    yield from [host.paging.watermarks.every_ns] if host.paging and host.paging.watermarks else []
     for vm in (each.vm for each in host.vms):
         yield from [MILLISECOND] * (vm.boot is not None) + [MILLISECOND] * (vm.zero_thread > 0)
         yield from [vm.free_page_reporting.every_ns] if vm.free_page_reporting else []

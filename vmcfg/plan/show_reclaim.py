@@ -20,6 +20,10 @@ def reclaim_of(host: HostPlan) -> Iterator[str]:
                f"into {area.slots} slots on "
                f"{host.disks[area.disk].name}" + ", overwritten pages not read" * paging.has_preventer
                + ", pages of files dropped and read from guests' disks" * paging.has_mapper)
+        if paging.watermarks:
+            marks = paging.watermarks
+            yield (f"paging ahead of need: once fewer than {marks.start_below_frames} frames are free, until "
+                   f"{marks.stop_above_frames} are; looked for each {format_duration(marks.every_ns)}")
     for plan in host.vms if host.compression else ():
         assert plan.vm.compresses
         frames = cache_frames(host.compression, plan.vm.memory_pages)
