@@ -1,6 +1,7 @@
 """What all tests share: this folder on the import path, and the same examples in every run of the gate.
 
-VMCFG_FUZZ=10000 lets property tests draw that many new examples each instead of the gate's own. Under coverage the
+VMCFG_FUZZ=10000 lets property tests draw that many new examples each instead of the gate's own. The gate does not
+shrink what fails: for whole machines, or where something hangs, that takes minutes. VMCFG_FUZZ does. Under coverage the
 slow tests are not watched: naive loops would take twice as long, and the fast tests reach what is to be reached.
 They run first: `hands.py` says why.
 """
@@ -13,13 +14,14 @@ from collections.abc import Iterator
 
 import pytest
 from hands import deal, keep_to_own_cores
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 SLOW_BY_DESIGN = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 settings.register_profile(
-    "gate", derandomize=True, database=None, deadline=None, suppress_health_check=SLOW_BY_DESIGN, print_blob=False
-)
+    "gate", derandomize=True, database=None, deadline=None, suppress_health_check=SLOW_BY_DESIGN, print_blob=False,
+    phases=(Phase.explicit, Phase.generate),
+)  # fmt: skip
 settings.register_profile("fuzz", database=None, deadline=None, suppress_health_check=SLOW_BY_DESIGN, print_blob=True)
 settings.load_profile("fuzz" if os.environ.get("VMCFG_FUZZ") else "gate")
 

@@ -15,7 +15,6 @@ from attrs import evolve
 from engine.guests import KERNEL_VPN, all_events, kernel_tables, most_vcpus, operations, with_power
 from engine.hosts import PAGE_SIZES, some_hosts, with_large_pages
 from engine.workloads import BASES, Records, WrittenTrace, nanoseconds, some_phases, some_regions, some_runs, traces_in
-from hypothesis import Phase as Stage
 from hypothesis import settings
 from hypothesis import strategies as st
 from oracle import tiny
@@ -37,13 +36,8 @@ class Case(NamedTuple):
 
 
 def examples(count: int) -> settings:
-    """Return settings for `count` examples, or for as many as the environment asks for.
-
-    The gate does not shrink what fails: that takes minutes for whole machines. VMCFG_FUZZ does.
-    """
-    more = os.environ.get("VMCFG_FUZZ")
-    phases = tuple(Stage) if more else (Stage.explicit, Stage.generate)
-    return settings(max_examples=int(more or os.environ.get("VMCFG_EXAMPLES") or count), phases=phases)
+    """Return settings for `count` examples, or for as many as the environment asks for."""
+    return settings(max_examples=int(os.environ.get("VMCFG_FUZZ") or os.environ.get("VMCFG_EXAMPLES") or count))
 
 
 @st.composite

@@ -12,15 +12,13 @@ from pathlib import Path
 
 import mutate
 import pytest
-from hypothesis import Phase, currently_in_test_context, event, given, settings
+from hypothesis import currently_in_test_context, event, given, settings
 from hypothesis import strategies as st
 from verdicts import FAILED, FINE, INVALID, SCENARIOS, Server, whatever_happens_is_explained
 
 MORE = os.environ.get("VMCFG_FUZZ")
 GOOD = [path.read_text("utf-8") for path in SCENARIOS]
-EXAMPLES = settings(
-    max_examples=int(MORE or 100), phases=tuple(Phase) if MORE else (Phase.explicit, Phase.generate)
-)  # the gate does not shrink what fails: a hang would be waited for many times
+EXAMPLES = settings(max_examples=int(MORE or 100))
 
 
 @pytest.fixture(scope="module")
