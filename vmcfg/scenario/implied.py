@@ -102,7 +102,8 @@ def _watermark(_: Node, settings: Settings, name: str) -> None:
 
 def _kernel_memory(_: Node, settings: Settings, name: str) -> None:
     vm = settings["vms"][name]
-    given = vm.pop("kernel_memory")  # what cannot be worked out is missing from here on
+    given = vm["kernel_memory"]
+    del vm["kernel_memory"]  # what cannot be worked out is missing from here on
     vm["kernel_memory"] = guests.kernel_pages(given, vm["memory"])
 
 
