@@ -14,6 +14,8 @@ A policy is a number in `hardware.sets`, a line in POLICIES, and a branch in eac
 
 from __future__ import annotations
 
+import numpy as np
+
 from vmcfg.hardware import lru_order, lru_stamps, lru_table, tree_plru
 from vmcfg.hardware.sets import (
     EMPTY,
@@ -129,11 +131,26 @@ def flush_spaces(stores, cache, first_space, end_space):
     for number in range(built[SETS]):
         index = nth_set(built, number)
         held = held_in(stores, built, index)
-        while held:
-            way = lowest_bit(held)
-            held &= held - 1
-            if first_space <= space_of(stores.words[index + way]) < end_space:
-                _empty(stores, built, index, way)
+        leaving = _of_spaces(stores, index, held, first_space, end_space)
+        if leaving == held and built[POLICY] != TREE_PLRU:  # emptying its ways changes no bit of a tree
+            _empty_all(stores, built, index, held)
+            continue
+        while leaving:
+            _empty(stores, built, index, lowest_bit(leaving))
+            leaving &= leaving - 1
+
+
+@kernel
+def _of_spaces(stores, index, held, first_space, end_space):
+    """Return which of the ways that are `held` hold a tag of these address spaces."""
+    leaving = np.int64(0)
+    left = held
+    while left:
+        rest = left & (left - 1)
+        if first_space <= space_of(stores.words[index + lowest_bit(left)]) < end_space:
+            leaving |= left ^ rest
+        left = rest
+    return leaving
 
 
 @part
@@ -183,6 +200,17 @@ def _empty(stores, built, index, way):
         lru_stamps.forget(stores, built, index, way)
     else:
         tree_plru.forget(stores, built, index, way)
+
+
+@kernel
+def _empty_all(stores, built, index, held):
+    """Empty all ways that are held: one by one they would come into this very order, of an untouched set."""
+    if held == 0:
+        return
+    while held:
+        stores.words[index + lowest_bit(held)] = EMPTY
+        held &= held - 1
+    _clear(stores, built, index)
 
 
 @kernel

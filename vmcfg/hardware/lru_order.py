@@ -14,6 +14,7 @@ from vmcfg.jit import kernel
 MOST_WAYS = 16
 BITS = 4  # of a way's number
 
+_LOWEST_LAST = np.int64(0x0123456789ABCDEF)  # of sixteen ways; of fewer the end of it
 _ONES = np.int64(0x1111111111111111)
 _TOPS = np.int64(-0x7777777777777778)  # 0x8888888888888888
 
@@ -45,7 +46,7 @@ def forget(stores, built, index, way):
 @kernel
 def clear(stores, built, index):
     """Begin with a set of empty ways."""
-    put_in_order(stores, built, index, BITS)
+    stores.words[order_of(built, index)] = _LOWEST_LAST >> (BITS * (MOST_WAYS - 1) - built[OLDEST])
 
 
 @kernel
@@ -61,15 +62,6 @@ def put_last(stores, built, index, way, without, bits):
     stores.words[order_of(built, index)] = (
         (without & newer) | (way << (bits * place)) | ((without & ~newer) << bits)
     )
-
-
-@kernel
-def put_in_order(stores, built, index, bits):
-    """Put the ways, all empty, into their order, `bits` for each: the lowest is the next to be filled."""
-    order = np.int64(0)
-    for way in range(built[WAYS]):
-        order |= np.int64(way) << (bits * (built[WAYS] - 1 - way))
-    stores.words[order_of(built, index)] = order
 
 
 @kernel

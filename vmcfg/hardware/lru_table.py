@@ -15,6 +15,8 @@ from vmcfg.jit import kernel
 MOST_WAYS = 4
 BITS = 2  # of a way's number
 
+_LOWEST_LAST = np.int64(0b00_01_10_11)  # of four ways; of fewer the end of it
+
 
 @kernel
 def touch(stores, built, index, way):
@@ -43,7 +45,7 @@ def forget(stores, built, index, way):
 @kernel
 def clear(stores, built, index):
     """Begin with a set of empty ways."""
-    lru_order.put_in_order(stores, built, index, BITS)
+    stores.words[order_of(built, index)] = _LOWEST_LAST >> (BITS * (MOST_WAYS - 1) - built[OLDEST])
 
 
 @kernel

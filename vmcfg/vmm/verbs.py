@@ -143,11 +143,12 @@ def flush_vm(m, core, vm):
 def flush_guest(m, core, vm):
     """Drop what a core holds of a VM's processes and its kernel: linear and combined mappings."""
     first, slots = m.guests.vm[vm, at.FIRST_PROCESS], m.guests.vm[vm, at.SLOTS]
-    space = m.guests.vm[vm, at.GLOBAL_SPACE]
-    views = m.guests.process[first, at.KERNEL_SPACE]  # the VM's global space again without KPTI
     flush_linear(m.stores, core, first, first + slots)
-    flush_linear(m.stores, core, space, space + 1)
-    flush_linear(m.stores, core, views, views + slots if views != space else views)
+    if m.guests.vm[vm, at.KERNEL_PAGES]:  # else nobody has ever looked for one of its kernel's pages
+        space = m.guests.vm[vm, at.GLOBAL_SPACE]
+        views = m.guests.process[first, at.KERNEL_SPACE]  # the VM's global space again without KPTI
+        flush_linear(m.stores, core, space, space + 1)
+        flush_linear(m.stores, core, views, views + slots if views != space else views)
 
 
 @kernel
