@@ -39,11 +39,17 @@ def parse(kind: str, value: Any) -> Any:
     return PARSERS[kind](value)
 
 
-def amount(value: Any) -> int | None:
-    """A size, duration or count as an integer, for comparing with a bound of the same kind; None for anything else."""
-    for read in (parse_size, parse_duration, parse_bandwidth, parse_count):
+BOUNDED = "size", "duration", "bandwidth", "count", "share"
+
+
+def amount(value: Any) -> tuple[str, int] | None:
+    """Reads what a bound may be said of: its kind, the first of `BOUNDED` that it can be, and its number; or None.
+
+    Only quantities of one kind compare: a second is neither more nor less than a byte.
+    """
+    for kind in BOUNDED:
         try:
-            return read(value)
+            return kind, parse(kind, value)
         except QuantityError:
             continue
     return None

@@ -84,6 +84,13 @@ def with_forks() -> Case:
     return Case(tiny.scenario(tiny.vm(memory_pages=1000), on=tiny.host(memory_pages=3000), runs=runs), {})
 
 
+def with_a_nested_tlb_for_its_tables() -> Case:
+    """Four places in the nested TLB, for the four page tables of 40 pages: a data page would take one of these."""
+    on = tiny.host(cpu=tiny.processor(nested_tlb=cache(4)))
+    runs = tiny.workload(tiny.phase("uniform", accesses=200), pages=40)
+    return Case(tiny.scenario(tiny.vm(), on=on, runs=runs), {})
+
+
 @pytest.mark.slow
 def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
     """Counters, exits, times, pages and frames are equal, and each event happens somewhere in the examples."""
@@ -96,6 +103,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
 
     compare(with_forks())
+    compare(with_a_nested_tlb_for_its_tables())
     compare(with_large_pages())
     compare(with_pages_that_become_large())
     for focus, count in {"": 120, "kernels": 40, "large": 40}.items():

@@ -182,8 +182,8 @@ def _quantity(_: Any, kind: str, value: Any, schema: Schema) -> Iterator[Any]:
 
 def _bound(holds: Any) -> Any:
     def check(_: Any, limit: str, value: Any, __: Schema) -> Iterator[Any]:
-        amount = units.amount(value)
-        if amount is not None and not holds(amount, units.amount(limit)):
+        found, bound = units.amount(value), units.amount(limit)
+        if found and bound and found[0] == bound[0] and not holds(found[1], bound[1]):
             yield _error(limit)
 
     return check
