@@ -75,8 +75,6 @@ EXAMPLES = {
     },
     "host paging in other modes": ["mmu.mode=native", *PAGED],
     "host paging without swap": [RANDOM],
-    "watermarks the wrong way round": [*PAGED, f"{PAGING}.watermarks={{start_below: 6%, stop_above: 6%}}"],
-    "watermarks that never begin": [*PAGED, f"{PAGING}.watermarks={{start_below: 0.0001%, stop_above: 6%}}"],
     "watermarks beside a capacity": [
         *PAGED, f"{PAGING}.watermarks={{start_below: 4%, stop_above: 6%}}", f"{PAGING}.capacity=1MiB",
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from vmcfg.scenario.checks.names import unknown_name
@@ -24,6 +23,8 @@ def check(findings: Findings, settings: Settings) -> None:
         with suppress(Broken):
             _disk(findings, ("hosts", name, "swap"), host["swap"], host)
         with suppress(Broken):
+            _watermarks(findings, ("hosts", name, *MARKS), host)
+        with suppress(Broken):
             _compression(findings, settings, name, host)
     for name, vm in settings.get("vms", {}).items():
         with suppress(Broken):
@@ -37,6 +38,22 @@ def check(findings: Findings, settings: Settings) -> None:
 def _disk(findings: Findings, path: Path, swap: Settings | None, host: Settings) -> None:
     if swap and swap["disk"] is not None and swap["disk"] not in host["disks"]:
         unknown_name(findings, (*path, "disk"), "disk", swap["disk"], host["disks"])
+
+
+def _watermarks(findings: Findings, path: Path, host: Settings) -> None:
+    """Paging ahead goes on from the lower mark, which some number of frames can be below, to the upper one."""
+    marks = _marks(host)
+    if marks is None:
+        return
+    start, stop = marks["start_below"], marks["stop_above"]
+    if stop <= start:
+        findings.add((*path, "stop_above"), "refused",
+                     f"found {format_share(stop)}, expected more than start_below, {format_share(start)}",
+                     "paging ahead goes on from the lower mark to the upper one")
+    if host["memory"] * start < MILLION:
+        findings.add((*path, "start_below"), "refused",
+                     f"found {format_share(start)}, expected a share that is at least one of {host['memory']} frames",
+                     "no fewer than none are ever free, so paging ahead would never begin")
 
 
 def _compression(findings: Findings, settings: Settings, name: str, host: Settings) -> None:
@@ -88,10 +105,9 @@ def _has_large(host: Settings) -> bool:
     return any(host["mmu"][key] != "4KiB" for key in ("page_size", "table_page_size")) or bool(host["mmu"]["promote"])
 
 
-def _keeps_free(host: Settings, how: Callable[[Settings], bool]) -> bool:
-    """Whether a host has watermarks, and these are so."""
-    marks = host["reclaim"]["paging"]["watermarks"] if _pages(host) else None
-    return marks is not None and how(marks)
+def _marks(host: Settings) -> Settings | None:
+    """Return a host's watermarks, if it has any."""
+    return host["reclaim"]["paging"]["watermarks"] if _pages(host) else None
 
 
 REFUSED = (
@@ -107,18 +123,8 @@ REFUSED = (
         "a swap area of the host beside it", "write for instance swap: {{size: 1GiB}}",
     ),
     Refusal(
-        "watermarks the wrong way round", "hosts", (*MARKS, "stop_above"), (*MARKS, "start_below"),
-        lambda host, _: _keeps_free(host, lambda marks: marks["stop_above"] <= marks["start_below"]),
-        "more than start_below", "paging ahead goes on from the lower mark to the upper one",
-    ),
-    Refusal(
-        "watermarks that never begin", "hosts", (*MARKS, "start_below"), (),
-        lambda host, _: _keeps_free(host, lambda marks: host["memory"] * marks["start_below"] < MILLION),
-        "at least one frame", "less than none is never free",
-    ),
-    Refusal(
         "watermarks beside a capacity", "hosts", MARKS, ("reclaim", "paging", "capacity"),
-        lambda host, _: _keeps_free(host, lambda _: host["reclaim"]["paging"]["capacity"] is not None),
+        lambda host, _: _marks(host) is not None and host["reclaim"]["paging"]["capacity"] is not None,
         "none beside a capacity", "there a page leaves exactly when another must enter, however many frames are free",
     ),
     Refusal(
