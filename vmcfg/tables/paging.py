@@ -26,7 +26,7 @@ PAGING = TableKind(
         MODE,
         PHASE,
         event(Event.HOST_PAGE_OUTS, "pages", "Guest pages that the host paged out."),
-        event(Event.PAGED_AHEAD, "pages", "Of these: those that nobody waited for.", only_with=AHEAD),
+        event(Event.PAGED_AHEAD, "pages", "Of the pages paged out: those sent ahead by watermarks.", only_with=AHEAD),
         event(Event.HOST_PAGE_INS, "pages", "Guest pages that the host paged in because they were needed."),
         event(Event.HOST_READ_AHEAD, "pages", "Guest pages that came along: neighbours in the host's swap area."),
         event(Event.FALSE_READS, "pages", "Of the pages needed: those read only to be zeroed or copied over."),
