@@ -45,14 +45,15 @@ def _watermarks(findings: Findings, path: Path, host: Settings) -> None:
     marks = _marks(host)
     if marks is None:
         return
-    start, stop = marks["start_below"], marks["stop_above"]
-    if stop <= start:
+    start, stop, frames = marks["start_below"], marks["stop_above"], host["memory"]
+    lower, upper = frames * start // MILLION, frames * stop // MILLION
+    if upper <= lower:
         findings.add((*path, "stop_above"), "refused",
                      f"found {format_share(stop)}, expected more than start_below, {format_share(start)}",
-                     "paging ahead goes on from the lower mark to the upper one")
-    if host["memory"] * start < MILLION:
+                     f"paging ahead goes on from the lower mark to the upper one: in frames, from {lower} to {upper}")
+    if lower == 0:
         findings.add((*path, "start_below"), "refused",
-                     f"found {format_share(start)}, expected a share that is at least one of {host['memory']} frames",
+                     f"found {format_share(start)}, expected a share that is at least one of {frames} frames",
                      "no fewer than none are ever free, so paging ahead would never begin")
 
 
