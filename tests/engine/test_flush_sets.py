@@ -146,9 +146,10 @@ def execute(machine, kind, what, is_next):  # type: ignore[no-untyped-def]
     elif kind == INVLPG:
         invalidate_page(m, 0, 0, FIRST, 1)
     elif kind == PAGE_FAULT:
-        drop_linear(m.stores, 0, m.vcpu[0, at.PROCESS], FIRST, 9)
+        drop_linear(m.stores, 0, m.vcpu[0, at.PROCESS], FIRST, 9, m.cost[at.IS_LEAN] != 0)
     elif kind == EPT_VIOLATION:
-        drop_guest_physical(m.stores, 0, 0, m.guests.process[m.vcpu[0, at.PROCESS], at.ROOT_PPN])
+        root = m.guests.process[m.vcpu[0, at.PROCESS], at.ROOT_PPN]
+        drop_guest_physical(m.stores, 0, 0, root, m.cost[at.IS_LEAN] != 0)
     elif kind == INVEPT:
         invalidate(m, 0)
     else:

@@ -15,7 +15,7 @@ import vmcfg
 
 HERE = Path(__file__).parent
 PATHS = [str(Path(vmcfg.__file__).parents[1]), str(HERE.parent), str(HERE)]
-PLAIN = {**os.environ, "VMCFG_KERNELS": "plain", "VMCFG_EXAMPLES": "12", "PYTHONPATH": os.pathsep.join(PATHS)}
+PLAIN = {**os.environ, "VMCFG_KERNELS": "plain", "VMCFG_EXAMPLES": "6", "PYTHONPATH": os.pathsep.join(PATHS)}
 PLAIN.pop("VMCFG_FUZZ", None)
 
 

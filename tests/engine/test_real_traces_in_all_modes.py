@@ -21,7 +21,7 @@ from vmcfg.scenario.spec import Cpu, Host, Scenario, ShadowPaging, Trace
 from vmcfg.workload.traces import read
 
 DATA = Path(__file__).parents[2] / "scenarios" / "data"
-RECORDS = 150_000  # of each program: the oracle is plain Python
+RECORDS = 60_000  # of each program: the oracle is plain Python
 TRACES = {
     "sort": Trace("sort", DATA / "sort.u32.zst", "records", "sort.vpn", DATA / "sort.vpn.gz"),
     "sqlite": Trace("sqlite", DATA / "sqlite.u32.zst", "records", "sqlite.vpn", DATA / "sqlite.vpn.gz"),

@@ -79,7 +79,7 @@ def with_second(scenario: Scenario, entries: int | None, is_tagged: bool = True)
 
 
 @given(guests("software_tlb"), st.booleans())
-@examples(25)
+@examples(8)
 def test_the_vmm_finds_in_its_tlb_what_a_dictionary_holds(scenario: Scenario, is_tagged: bool) -> None:
     """Whatever the guest invalidates, page by page or by address space; misses are hits there, or refills."""
     ((host, machine),) = machines_of(with_second(scenario, ENTRIES, is_tagged))

@@ -52,7 +52,7 @@ def specialise(lean_room: int) -> Callable[..., None]:
             elif operation == SET_DIRTY and way >= 0:
                 assoc.set_dirty(stores, built, index, way)
             elif operation == DROP:
-                assoc.drop(stores, cache, key, tag)
+                assoc.drop(stores, built, key, tag)
             elif operation == FLUSH:
                 assoc.flush(stores, cache)
             elif operation == FLUSH_SPACE:

@@ -23,8 +23,8 @@ def step(all_stores, what, space, key):
     """Do one thing to store 0. A look touches what it finds (1) or fills (0)."""
     stores = by_reference(all_stores)
     tag = assoc.tag_of(space, key)
+    built = assoc.geometry(stores, 0, False, assoc.NARROW)
     if what == LOOK:
-        built = assoc.geometry(stores, 0, False, assoc.NARROW)
         index = assoc.set_of(built, key)
         way = assoc.find(stores, built, index, tag)
         if way >= 0:
@@ -33,7 +33,7 @@ def step(all_stores, what, space, key):
         assoc.fill(stores, built, index, tag, key, 0)
         return 0
     if what == DROP:
-        assoc.drop(stores, 0, key, tag)
+        assoc.drop(stores, built, key, tag)
     elif what == FLUSH:
         assoc.flush(stores, 0)
     else:

@@ -50,7 +50,7 @@ def fault(m, walker, vpn, end, ppn, refs, is_store):
     m.counters[walker.row, Event.FAULT_REFS] += refs
     if end == LOG_FULL and not is_protecting(m):
         return drain_log(m, walker.core, walker.vcpu)
-    drop_linear(m.stores, walker.core, walker.space, vpn, walker.bits)
+    drop_linear(m.stores, walker.core, walker.space, vpn, walker.bits, m.cost[at.IS_LEAN] != 0)
     if m.cost[at.HAS_LARGE_PAGES]:
         drop_large(m, walker.core, walker.space, vpn)
     if end == TLB_MISS:

@@ -106,7 +106,7 @@ def drop_large(m, core, space, vpn):
                 store = _home(m, core, which, level, np.int64(kind))
                 if store >= 0:
                     key = walk_key(vpn, level)
-                    drop(m.stores, store, key, large_tag(space, key, level))
+                    drop(m.stores, geometry(m.stores, store, False, NARROW), key, large_tag(space, key, level))
 
 
 @kernel

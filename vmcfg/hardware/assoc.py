@@ -102,9 +102,8 @@ def set_dirty(stores, built, index, way):
 
 
 @kernel
-def drop(stores, cache, key, tag):
+def drop(stores, built, key, tag):
     """Empty the way that holds `tag`, if any."""
-    built = geometry(stores, cache, False, NARROW)
     if built[SETS] == 0:
         return
     index = set_of(built, key)

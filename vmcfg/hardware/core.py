@@ -7,7 +7,7 @@ manual names its flush sets in just these words; so do the functions here.
 
 from __future__ import annotations
 
-from vmcfg.hardware.assoc import drop, drop_pages, flush, flush_spaces
+from vmcfg.hardware.assoc import MIDDLE, NARROW, SLIM, drop, drop_pages, flush, flush_spaces, geometry
 from vmcfg.hardware.sets import tag_of
 from vmcfg.jit import kernel, part
 
@@ -19,6 +19,7 @@ SOFTWARE_TLB = 12  # the VMM's, in memory: only what invalidates empties it
 LARGE_TLBS = 13  # L1 for 2 MiB and for 1 GiB, then L2 likewise
 STORES = 17
 LOWEST_WALK, HIGHEST_WALK = 2, 5
+HIGHEST_LEAN = 4  # hosts of the usual build, see `engine.lean`, walk no more levels
 TABLE_BITS = 9  # a table has 2^9 entries of 8 bytes
 WIDE_BITS = 10  # or 2^10 of 4 bytes, in guests that walk two levels without PAE
 
@@ -35,19 +36,46 @@ def entry_key(page, level, bits):
     return page >> (bits * (level - 1))
 
 
-@part
-def drop_linear(stores, core, space, vpn, bits):
+@kernel
+def drop_linear(stores, core, space, vpn, bits, is_lean):
     """Drop the TLB entries of one page and the walk-cache entries on its path (a page fault does this)."""
-    _drop_from_tlbs(stores, core, space, vpn)
-    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, bits)
+    if is_lean:
+        _drop_linear_lean(stores, core, space, vpn)
+    else:
+        _drop_linear(stores, core, space, vpn, bits)
+
+
+@kernel
+def drop_guest_physical(stores, core, vm, ppn, is_lean):
+    """Drop what leads to one guest-physical page (an EPT violation does this)."""
+    if is_lean:
+        _drop_guest_physical_lean(stores, core, vm, ppn)
+    else:
+        _drop_guest_physical(stores, core, vm, ppn)
 
 
 @part
-def drop_guest_physical(stores, core, vm, ppn):
-    """Drop what leads to one guest-physical page (an EPT violation does this)."""
-    first = core * STORES
-    drop(stores, first + NESTED_TLB, ppn, tag_of(vm, ppn))
-    _drop_path(stores, first + HOST_WALK, vm, ppn, TABLE_BITS)
+def _drop_linear(stores, core, space, vpn, bits):
+    _drop_from_tlbs(stores, core, space, vpn, False)
+    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, bits, False)
+
+
+@part
+def _drop_linear_lean(stores, core, space, vpn):
+    _drop_from_tlbs(stores, core, space, vpn, True)
+    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, TABLE_BITS, True)
+
+
+@part
+def _drop_guest_physical(stores, core, vm, ppn):
+    _drop_nested(stores, core, vm, ppn, False)
+    _drop_path(stores, core * STORES + HOST_WALK, vm, ppn, TABLE_BITS, False)
+
+
+@part
+def _drop_guest_physical_lean(stores, core, vm, ppn):
+    _drop_nested(stores, core, vm, ppn, True)
+    _drop_path(stores, core * STORES + HOST_WALK, vm, ppn, TABLE_BITS, True)
 
 
 @part
@@ -93,8 +121,8 @@ def flush_guest_physical(stores, core, vm):
 @part
 def drop_page(stores, core, space, vpn):
     """Drop the TLB entries of one page, the VMM's too."""
-    _drop_from_tlbs(stores, core, space, vpn)
-    drop(stores, core * STORES + SOFTWARE_TLB, vpn, tag_of(space, vpn))
+    _drop_from_tlbs(stores, core, space, vpn, False)
+    drop(stores, geometry(stores, core * STORES + SOFTWARE_TLB, False, NARROW), vpn, tag_of(space, vpn))
 
 
 @part
@@ -109,18 +137,26 @@ def drop_pieces(stores, core, space, vpn, pages):
 @part
 def drop_way(stores, core, space, vpn, bits):
     """Drop the walk-cache entries on the path to one page (INVPCID of a page does this, besides its TLB entries)."""
-    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, bits)
+    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, bits, False)
 
 
 @kernel
-def _drop_from_tlbs(stores, core, space, vpn):
+def _drop_from_tlbs(stores, core, space, vpn, is_lean):
     tag = tag_of(space, vpn)
-    for kind in range(L1, L2 + 1):
-        drop(stores, core * STORES + kind, vpn, tag)
+    first = core * STORES
+    drop(stores, geometry(stores, first + L1, is_lean, NARROW), vpn, tag)
+    if not is_lean:
+        drop(stores, geometry(stores, first + L1I, False, NARROW), vpn, tag)
+    drop(stores, geometry(stores, first + L2, is_lean, MIDDLE), vpn, tag)
 
 
 @kernel
-def _drop_path(stores, walk_caches, space, page, bits):
-    for level in range(LOWEST_WALK, HIGHEST_WALK + 1):
+def _drop_nested(stores, core, vm, ppn, is_lean):
+    drop(stores, geometry(stores, core * STORES + NESTED_TLB, is_lean, NARROW), ppn, tag_of(vm, ppn))
+
+
+@kernel
+def _drop_path(stores, walk_caches, space, page, bits, is_lean):
+    for level in range(LOWEST_WALK, (HIGHEST_LEAN if is_lean else HIGHEST_WALK) + 1):
         key = entry_key(page, level, bits)
-        drop(stores, walk_caches + level, key, tag_of(space, key))
+        drop(stores, geometry(stores, walk_caches + level, is_lean, SLIM), key, tag_of(space, key))

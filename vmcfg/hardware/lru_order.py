@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.sets import EMPTY, OLDEST, WAYS, order_of
-from vmcfg.jit import kernel
+from vmcfg.hardware.sets import OLDEST, WAYS, empty_in, order_of
+from vmcfg.jit import count_bits, kernel
 
 MOST_WAYS = 16
 BITS = 4  # of a way's number
@@ -52,12 +52,8 @@ def clear(stores, built, index):
 @kernel
 def put_last(stores, built, index, way, without, bits):
     """Put an emptied way into an order of all the others, `bits` for each: behind them, but for lower empty ways."""
-    place = built[WAYS] - 1
-    while place > 0:
-        older = (without >> (bits * (place - 1))) & ((1 << bits) - 1)
-        if older > way or stores.words[index + older] != EMPTY:
-            break
-        place -= 1
+    lower = empty_in(stores, built, index) & ((np.int64(1) << way) - 1)
+    place = built[WAYS] - 1 - count_bits(lower)
     newer = (np.int64(1) << (bits * place)) - 1
     stores.words[order_of(built, index)] = (
         (without & newer) | (way << (bits * place)) | ((without & ~newer) << bits)

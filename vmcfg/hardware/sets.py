@@ -179,15 +179,19 @@ def find(stores, built, index, tag):
 @kernel
 def held_in(stores, built, index):
     """Return a mask of the ways of set `index` that hold a tag."""
+    return ~empty_in(stores, built, index) & ((np.int64(2) << (built[WAYS] - 1)) - 1)
+
+
+@kernel
+def empty_in(stores, built, index):
+    """Return a mask of the ways of set `index` that hold nothing."""
     if built[ROOM] == SLIM:
-        empty = match4(stores.words, index, EMPTY)
-    elif built[ROOM] == NARROW:
-        empty = match8(stores.words, index, EMPTY)
-    elif built[ROOM] == MIDDLE:
-        empty = match16(stores.words, index, EMPTY)
-    else:
-        empty = _match64(stores, index, EMPTY)
-    return ~empty & ((np.int64(2) << (built[WAYS] - 1)) - 1)
+        return match4(stores.words, index, EMPTY)
+    if built[ROOM] == NARROW:
+        return match8(stores.words, index, EMPTY)
+    if built[ROOM] == MIDDLE:
+        return match16(stores.words, index, EMPTY)
+    return _match64(stores, index, EMPTY)
 
 
 @part

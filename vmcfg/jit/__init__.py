@@ -29,6 +29,7 @@ if PLAIN:
         borrows,
         by_reference,
         call,
+        count_bits,
         entry,
         is_compiled,
         kernel,
@@ -48,6 +49,7 @@ if PLAIN:
 else:
     from vmcfg.jit.compiled import address_of, entry, is_compiled, kernel, part, prepare
     from vmcfg.jit.intrinsics import (
+        count_bits,
         lowest_bit,
         match4,
         match8,
@@ -67,6 +69,7 @@ __all__ = [
     "borrows",
     "by_reference",
     "call",
+    "count_bits",
     "entry",
     "is_compiled",
     "kernel",

@@ -82,6 +82,16 @@ def lowest_bit(typing_context, mask):
 
 
 @intrinsic
+def count_bits(typing_context, mask):
+    """Return how many bits of a mask are set."""
+
+    def code(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
 def unlikely(typing_context, condition):
     """Return a condition that seldom holds: what is done then is compiled out of the way."""
 

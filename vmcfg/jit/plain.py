@@ -99,6 +99,11 @@ def to_front8(tags: Any, first: int, tag: int, last: int) -> bool:
 to_front16 = to_front32 = to_front8
 
 
+def count_bits(mask: Any) -> int:
+    """Return how many bits of a mask are set."""
+    return int(mask).bit_count()
+
+
 def lowest_bit(mask: Any) -> int:
     """Return the index of the lowest set bit of a mask that is not zero."""
     mask = int(mask)

@@ -45,7 +45,7 @@ def drain_log(m, core, vcpu):
 def write_anyway(m, core, vcpu, ppn):
     """Leave the guest because it writes to a page that is write-protected, and lift that; return the cycles."""
     vm = m.vcpu[vcpu, at.VM]
-    drop_guest_physical(m.stores, core, vm, ppn)
+    drop_guest_physical(m.stores, core, vm, ppn, False)
     reason = lift_protection(m, vcpu, m.guests.vm[vm, at.BASE] + ppn)
     return vm_exit(m, core, vcpu, reason, m.cost[at.EPT_VIOLATION])
 

@@ -109,7 +109,7 @@ def write(m, walker, vpn, entry):
     built = _second(m, walker)
     if built[SETS]:
         tag = tag_of(walker.space, vpn)
-        drop(m.stores, walker.core * STORES + SOFTWARE_TLB, vpn, tag)
+        drop(m.stores, built, vpn, tag)
         frame = m.host.pmap[walker.base + page_of(entry)] >> at.MPN_SHIFT
         fill(m.stores, built, set_of(built, vpn), tag, frame, is_dirty_entry(entry))
     return vm_exit(m, walker.core, walker.vcpu, Exit.TLB_REFILL, m.cost[at.TLB_REFILL])

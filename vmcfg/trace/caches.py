@@ -95,7 +95,10 @@ class CacheWatch:
         )
 
     def _drop(self, run: Run, given: Arguments) -> Any:
-        cache, tag = int(given["cache"]), int(given["tag"])
+        built, tag = given["built"], int(given["tag"])
+        if not built[layout.SETS]:  # the processor lacks this one
+            return
+        cache = stores.cache_of(self._stores, int(built[layout.BASE]))
         dropped = [each for each in stores.held(self._stores, cache) if each.tag == tag]
         with self._told.no_lookups():
             run()

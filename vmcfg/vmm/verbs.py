@@ -196,7 +196,7 @@ def gpa_written(m, core, vcpu, ppn, is_by_device, is_fresh):
     if reason == NO_EXIT:
         return np.int64(0)
     if reason == Exit.WRITE_PROTECTED:
-        drop_guest_physical(m.stores, core, vm, ppn)
+        drop_guest_physical(m.stores, core, vm, ppn, m.cost[at.IS_LEAN] != 0)
     return vm_exit(m, core, vcpu, reason, m.cost[at.PML_FULL if reason == Exit.PML_FULL else at.EPT_VIOLATION])
 
 
@@ -226,7 +226,7 @@ def _missing(m, core, vcpu, ppn, is_overwritten):
     if m.cost[at.MODE] != at.SHADOW:
         if frames:
             count_backing(m, vcpu, frames, asked_level(m, vm, is_table))
-        drop_guest_physical(m.stores, core, vm, ppn)
+        drop_guest_physical(m.stores, core, vm, ppn, m.cost[at.IS_LEAN] != 0)
     return vm_exit(m, core, vcpu, reason, handling + frames * m.cost[at.ZERO_PAGE])
 
 
