@@ -39,7 +39,7 @@ MUTANTS = (
     Mutant("a set that was flushed is filled from its highest way on", "hardware/lru_order.py",
            "np.int64(0x0123456789ABCDEF)", "np.int64(-0x123456789ABCDF0)", "stores"),
     Mutant("a flush of one space empties the whole set", "hardware/assoc.py",
-           "        if leaving == held and", "        if leaving and", "stores"),
+           "        if is_in_order and leaving == held:", "        if is_in_order and leaving:", "stores"),
     Mutant("the set is picked by the page's next bits", "hardware/sets.py",
            "nth_set(built, key & built[MASK])", "nth_set(built, (key >> 1) & built[MASK])"),
     Mutant("a tag forgets its address space", "hardware/sets.py",

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from vmcfg.allocation import watermarks
 from vmcfg.allocation.fair import shares
-from vmcfg.allocation.watermarks import Watermarks as PolicyOfMarks
 from vmcfg.jit import pinned
 from vmcfg.plan.model import HostPlan
 from vmcfg.reclaim.layer import BESIDE, FIFO, LISTS, RESIDENT, Layer, new_layer
@@ -65,7 +65,7 @@ class Ahead:
 
     def __init__(self, machine: at.Machine, marks: Watermarks) -> None:
         self._machine = machine
-        self._policy = PolicyOfMarks(marks.start_below_frames, marks.stop_above_frames)
+        self._policy = watermarks.Watermarks(marks.start_below_frames, marks.stop_above_frames)
 
     def look(self) -> None:
         """Send out what the policy wants, counting what is on its way as free."""

@@ -127,11 +127,12 @@ def flush(stores, cache):
 def flush_spaces(stores, cache, first_space, end_space):
     """Empty every way that holds a tag of one of the address spaces first_space … end_space - 1."""
     built = geometry(stores, cache, False, NARROW)
+    is_in_order = built[POLICY] == LRU_TABLE or built[POLICY] == LRU_ORDER  # trees keep their bits; stamps are many
     for number in range(built[SETS]):
         index = nth_set(built, number)
         held = held_in(stores, built, index)
         leaving = _of_spaces(stores, index, held, first_space, end_space)
-        if leaving == held and built[POLICY] != TREE_PLRU:  # emptying its ways changes no bit of a tree
+        if is_in_order and leaving == held:
             _empty_all(stores, built, index, held)
             continue
         while leaving:
