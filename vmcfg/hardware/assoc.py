@@ -6,7 +6,7 @@ with the same four verbs:
 
     touch(stores, built, index, way)     a hit
     replace(stores, built, index)        choose the way to fill, empty ways first, and count it as used
-    forget(stores, built, index, way)    the way has been emptied
+    forget(stores, built, index, way)    the way is being emptied
     clear(stores, built, index)          a set of empty ways
 
 A policy is a number in `hardware.sets`, a line in POLICIES, and a branch in each of the four functions at the end.
@@ -191,7 +191,6 @@ def _replace(stores, built, index):
 
 @kernel
 def _empty(stores, built, index, way):
-    stores.words[index + way] = EMPTY
     if built[POLICY] == LRU_TABLE:
         lru_table.forget(stores, built, index, way)
     elif built[POLICY] == LRU_ORDER:
@@ -200,6 +199,7 @@ def _empty(stores, built, index, way):
         lru_stamps.forget(stores, built, index, way)
     else:
         tree_plru.forget(stores, built, index, way)
+    stores.words[index + way] = EMPTY  # last: a look at all ways would have to wait for it
 
 
 @kernel
