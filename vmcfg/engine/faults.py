@@ -22,7 +22,7 @@ from vmcfg.engine.large_tlbs import drop_large
 from vmcfg.guest.fault import guest_fault
 from vmcfg.guest.refill import answer_miss
 from vmcfg.hardware.core import drop_linear
-from vmcfg.jit import by_reference, entry, part
+from vmcfg.jit import by_reference, entry, kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import shadow
 from vmcfg.mmu.pml import drain_log, is_protecting, note_violation, write_anyway
@@ -44,7 +44,7 @@ def answer_fault(machine, which):
     return fault(m, walker, a[ASKED_VPN], a[ASKED_END], a[ASKED_PPN], a[ASKED_REFS], a[ASKED_STORE] != 0)
 
 
-@part
+@kernel
 def fault(m, walker, vpn, end, ppn, refs, is_store):
     """Handle a walk that could not finish: the guest's fault, or the VMM's. Returns the handlers' cycles."""
     m.counters[walker.row, Event.FAULT_REFS] += refs

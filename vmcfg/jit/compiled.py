@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numba
 
 from vmcfg.jit.beside import compile_beside, wait_for
-from vmcfg.jit.pieces import EntryCompiler, PartCompiler, PieceCompiler
+from vmcfg.jit.pieces import EntryCompiler, PieceCompiler
 from vmcfg.jit.reference import Pinned
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,21 +51,24 @@ def cache_directory() -> Path:
 
 def kernel(function: F) -> F:
     """Make `function` a small piece of compiled kernels: always inlined."""
-    return _piece(function, True, PieceCompiler)
+    return _piece(function, True)
 
 
 def part(function: F) -> F:
-    """Make `function` a larger piece of compiled kernels: compiled once, and called."""
-    return _piece(function, False, PartCompiler)
+    """Make `function` a larger piece of compiled kernels: called, or inlined where LLVM thinks that worth it.
+
+    It does where a piece is small or called from one place. Kept apart, all would cost faults a tenth more.
+    """
+    return _piece(function, False)
 
 
-def _piece(function: F, is_inlined: bool, pipeline: type) -> F:
+def _piece(function: F, is_inlined: bool) -> F:
     """Return a piece. Whatever constants it is called with, it is one piece.
 
     Numba takes a constant argument for a type of its own, and would compile the function anew for each. That gains
     nothing: LLVM sees the constants in what is inlined.
     """
-    made = numba.njit(forceinline=is_inlined, pipeline_class=pipeline, **_PIECE)(function)
+    made = numba.njit(forceinline=is_inlined, pipeline_class=PieceCompiler, **_PIECE)(function)
     template_of = made.get_call_template
     made.get_call_template = lambda args, kws: template_of(tuple(map(numba.types.unliteral, args)), kws)
     return made

@@ -72,29 +72,18 @@ class _PieceLowering(NativeLowering):
     """Lower a function into a library of that kind."""
 
     _name = "vmcfg_piece_lowering"
-    is_inlined = True
 
     def run_pass(self, state: Any) -> bool:
         state.library = _PieceLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
         done = super().run_pass(state)
         function = state.cr.fndesc
-        if not self.is_inlined:
-            state.library.get_function(function.mangled_name).add_function_attribute("noinline")
         refusal = _dynfunc.make_function(
             function.lookup_module(), function.qualname, "", _REFUSAL, state.cr.env, (state.library,)
         )
         state.targetctx.insert_user_function(refusal, function, [state.library])
         state.cr = state.cr._replace(cfunc=refusal)
         return bool(done)
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _PartLowering(_PieceLowering):
-    """The same for a part, which stays a function of its own."""
-
-    _name = "vmcfg_part_lowering"
-    is_inlined = False
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -135,15 +124,9 @@ class EntryCompiler(CompilerBase):
 
 
 class PieceCompiler(EntryCompiler):
-    """The pipeline of a piece that is always inlined."""
+    """The pipeline of a piece, of either kind."""
 
     lowering = _PieceLowering
-
-
-class PartCompiler(EntryCompiler):
-    """The pipeline of a part that is called."""
-
-    lowering = _PartLowering
 
 
 @ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.py_object, ctypes.py_object)

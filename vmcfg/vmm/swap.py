@@ -44,7 +44,7 @@ def slot_free(m, area, slot):
     a[area, USED] -= 1
 
 
-@part
+@kernel
 def transfer(m, area, now, slot, pages, is_write):
     """Ask the area's disk for neighbouring slots; return when it is done."""
     a = m.paging.area

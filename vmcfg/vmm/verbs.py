@@ -200,7 +200,7 @@ def gpa_written(m, core, vcpu, ppn, is_by_device, is_fresh):
     return vm_exit(m, core, vcpu, reason, m.cost[at.PML_FULL if reason == Exit.PML_FULL else at.EPT_VIOLATION])
 
 
-@part
+@kernel
 def violation(m, core, vcpu, ppn):
     """Handle an EPT violation on a guest page without a frame; return its cycles."""
     return _missing(m, core, vcpu, ppn, np.int64(0))
