@@ -90,11 +90,11 @@ class Schedule:
     def _run_under_pressure(self, vcpu: Vcpu, slice_end: int) -> bool:
         """The same where an access or an event may have to wait, for memory before it begins or for a disk after it.
 
-        Who has to wait ends its turn, even if the disk is done by now: it goes on in what is left of the slice.
+        Who has to wait ends its turn, unless the disk is done by now; others go on in what is left of the slice.
         """
         core = vcpu.core
         while True:
-            if vcpu.waits_until:
+            if vcpu.waits_until > core.clock:
                 _wait(vcpu)
                 return False
             try:
@@ -145,14 +145,11 @@ class Schedule:
 def _wait(vcpu: Vcpu) -> None:
     """A vCPU that waits for a disk leaves its core until that is done; its last touch ends then."""
     core = vcpu.core
-    wake, vcpu.waits_until = max(core.clock, vcpu.waits_until), 0
-    if wake == core.clock:
-        return
-    vcpu.count("blocked_cycles", wake - core.clock)
-    vcpu.span.retired = wake
+    vcpu.count("blocked_cycles", vcpu.waits_until - core.clock)
+    vcpu.span.retired = vcpu.waits_until
     core.queue.pop(0)
     core.head = None
-    vcpu.start = wake
+    vcpu.start = vcpu.waits_until
     core.asleep.append(vcpu)
 
 

@@ -122,15 +122,17 @@ def leave(m, core, vcpu):
     _drop_head(m, core)
 
 
+@kernel
+def must_wait(m, vcpu, clock):
+    """Tell whether a device that a vCPU has asked is not done yet; one that is keeps nobody."""
+    return m.vcpu[vcpu, at.WAITS_UNTIL] > clock
+
+
 @part
 def wait(m, core, vcpu):
-    """Take the head, which waits for a device, out of the queue until that is done; its last touch ends then."""
-    clock = m.core[core, at.CLOCK]
-    wake = max(clock, m.vcpu[vcpu, at.WAITS_UNTIL])
-    m.vcpu[vcpu, at.WAITS_UNTIL] = 0
-    if wake == clock:
-        return
-    m.counters[m.vcpu[vcpu, at.ROW], Event.BLOCKED_CYCLES] += wake - clock
+    """Take the head, which must wait for a device, out of the queue until that is done; its last touch ends then."""
+    wake = m.vcpu[vcpu, at.WAITS_UNTIL]
+    m.counters[m.vcpu[vcpu, at.ROW], Event.BLOCKED_CYCLES] += wake - m.core[core, at.CLOCK]
     m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = wake
     m.vcpu[vcpu, at.STATUS] = at.WAITING
     m.vcpu[vcpu, at.WAKE] = wake

@@ -16,6 +16,7 @@ from vmcfg.digest import TRANSLATION, fold
 from vmcfg.engine.answers import ASKED_CORE, ASKED_HALT, ASKED_LEFT, FAULT, handle_fault
 from vmcfg.engine.epochs import schedule_in_epoch
 from vmcfg.engine.phases import pace, schedule_next
+from vmcfg.engine.queues import must_wait
 from vmcfg.engine.references import is_told_of, tell
 from vmcfg.engine.room import DONE, room_for
 from vmcfg.hardware.sets import tag_of
@@ -40,7 +41,7 @@ def straight_on(machine, vcpu):
     is_paced = has_epochs or m.work.phases[phase, work.STEP_DIVISOR] > 0
     why = DONE
     done = np.int64(0)
-    while done < left and m.core[core, at.CLOCK] < halt and m.vcpu[vcpu, at.WAITS_UNTIL] == 0:
+    while done < left and m.core[core, at.CLOCK] < halt and not must_wait(m, vcpu, m.core[core, at.CLOCK]):
         if is_paced:
             m.core[core, at.CLOCK] = pace(m, vcpu, m.core[core, at.CLOCK], halt)
             if m.core[core, at.CLOCK] >= halt:

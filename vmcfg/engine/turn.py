@@ -12,6 +12,7 @@ from vmcfg.engine.access import charge_walk
 from vmcfg.engine.ahead import BLOCK, look_ahead
 from vmcfg.engine.answers import FAULT, dirty_walk, generate, go_straight, handle_fault
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
+from vmcfg.engine.queues import must_wait
 from vmcfg.engine.references import is_told_of, tell
 from vmcfg.engine.retire import MISS, NO_DIRTY_BIT_IN_L2, NOTHING, WALK, access_at, retire, tlbs_of
 from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, room_for
@@ -30,7 +31,7 @@ HEAVY = 8  # a stretch in which more than one touch in eight walks is worth look
 def take_turn(m, core, vcpu, stop, until, mode, is_lean, has_data_caches):
     """Run a vCPU until its core's clock reaches `stop`, its work ends, or it has retired `until` touches."""
     while True:
-        if m.vcpu[vcpu, at.WAITS_UNTIL]:
+        if must_wait(m, vcpu, m.core[core, at.CLOCK]):
             return BLOCKED
         if is_event_due(m, vcpu):
             return EVENTS_DUE
@@ -74,7 +75,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     l2_hits = walks = np.int64(0)
     has_missed = False  # the access at `position`, and there is room for what it needs: it walks
     why = DONE
-    while has_missed or (position < end and clock < halt and m.vcpu[vcpu, at.WAITS_UNTIL] == 0):
+    while has_missed or (position < end and clock < halt and not must_wait(m, vcpu, clock)):
         last = end
         if is_paced and not has_missed:
             clock = pace(m, vcpu, clock, halt)
@@ -85,7 +86,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                 look_ahead(m, walker, vcpu, position, end, mode)
                 block += BLOCK
             last = min(last, block)
-        if is_paced or is_told or has_missed:
+        if is_paced or is_told or (has_missed and must_wait(m, vcpu, clock)):
             last = min(last, position + 1)
         before, was_missed = position, has_missed
         may_walk = has_missed or (looks_ahead and not is_told)

@@ -266,7 +266,7 @@ class Access:
     idle_cycles: int | None  # None where the access before was not watched
     start_clock: int
     end_clock: int
-    waits_until: int  # when the last disk that it has asked is done; 0 if it waits for none
+    waits_until: int  # when the last disk that it has asked is done: past, if it waits for none
     parts: Mapping[str, int]
     raw_walk_cycles: int
     walkers: int

@@ -122,7 +122,7 @@ class Tracer:
 
     def _is_waiting(self) -> bool:
         """Tell whether the vCPU waits for a disk: for the frames of pages that leave before its touch can begin."""
-        return bool(self.machine.vcpu[self.vcpu, at.WAITS_UNTIL])
+        return int(self.machine.vcpu[self.vcpu, at.WAITS_UNTIL]) > self._clock()
 
     def _step(self, number: int) -> np.ndarray:
         """Take the vCPU's turn through one touch, or to where it must stop first; return what that has counted.

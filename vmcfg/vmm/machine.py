@@ -169,7 +169,7 @@ PROCESS_FIELDS = 10
     TARGET_NEXT,  # the place among the CR3 targets that the next new root takes
     FAULTING_STORE,  # the fault that its guest handles just now is of a store
     IN_KERNEL,  # its guest runs in the kernel's view of the loaded process
-    WAITS_UNTIL,  # when the last device that its last touch has asked is done; 0 if it waits for none
+    WAITS_UNTIL,  # when the last device that it has asked is done: past, if it waits for none
     SPENT,  # cycles that the VMM has worked for it, to be charged with its next exit
 ) = range(43)
 VCPU_FIELDS = 43
