@@ -19,6 +19,7 @@ from oracle.spaces import Kill as OracleKill
 from oracle.tiny import cache
 
 from vmcfg.engine import simulate
+from vmcfg.engine.lean import is_lean
 from vmcfg.metrics.events import Event, Found, Sized
 from vmcfg.metrics.result import Kill, RunResult
 from vmcfg.plan import compile_plan
@@ -91,6 +92,16 @@ def with_a_nested_tlb_for_its_tables() -> Case:
     return Case(tiny.scenario(tiny.vm(), on=on, runs=runs), {})
 
 
+def with_lean_caches() -> Case:
+    """Translation caches as most processors have them, for which there are loops of their own; few random ones are."""
+    levels = {level: cache(4) for level in range(2, 5)}
+    on = tiny.host(cpu=tiny.processor(l2_tlb=cache(8), guest_walk_caches=levels, host_walk_caches=levels))
+    runs = tiny.workload(tiny.phase("uniform", accesses=400, write_ppm=300_000), pages=300)
+    case = Case(tiny.scenario(tiny.vm(), on=on, runs=runs), {})
+    assert is_lean(compile_plan(case.scenario).hosts[0])
+    return case
+
+
 @pytest.mark.slow
 def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
     """Counters, exits, times, pages and frames are equal, and each event happens somewhere in the examples."""
@@ -103,6 +114,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
         seen.update(name.rsplit(" ", 1)[-1] for name, figure in oracle.items() if figure)
 
     compare(with_forks())
+    compare(with_lean_caches())
     compare(with_a_nested_tlb_for_its_tables())
     compare(with_large_pages())
     compare(with_pages_that_become_large())

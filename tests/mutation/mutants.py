@@ -81,7 +81,7 @@ MUTANTS = (
     Mutant("all cores share the first core's data caches", "hardware/data_caches.py",
            "return 1 + core * OWN + level", "return 1 + level", "lines machine"),
     Mutant("an entry's line is that of the table's first entry", "mmu/references.py",
-           "return frame * PAGE_BYTES + index * (PAGE_BYTES >> bits)", "return frame * PAGE_BYTES", "machine"),
+           "return (frame << LINES_LOG2) | (index >> (bits - LINES_LOG2))", "return frame << LINES_LOG2", "machine"),
     Mutant("after a host walk-cache hit the entry is read from the EPT's root", "mmu/nested.py",
            "table = child - 1  # frames", "table = m.guests.vm[walker.vm, at.EPT_ROOT]  # frames", "machine"),
     Mutant("references are all counted as found in the first level", "mmu/references.py",
