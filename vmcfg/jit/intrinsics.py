@@ -61,13 +61,13 @@ def to_front8(typing_context, tags, first, tag, last):
 
 @intrinsic
 def to_front16(typing_context, tags, first, tag, last):
-    """Do the same in sixteen places."""
+    """Do the same in sixteen places, at once."""
     return types.boolean(tags, types.int64, types.int64, types.int64), _moving_to_front(16)
 
 
 @intrinsic
 def to_front32(typing_context, tags, first, tag, last):
-    """Do the same in thirty-two places."""
+    """Do the same in thirty-two places, half of them at a time."""
     return types.boolean(tags, types.int64, types.int64, types.int64), _moving_to_front(32)
 
 
@@ -120,32 +120,34 @@ def _matching(lanes: int) -> Callable[..., Any]:
     return code
 
 
-_PIECE = 8  # lanes of 32 bits: what the registers of most machines hold
+_WIDEST = 16  # lanes of 32 bits that are moved at once; LLVM cuts them to the machine's registers
 _NONE = 63  # the bit that says that no lane moves
 
 
 def _moving_to_front(lanes: int) -> Callable[..., Any]:
     """Return the code: the ways up to where the tag is (or all) get their neighbour, the first gets the tag."""
 
+    width = min(lanes, _WIDEST)
+
     def code(context, builder, signature, args):
         array, index, tag, last = args
-        vector = ir.VectorType(_INT32, _PIECE)
-        wanted = _spread(builder, builder.trunc(tag, _INT32), _PIECE)
+        vector = ir.VectorType(_INT32, width)
+        wanted, zero = (_spread(builder, value, width) for value in (builder.trunc(tag, _INT32), _INT32(0)))
         places, before = [], []
         found = _INT64(0)
-        for first in range(0, lanes, _PIECE):
+        for first in range(0, lanes, width):
             place = place_of(context, builder, signature.args[0], array, builder.add(index, _INT64(first)))
             places.append(builder.bitcast(place, vector.as_pointer()))
             before.append(builder.load(places[-1], align=4))
             mark(builder, before[-1], signature.args[0])
-            equal = builder.bitcast(builder.icmp_signed("==", before[-1], wanted), ir.IntType(_PIECE))
+            equal = builder.bitcast(builder.icmp_signed("==", before[-1], wanted), ir.IntType(width))
             found = builder.or_(found, builder.shl(builder.zext(equal, _INT64), _INT64(first)))
         way = builder.cttz(builder.or_(found, last), ir.IntType(1)(1))
         window = _window(builder, way)
         ahead = wanted  # what moves into a piece's first lane is the last lane of this
-        for first, place, piece in zip(range(0, lanes, _PIECE), places, before, strict=True):
-            moved = builder.shuffle_vector(ahead, piece, _lanes([_PIECE - 1, *range(_PIECE, 2 * _PIECE - 1)]))
-            is_moving = builder.icmp_signed("<", _signs(builder, window, first), _spread(builder, _INT32(0), _PIECE))
+        for first, place, piece in zip(range(0, lanes, width), places, before, strict=True):
+            moved = builder.shuffle_vector(ahead, piece, _lanes([width - 1, *range(width, 2 * width - 1)]))
+            is_moving = builder.icmp_signed("<", _signs(builder, window, first, width), zero)
             stored = builder.store(builder.select(is_moving, moved, piece), _another_name_of(builder, place), align=4)
             mark(builder, stored, signature.args[0])
             ahead = piece
@@ -167,10 +169,10 @@ def _window(builder: Any, way: Any) -> Any:
     return builder.gep(builder.module.globals[name], [_INT64(0), builder.sub(_INT64(_NONE), way)])
 
 
-def _signs(builder: Any, window: Any, first: int) -> Any:
-    """Return the signs of the lanes from `first` on, as a vector."""
+def _signs(builder: Any, window: Any, first: int, width: int) -> Any:
+    """Return the signs of so many lanes from `first` on, as a vector."""
     place = builder.gep(window, [_INT64(first)])
-    return builder.load(builder.bitcast(place, ir.VectorType(_INT32, _PIECE).as_pointer()), align=4)
+    return builder.load(builder.bitcast(place, ir.VectorType(_INT32, width).as_pointer()), align=4)
 
 
 def _another_name_of(builder: Any, place: Any) -> Any:
