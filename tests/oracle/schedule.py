@@ -145,11 +145,12 @@ class Schedule:
 def _wait(vcpu: Vcpu) -> None:
     """A vCPU that waits for a disk leaves its core until that is done; its last touch ends then."""
     core = vcpu.core
-    vcpu.count("blocked_cycles", vcpu.waits_until - core.clock)
-    vcpu.span.retired = vcpu.waits_until
+    wake, vcpu.waits_until = vcpu.waits_until, 0
+    vcpu.count("blocked_cycles", wake - core.clock)
+    vcpu.span.retired = wake
     core.queue.pop(0)
     core.head = None
-    vcpu.start = vcpu.waits_until
+    vcpu.start = wake
     core.asleep.append(vcpu)
 
 

@@ -132,6 +132,7 @@ def must_wait(m, vcpu, clock):
 def wait(m, core, vcpu):
     """Take the head, which must wait for a device, out of the queue until that is done; its last touch ends then."""
     wake = m.vcpu[vcpu, at.WAITS_UNTIL]
+    m.vcpu[vcpu, at.WAITS_UNTIL] = 0  # what its kernel does meanwhile need not wait for that
     m.counters[m.vcpu[vcpu, at.ROW], Event.BLOCKED_CYCLES] += wake - m.core[core, at.CLOCK]
     m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = wake
     m.vcpu[vcpu, at.STATUS] = at.WAITING

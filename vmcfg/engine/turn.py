@@ -86,6 +86,7 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                 look_ahead(m, walker, vcpu, position, end, mode)
                 block += BLOCK
             last = min(last, block)
+        # A row of walks must stay short, see `mmu.tally`: one that is not held to blocks is the access alone.
         if is_paced or is_told or (has_missed and (not looks_ahead or must_wait(m, vcpu, clock))):
             last = min(last, position + 1)
         before, was_missed = position, has_missed

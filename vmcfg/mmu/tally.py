@@ -1,8 +1,8 @@
 """What a walk counts, in one integer: references and hits of walk caches, each in twelve bits of its own.
 
 Walks count a handful of things several times each, and a loop of walks adds them all up. As one number they stay in one
-register, and what a row of walks has counted is taken apart once. A walk makes at most 35 references, so that a row of
-a hundred is far from overflowing.
+register, and what a row of walks has counted is taken apart once. A walk makes at most 35 references, and a
+row has no more than a block of them (`engine.turn`): a hundred walks would not overflow.
 """
 
 from __future__ import annotations
