@@ -4,7 +4,7 @@ A kernel is a plain Python function over integers and arrays. Three decorators m
 
     entry    Python calls it; its machine code is kept on disk
     kernel   a small piece, always inlined into its callers
-    part     a larger piece, compiled once and called
+    part     a larger piece, called, or inlined where LLVM thinks that worth it
 
 An entry that many loops need, or few runs, is not linked into them: its machine code is called by its address.
 
