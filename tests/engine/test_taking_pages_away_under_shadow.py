@@ -21,7 +21,16 @@ from vmcfg.hardware.core import L1, L2
 from vmcfg.hardware.stores import held
 from vmcfg.metrics.events import EXIT_COUNT, Exit
 from vmcfg.plan.model import HostPlan
-from vmcfg.scenario.spec import SHARED, DataCache, DataCaches, GuestEvent, LargeTlbs, Mmu, Scenario
+from vmcfg.scenario.spec import (
+    SHARED,
+    DataCache,
+    DataCaches,
+    GuestEvent,
+    LargeTlbs,
+    Mmu,
+    Scenario,
+    ShadowPaging,
+)
 from vmcfg.vmm import machine as at
 
 EVENTS = (
@@ -91,6 +100,30 @@ def test_no_entry_leads_to_a_frame_that_was_taken_away(scenario: Scenario, plan:
         loop.run(machine, host.run_end, step.vcpu % 2, until(machine, host, step))
         check_machine(host, machine)
         assert [] == [frame for frame in frames_in_tlbs(machine) if machine.host.kind[frame] != at.FRAME_PRIVATE]
+
+
+def test_a_frame_that_two_processes_map_is_dropped_by_both() -> None:
+    """A process and its child read the same pages, by a shadow table each: in drawn machines few frames have two."""
+    events = GuestEvent("fork", 100, 1), GuestEvent("context_switch", 30, 1)
+    runs = tiny.workload(tiny.phase("sequential", accesses=400, events=events), pages=20)
+    mmu = Mmu("shadow", 4096, True, shadow=ShadowPaging("cached", False, False, 0, 3))
+    scenario = tiny.scenario(tiny.vm_at_start(), on=tiny.host(mmu=mmu), runs=evolve(runs, processes=1, max_processes=2))
+    [(host, machine)] = machines_of(scenario)
+    loop.run(machine, host.run_end, 0, 150)
+    frames = machine.host.pmap[: host.vms[0].vm.memory_pages] >> at.MPN_SHIFT
+    taken = np.flatnonzero([len(mappers(machine, frame)) == 2 for frame in frames])
+    assert len(taken) == 20
+    take_away(machine, 0, taken)
+    assert [] == [frame for frame in frames[taken] if mappers(machine, frame)]
+    check_machine(host, machine)
+
+
+def mappers(machine: at.Machine, frame: int) -> list[int]:
+    """Return the places of the shadow entries that map a frame."""
+    entries = machine.shadow.entries
+    is_leaf = (entries & at.PRESENT != 0) & (entries >> at.CHILD_SHIFT == 0)
+    places: list[int] = np.flatnonzero(is_leaf & (entries >> at.PPN_SHIFT & at.PPN_MASK == frame)).tolist()
+    return places
 
 
 def hidden_faults(host: HostPlan, machine: at.Machine) -> list[int]:
