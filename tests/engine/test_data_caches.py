@@ -14,10 +14,12 @@ from machines import examples
 from oracle import tiny
 from oracle.lines import LINE_BYTES, lines_of_cores
 
+from vmcfg.engine.ahead import BLOCK
 from vmcfg.engine.build import build
 from vmcfg.hardware import data_caches as lines
 from vmcfg.jit import by_reference, entry
 from vmcfg.metrics.events import Found
+from vmcfg.mmu.tally import MOST_REFERENCES
 from vmcfg.plan import compile_plan
 from vmcfg.scenario.spec import DataCache, DataCaches
 from vmcfg.workload.inputs import load_inputs
@@ -32,11 +34,31 @@ MOST_LINES = 1 << 31
 
 
 @entry
-def refer_all(all_caches, cores, numbers, found):
-    """Look up a sequence of lines, each from a core."""
+def look_up_rows(all_caches, ends, cores, numbers):
+    """Note rows of lines, each row from the core of its first, and look it up at its end; return the cycles of all."""
+    caches = by_reference(all_caches)
+    cycles = begin = np.int64(0)
+    for row in range(ends.shape[0]):
+        for position in range(begin, ends[row]):
+            lines.note(caches, numbers[position])
+        caches.noted[0] = 0
+        cycles += lines.look_up(caches, cores[begin], np.int64(0), np.int64(0), ends[row] - begin)
+        begin = ends[row]
+    return cycles
+
+
+@entry
+def look_up_singly(all_caches, cores, numbers, found):
+    """Look up a sequence of lines one by one, each from a core, and tell where they are found."""
     caches = by_reference(all_caches)
     for position in range(numbers.shape[0]):
-        found[position] = lines.refer(caches, cores[position], numbers[position])
+        for place in range(lines.PLACES):
+            caches.counts[0, place] = 0
+        caches.lines[7] = numbers[position]  # a place in the middle: what lies before is nobody's business
+        lines.look_up(caches, cores[position], np.int64(0), np.int64(7), np.int64(8))
+        for place in range(lines.PLACES):
+            if caches.counts[0, place]:
+                found[position] = place
 
 
 @entry
@@ -58,7 +80,7 @@ def found_in(declared: DataCaches, references: list[tuple[int, int]]) -> list[in
     """Where the kernels find each (core, line)."""
     found = np.zeros(len(references), np.int64)
     cores, numbers = (np.array(column, np.int64) for column in zip(*references, strict=True))
-    refer_all(caches_of(declared), cores, numbers, found)
+    look_up_singly(caches_of(declared), cores, numbers, found)
     return found.tolist()
 
 
@@ -81,6 +103,25 @@ def test_lines_are_found_where_lists_find_them(declared: DataCaches, seed: int, 
     """Any number of sets and up to 32 ways, levels that are not there, two cores under one last level."""
     references = stream(seed, 400, most)
     assert naively_found_in(declared, references) == found_in(declared, references)
+
+
+@given(data_caches(), st.integers(0, 1000), st.lists(st.integers(1, 60), min_size=1, max_size=30))
+@examples(60)
+def test_rows_are_looked_up_as_line_by_line(declared: DataCaches, seed: int, sizes: list[int]) -> None:
+    """However many are noted before they are looked up: the same places, in number, cycles and what is held at last."""
+    dice = Random(seed)
+    references = []
+    for size in sizes:
+        core = dice.randrange(CORES)
+        references += [(core, line) for _, line in stream(dice.randrange(1000), size, 300)]
+    cores, numbers = (np.array(column, np.int64) for column in zip(*references, strict=True))
+    by_rows, singly = caches_of(declared), caches_of(declared)
+    cycles = look_up_rows(by_rows, np.cumsum(np.array(sizes, np.int64)), cores, numbers)
+    found = np.zeros(len(references), np.int64)
+    look_up_singly(singly, cores, numbers, found)
+    assert np.bincount(found, minlength=lines.PLACES).tolist() == by_rows.counts[0].tolist()
+    assert by_rows.latency[found].sum() == cycles
+    assert singly.tags.tolist() == by_rows.tags.tolist()
 
 
 @pytest.mark.parametrize("declared", [REAL, WIDE], ids=["real", "wide"])
@@ -145,3 +186,8 @@ def test_counts_are_those_of_pycachesim(levels: int) -> None:
 def _peer(cachesim, name: str, shape: DataCache, below):
     beyond = {"store_to": below, "load_from": below} if below else {}
     return cachesim.Cache(name, shape.sets, shape.ways, LINE_BYTES, "LRU", **beyond)
+
+
+def test_all_that_a_row_of_walks_refers_to_can_be_noted() -> None:
+    """A row that may walk more than once is held to a block."""
+    assert BLOCK * MOST_REFERENCES <= lines.MOST_NOTED

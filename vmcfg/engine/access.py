@@ -16,6 +16,7 @@ from vmcfg.hardware.assoc import SETS, fill, find, is_dirty, payload_of, set_of,
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
 from vmcfg.mmu import native, nested, shadow, software_tlb
+from vmcfg.mmu.references import cycles_of, look_up_noted
 from vmcfg.mmu.walks import NESTED, SHADOW, SOFTWARE_TLB
 from vmcfg.vmm import machine as at
 
@@ -52,6 +53,14 @@ def walk(m, walker, vpn, mode, is_store, is_quiet, is_lean):
     if mode == SHADOW:
         return shadow.walk(m, walker, vpn, is_store, is_quiet, is_lean)
     return native.walk(m, walker, vpn, is_store, is_quiet, is_lean)
+
+
+@kernel
+def walk_alone(m, walker, vpn, is_store, is_quiet):
+    """Walk by itself, not in a row of accesses; return what a walk returns, and its raw cycles."""
+    end, frame, has_dirty, counted, leaves = walk(m, walker, vpn, m.cost[at.MODE], is_store, is_quiet, False)
+    looked_up, _ = look_up_noted(m, walker, np.int64(0))
+    return end, frame, has_dirty, counted, leaves, cycles_of(m, walker, counted) + looked_up
 
 
 @kernel

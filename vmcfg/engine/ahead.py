@@ -2,11 +2,10 @@
 
 On a stream of TLB misses each walk waits for two cache lines far away: the guest's leaf entry and, nested, the
 pmap. Both addresses can be known early because the batch is there. Two blocks ahead the leaf entry is asked for;
-one block ahead they have arrived, and the pmap entries that they lead to are asked for, with data caches also the
-sets of the last level in which both leaf entries will be looked up. The table above the leaf is read as the walk
-will read it; which one that is for a GiB of a process is remembered from the last time, in a few hints. A wrong
-hint asks for the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it is switched
-on by the share of walks in the stretch before.
+one block ahead they have arrived, and the pmap entries that they lead to are asked for. The table above the leaf is
+read as the walk will read it; which one that is for a GiB of a process is remembered from the last time, in a few
+hints. A wrong hint asks for the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it
+is switched on by the share of walks in the stretch before.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import numpy as np
 
 from vmcfg.hardware.core import TABLE_BITS, walk_key
 from vmcfg.jit import kernel, part, prefetch
-from vmcfg.mmu.references import prefetch_lines
 from vmcfg.mmu.walks import NATIVE, SHADOW, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 
@@ -39,9 +37,7 @@ def look_ahead(m, walker, vcpu, position, end, mode):
     if mode != NATIVE:
         for place in range(position + BLOCK, position + 2 * BLOCK):
             slot = m.work.ahead[place & (at.AHEAD - 1)]
-            ppn = page_of(m.guests.tables[slot])
-            prefetch(m.host.pmap, walker.base + ppn)
-            prefetch_lines(m, walker, slot, ppn)
+            prefetch(m.host.pmap, walker.base + page_of(m.guests.tables[slot]))
 
 
 @kernel

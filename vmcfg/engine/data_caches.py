@@ -17,16 +17,17 @@ def data_caches_of(host: HostPlan) -> lines.DataCaches:
     tags = _tags(sum(array.shape[0] for array in host.arrays if array.name == "data_caches.tags"))
     shape = np.zeros((1 + lines.OWN * host.cores, lines.SHAPE_FIELDS), np.int64)
     if declared is None or host.latencies is None:
-        return lines.DataCaches(tags, shape, np.zeros(0, np.int64), np.zeros((0, lines.PLACES), np.int64))
+        nothing = np.zeros(0, np.int64), np.zeros((0, lines.PLACES), np.int64)
+        return lines.DataCaches(tags, shape, *nothing, *_none_noted())
     latency = np.array(list(host.latencies.values()), np.int64)
-    first = 1 << lines.WIDE  # behind a set without ways, for levels that are not there
+    first = 0
     for cache, level in enumerate([declared.llc, *(declared.l1, declared.l2) * host.cores]):
         shape[cache] = _shape(level, first) if level else _NOTHING
         first += level.sets << int(shape[cache, lines.SHIFT]) if level else 0
     assert first == len(tags), "the plan has reserved another number of places"
     levels = (declared.l1, declared.l2, declared.llc)
     shape[:, lines.COMMON] = min(lines.divide_by(level.sets)[1] for level in levels if level)
-    return lines.DataCaches(tags, shape, latency, np.zeros((host.rows, lines.PLACES), np.int64))
+    return lines.DataCaches(tags, shape, latency, np.zeros((host.rows, lines.PLACES), np.int64), *_none_noted())
 
 
 def one_cache(level: DataCache) -> lines.DataCaches:
@@ -34,10 +35,15 @@ def one_cache(level: DataCache) -> lines.DataCaches:
     shape = np.array([_shape(level, 0)], np.int64)
     shape[0, lines.COMMON] = lines.divide_by(level.sets)[1]
     tags = _tags(level.sets << int(shape[0, lines.SHIFT]))
-    return lines.DataCaches(tags, shape, np.zeros(lines.PLACES, np.int64), np.zeros((0, lines.PLACES), np.int64))
+    at_no_cost = np.zeros(lines.PLACES, np.int64), np.zeros((0, lines.PLACES), np.int64)
+    return lines.DataCaches(tags, shape, *at_no_cost, *_none_noted())
 
 
-_NOTHING = (lines.OF_EIGHT, 0, lines.SLIM, -(1 << 63), *lines.divide_by(1), 0)
+_NOTHING = (lines.NONE, 0, lines.SLIM, 0, *lines.divide_by(1), 0)
+
+
+def _none_noted() -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(lines.MOST_NOTED, np.int64), np.zeros(1, np.int64)
 
 
 def _tags(length: int) -> np.ndarray:

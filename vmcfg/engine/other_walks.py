@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import charge_walk, fill_tlbs, places_of, second_lookup, walk
+from vmcfg.engine.access import charge_walk, fill_tlbs, places_of, second_lookup, walk_alone
 from vmcfg.engine.answers import (
     ASKED_CORE,
     ASKED_VCPU,
@@ -64,7 +64,7 @@ def dirty_walk(m, core, vcpu, vpn):
     walker = walker_of(m, core, vcpu, False, _has_data_caches(m))
     handling = cycles = np.int64(0)
     while True:
-        end, frame, _, tally, spent, _ = walk(m, walker, vpn, m.cost[at.MODE], True, True, False)
+        end, frame, _, tally, _, spent = walk_alone(m, walker, vpn, True, True)
         cycles += spent
         count_hits(m, row, tally)
         if end == COMPLETE:
@@ -121,7 +121,7 @@ def _translate(m, walker, vpn, is_store, fault):
     """
     handling = cycles = np.int64(0)
     while True:
-        end, frame, has_dirty, tally, spent, leaves = walk(m, walker, vpn, m.cost[at.MODE], is_store, False, False)
+        end, frame, has_dirty, tally, leaves, spent = walk_alone(m, walker, vpn, is_store, False)
         cycles += spent
         count_hits(m, walker.row, tally)
         if end == COMPLETE:

@@ -18,6 +18,7 @@ from vmcfg.engine.room import may_run_short
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel, unlikely
+from vmcfg.mmu.references import cycles_of, look_up_noted
 from vmcfg.mmu.tally import count_hits, count_refs, refs_of
 from vmcfg.mmu.walks import COMPLETE
 from vmcfg.vmm import machine as at
@@ -40,11 +41,12 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
     """Retire accesses `position` … `last` - 1 while the clock is before `halt`.
 
     `has_missed` says that the first of them has been looked up and found nowhere: it walks at once.
+    What data caches take of the walks is only known at the end of the row, and not in the clock before.
     Returns (position, clock, hits in the L2 TLB, walks, what stopped it), and of a WALK that could not finish (how it
     ended, the page without a frame, references, raw cycles).
     """
     stopped_by = NOTHING
-    l2_hits = walks = frame = counted = cycles = tally = raw = np.int64(0)
+    l2_hits = walks = frame = tally = unfinished = cycles = np.int64(0)
     carried = m.vcpu[walker.vcpu, at.CARRY]
     end = COMPLETE
     is_short = may_run_short(m, walker)  # nothing is taken while nothing is handled
@@ -60,7 +62,11 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
             if unlikely((kind >> 1) & ~has_dirty != 0):  # a store is 2
                 stopped_by = NO_DIRTY_BIT if where == IN_FIRST else NO_DIRTY_BIT_IN_L2
                 break
-            if where == IN_SECOND:
+            if may_walk:
+                if where == IN_SECOND:
+                    l2_hits += 1
+                    clock += costs[1]
+            elif unlikely(where == IN_SECOND):  # said of both loops, this would make the other one slower
                 l2_hits += 1
                 clock += costs[1]
         else:
@@ -68,23 +74,26 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
                 stopped_by = MISS
                 break
             has_missed = False
-            end, frame, counted, cycles = _walk_and_fill(m, walker, first, second, places, vpn, kind, mode, is_lean)
+            end, frame, counted = _walk_and_fill(m, walker, first, second, places, vpn, kind, mode, is_lean)
             if unlikely(end != COMPLETE):
                 stopped_by = WALK
+                unfinished = counted
                 count_hits(m, walker.row, counted)
                 break
-            charged, carried = shared(m, carried + cycles)
+            charged, carried = shared(m, carried + cycles_of(m, walker, counted))
             clock += charged
-            raw += cycles
             tally += counted
             walks += 1
         clock += costs[0]
         position += 1
     if may_walk:
-        charge_walk(m, walker.vcpu, walker.row, raw)
+        looked_up, in_vain = look_up_noted(m, walker, refs_of(unfinished))
+        clock += shared(m, carried + looked_up)[0]
+        charge_walk(m, walker.vcpu, walker.row, cycles_of(m, walker, tally) + looked_up)
+        cycles = cycles_of(m, walker, unfinished) + in_vain
         count_hits(m, walker.row, tally)
         count_refs(m, walker.row, tally)
-    return position, clock, l2_hits, walks, stopped_by, (end, frame, refs_of(counted), cycles)
+    return position, clock, l2_hits, walks, stopped_by, (end, frame, refs_of(unfinished), cycles)
 
 
 @kernel
@@ -122,8 +131,8 @@ def _look_up(m, walker, first, second, places, vpn, kind, is_lean):
 
 @kernel
 def _walk_and_fill(m, walker, first, second, places, vpn, kind, mode, is_lean):
-    """Walk for a page, and fill what has missed it; return (how that ended, frame, what was counted, raw cycles)."""
-    end, frame, has_dirty, counted, cycles, leaves = walk(m, walker, vpn, mode, kind == at.STORE, False, is_lean)
+    """Walk for a page, and fill what has missed it; return (how that ended, frame, what was counted)."""
+    end, frame, has_dirty, counted, leaves = walk(m, walker, vpn, mode, kind == at.STORE, False, is_lean)
     if end == COMPLETE:
         tag, _, _ = places
         is_large = not is_lean and m.cost[at.HAS_LARGE_PAGES] and fill_large(
@@ -132,4 +141,4 @@ def _walk_and_fill(m, walker, first, second, places, vpn, kind, mode, is_lean):
         if not is_large:
             fill_tlbs(m.stores, first, second, places, frame, has_dirty)
         fold(m.digest, TRANSLATION, tag ^ (frame << 17) ^ refs_of(counted))
-    return end, frame, counted, cycles
+    return end, frame, counted

@@ -77,7 +77,7 @@ def _reach(m, core, vcpu, vpn, is_store):
     """Go to a page, through whatever faults that takes."""
     walker = walker_of(m, core, vcpu, False, False)
     while True:
-        end, ppn, _, _, _, _ = nested.walk(m, walker, vpn, is_store, False, False)
+        end, ppn, _, _, _ = nested.walk(m, walker, vpn, is_store, False, False)
         if end == COMPLETE:
             fold(m.digest, TRANSLATION, tag_of(walker.space, vpn) ^ (ppn << 17))
             return

@@ -18,6 +18,7 @@ from vmcfg.engine.retire import MISS, NO_DIRTY_BIT_IN_L2, NOTHING, WALK, access_
 from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, room_for
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
+from vmcfg.mmu.references import dearest_walk
 from vmcfg.mmu.walks import walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.workload import fields as work
@@ -70,6 +71,8 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     start = position = m.vcpu[vcpu, at.NEXT]
     end = start + left
     block = max(start, m.vcpu[vcpu, at.LOOKED_TO])
+    # What data caches take of a row is known at its end. Where that might be after `halt`, a row is one access.
+    sure = halt - looks_ahead * BLOCK * dearest_walk(m, walker)
     clock = m.core[core, at.CLOCK]
     ended = clock
     l2_hits = walks = np.int64(0)
@@ -87,12 +90,13 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
                 block += BLOCK
             last = min(last, block)
         # A row of walks must stay short, see `mmu.tally`: one that is not held to blocks is the access alone.
-        if is_paced or is_told or (has_missed and (not looks_ahead or must_wait(m, vcpu, clock))):
+        if is_paced or is_told or clock >= sure or (has_missed and (not looks_ahead or must_wait(m, vcpu, clock))):
             last = min(last, position + 1)
         before, was_missed = position, has_missed
         may_walk = has_missed or (looks_ahead and not is_told)
         position, clock, by_l2, by_walk, stopped_by, stop = retire(
-            m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, is_lean
+            m, walker, tlbs, position, last, clock, sure if clock < sure else halt, costs, mode, has_missed,
+            may_walk, is_lean
         )
         l2_hits += by_l2
         walks += by_walk

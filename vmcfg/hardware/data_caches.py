@@ -9,6 +9,9 @@ guest and its host stay in the caches. Where that decides a result, a flat cost 
                    └ LLC ── hit ...             taken out of the levels above when a lower one evicts, so the
                        └ memory                 hierarchy is neither inclusive nor exclusive.
 
+A reference decides nothing but what it costs. So references are noted where they are made, and looked up together, when
+that is asked for.
+
 Lines have machine addresses: the caches know no VMs, no mappings and no flushes. Each set lies in the order of use,
 the last used line first, and one vector operation both looks a line up and moves it, or puts it, to the front. Under
 LRU in sets that is all there is to do: on a miss, what falls off the end is the victim, and empty places are at the
@@ -35,13 +38,13 @@ PLACES = 4
 SHARED, OWN = 0, 2
 
 # Fields of shape[cache]: KIND says which code fits. Set s begins at FIRST + (s << SHIFT), and LAST has the bit of its
-# last way, or bit 63 if the processor lacks the level: then there is a set without ways, where nothing is ever found.
-# Sets are ODD << LOW; MASK is their number - 1 where that is a power of two, else -1. Tags leave out COMMON bits, in
-# all caches of a host the same: the lowest LOW of them.
+# last way. Sets are ODD << LOW; MASK is their number - 1 where that is a power of two, else -1. Tags leave out COMMON
+# bits, in all caches of a host the same: the lowest LOW of them.
 KIND, FIRST, SHIFT, LAST, MASK, LOW, ODD, FACTOR, DOWN, COMMON = range(10)
 SHAPE_FIELDS = 10
 SLIM, NARROW, WIDE = 3, 4, 5  # SHIFT: room for 8, 16, 32 ways in a set
-OF_EIGHT, OF_SIXTEEN, OTHER = range(3)  # KIND: sets with that room, and a power of two of sets; other numbers, or WIDE
+NONE, OF_EIGHT, OF_SIXTEEN, OTHER = range(4)  # KIND: no level; sets with that room, 2^n of them; other numbers, or WIDE
+MOST_NOTED = 512  # more than a row of walks can refer to
 LINES_LOG2 = 31  # of lines that share a value of their COMMON lowest bits
 
 
@@ -52,12 +55,16 @@ class DataCaches(NamedTuple):
     shape    i64[cache, field]
     latency  i64[PLACES]        cycles of a reference by where it is found
     counts   i64[row, PLACES]   references by where they were found: what other counters are in `counters`
+    lines    i64[MOST_NOTED]    lines that have been referred to and not been looked up yet, in their order
+    noted    i64[1]             how many these are
     """
 
     tags: np.ndarray
     shape: np.ndarray
     latency: np.ndarray
     counts: np.ndarray
+    lines: np.ndarray
+    noted: np.ndarray
 
 
 @kernel
@@ -67,16 +74,55 @@ def cache_of(core, level):
 
 
 @kernel
-def refer(caches, core, line):
-    """Look a line up and bring it into all levels that lack it; return where it was found."""
-    tag = tag_of_line(caches, line)
-    if to_front(caches, cache_of(core, L1), line, tag):
-        return L1
-    if to_front(caches, cache_of(core, L2), line, tag):
-        return L2
-    if to_front(caches, SHARED, line, tag):
-        return LLC
-    return MEMORY
+def note(caches, line):
+    """Note that a line is referred to; `look_up` finds out where it is."""
+    number = caches.noted[0]
+    caches.lines[number] = line
+    caches.noted[0] = number + 1
+
+
+@part
+def look_up(caches, core, row, first, end):
+    """Look up the lines noted as number first … end - 1 in their order, and bring each into all levels that lack it.
+
+    Counts where they were found, and returns the cycles of all. What a level is asked for, and in which order, depends
+    on the levels above alone: so one is done with before the next begins. Each is then a short loop without a branch
+    that no processor could foresee.
+    """
+    cycles = np.int64(0)
+    for level in range(MEMORY):
+        missing = _sieve(caches, SHARED if level == LLC else cache_of(core, level), first, end)
+        caches.counts[row, level] += end - missing
+        cycles += (end - missing) * caches.latency[level]
+        end = missing
+    caches.counts[row, MEMORY] += end - first
+    return cycles + (end - first) * caches.latency[MEMORY]
+
+
+@part
+def _sieve(caches, cache, first, end):
+    """Look up the lines noted as first … end - 1 in one cache; leave those that it lacks, and return their end."""
+    kind = caches.shape[cache, KIND]
+    if kind == NONE:
+        return end
+    if kind == OF_EIGHT:
+        return _sieve_by(caches, cache, first, end, OF_EIGHT)
+    if kind == OF_SIXTEEN:
+        return _sieve_by(caches, cache, first, end, OF_SIXTEEN)
+    return _sieve_by(caches, cache, first, end, OTHER)
+
+
+@kernel
+def _sieve_by(caches, cache, first, end, kind):
+    """Do so in a cache of a kind, which is a constant."""
+    built = _built(caches, cache)
+    left = first
+    for number in range(first, end):
+        line = caches.lines[number]
+        place = _to_front_by(caches, built, line, kind)
+        caches.lines[left] = line
+        left += np.int64(place == 0)
+    return left
 
 
 @kernel
@@ -86,20 +132,34 @@ def prefetch_line(caches, line):
 
 
 @kernel
-def tag_of_line(caches, line):
-    """Return the tag under which all caches of a host hold a line."""
-    return (line >> caches.shape[SHARED, COMMON]) + 1
+def to_front(caches, cache, line):
+    """Make a line the most recently used of its set, in place of the least recently used one if it was not there.
+
+    Return 0 if it was not.
+    """
+    kind, built = caches.shape[cache, KIND], _built(caches, cache)
+    if kind == OF_EIGHT:
+        return _to_front_by(caches, built, line, OF_EIGHT)
+    if kind == OF_SIXTEEN:
+        return _to_front_by(caches, built, line, OF_SIXTEEN)
+    return _to_front_by(caches, built, line, OTHER)
 
 
 @kernel
-def to_front(caches, cache, line, tag):
-    """Make a line the most recently used of its set, in place of the least recently used one if it was not there."""
+def _built(caches, cache):
+    """Return (a cache's number, where it begins, its last way, MASK, COMMON), to be kept in registers."""
     shape = caches.shape
-    kind, first, last = shape[cache, KIND], shape[cache, FIRST], shape[cache, LAST]
+    return cache, shape[cache, FIRST], shape[cache, LAST], shape[cache, MASK], shape[SHARED, COMMON]
+
+
+@kernel
+def _to_front_by(caches, built, line, kind):
+    cache, first, last, mask, common = built
+    tag = (line >> common) + 1
     if kind == OF_EIGHT:
-        return to_front8(caches.tags, first + ((line & shape[cache, MASK]) << SLIM), tag, last)
+        return to_front8(caches.tags, first + ((line & mask) << SLIM), tag, last)
     if kind == OF_SIXTEEN:
-        return to_front16(caches.tags, first + ((line & shape[cache, MASK]) << NARROW), tag, last)
+        return to_front16(caches.tags, first + ((line & mask) << NARROW), tag, last)
     return _to_front_of_other(caches, cache, line, tag)
 
 

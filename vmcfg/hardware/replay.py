@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.data_caches import SHARED, tag_of_line, to_front
+from vmcfg.hardware.data_caches import SHARED, to_front
 from vmcfg.jit import by_reference, entry
 
 
@@ -14,5 +14,5 @@ def replay(all_caches, keys):
     caches = by_reference(all_caches)
     misses = np.int64(0)
     for position in range(keys.shape[0]):
-        misses += not to_front(caches, SHARED, keys[position], tag_of_line(caches, keys[position]))
+        misses += not to_front(caches, SHARED, keys[position])
     return misses

@@ -53,22 +53,22 @@ def match16(typing_context, tags, first, tag):
 def to_front8(typing_context, tags, first, tag, last):
     """Move `tag` to tags[first], those before it one place on; if it is absent, what stood in the last way is lost.
 
-    Return whether it was there. `last` has the bit of the last way; what lies behind it stays. Bit 63 says that there
-    are no ways, and all stays. Eight places of 32 bits are read and written at once, by one shuffle.
+    Return a mask of where it was. `last` has the bit of the last way; what lies behind it stays. Eight places of 32
+    bits are read and written at once, by one shuffle.
     """
-    return types.boolean(tags, types.int64, types.int64, types.int64), _moving_to_front(8)
+    return types.int64(tags, types.int64, types.int64, types.int64), _moving_to_front(8)
 
 
 @intrinsic
 def to_front16(typing_context, tags, first, tag, last):
     """Do the same in sixteen places, at once."""
-    return types.boolean(tags, types.int64, types.int64, types.int64), _moving_to_front(16)
+    return types.int64(tags, types.int64, types.int64, types.int64), _moving_to_front(16)
 
 
 @intrinsic
 def to_front32(typing_context, tags, first, tag, last):
     """Do the same in thirty-two places, half of them at a time."""
-    return types.boolean(tags, types.int64, types.int64, types.int64), _moving_to_front(32)
+    return types.int64(tags, types.int64, types.int64, types.int64), _moving_to_front(32)
 
 
 @intrinsic
@@ -121,7 +121,6 @@ def _matching(lanes: int) -> Callable[..., Any]:
 
 
 _WIDEST = 16  # lanes of 32 bits that are moved at once; LLVM cuts them to the machine's registers
-_NONE = 63  # the bit that says that no lane moves
 
 
 def _moving_to_front(lanes: int) -> Callable[..., Any]:
@@ -132,7 +131,7 @@ def _moving_to_front(lanes: int) -> Callable[..., Any]:
     def code(context, builder, signature, args):
         array, index, tag, last = args
         vector = ir.VectorType(_INT32, width)
-        wanted, zero = (_spread(builder, value, width) for value in (builder.trunc(tag, _INT32), _INT32(0)))
+        wanted = _spread(builder, builder.trunc(tag, _INT32), width)
         places, before = [], []
         found = _INT64(0)
         for first in range(0, lanes, width):
@@ -142,37 +141,19 @@ def _moving_to_front(lanes: int) -> Callable[..., Any]:
             mark(builder, before[-1], signature.args[0])
             equal = builder.bitcast(builder.icmp_signed("==", before[-1], wanted), ir.IntType(width))
             found = builder.or_(found, builder.shl(builder.zext(equal, _INT64), _INT64(first)))
-        way = builder.cttz(builder.or_(found, last), ir.IntType(1)(1))
-        window = _window(builder, way)
+        end = builder.or_(found, last)
+        moving = builder.xor(end, builder.sub(end, _INT64(1)))  # ones up to the lowest, and with it
         ahead = wanted  # what moves into a piece's first lane is the last lane of this
         for first, place, piece in zip(range(0, lanes, width), places, before, strict=True):
             moved = builder.shuffle_vector(ahead, piece, _lanes([width - 1, *range(width, 2 * width - 1)]))
-            is_moving = builder.icmp_signed("<", _signs(builder, window, first, width), zero)
+            bits = builder.trunc(builder.lshr(moving, _INT64(first)), ir.IntType(width))
+            is_moving = builder.bitcast(bits, ir.VectorType(ir.IntType(1), width))
             stored = builder.store(builder.select(is_moving, moved, piece), _another_name_of(builder, place), align=4)
             mark(builder, stored, signature.args[0])
             ahead = piece
-        return builder.icmp_signed("!=", found, _INT64(0))
+        return found
 
     return code
-
-
-def _window(builder: Any, way: Any) -> Any:
-    """Return a pointer to a sign for each lane: negative up to `way`, which is 0 … 31 or _NONE.
-
-    They are a window into a table: 32 times 0, 32 times -1 (the last one is number 63), 32 times 0.
-    """
-    kind = ir.ArrayType(_INT32, 96)
-    name = "vmcfg.signs"
-    if name not in builder.module.globals:
-        table = cgutils.global_constant(builder.module, name, ir.Constant(kind, [0] * 32 + [-1] * 32 + [0] * 32))
-        table.linkage = "internal"
-    return builder.gep(builder.module.globals[name], [_INT64(0), builder.sub(_INT64(_NONE), way)])
-
-
-def _signs(builder: Any, window: Any, first: int, width: int) -> Any:
-    """Return the signs of so many lanes from `first` on, as a vector."""
-    place = builder.gep(window, [_INT64(first)])
-    return builder.load(builder.bitcast(place, ir.VectorType(_INT32, width).as_pointer()), align=4)
 
 
 def _another_name_of(builder: Any, place: Any) -> Any:

@@ -83,17 +83,16 @@ def match16(tags: Any, first: int, tag: int) -> np.int64:
     return np.int64(sum(1 << lane for lane in range(16) if tags[first + lane] == tag))
 
 
-def to_front8(tags: Any, first: int, tag: int, last: int) -> bool:
+def to_front8(tags: Any, first: int, tag: int, last: int) -> np.int64:
     """Move `tag` to tags[first], those before it one place on; if it is absent, what stood in the last way is lost.
 
-    Return whether it was there. `last` has the bit of the last way; what lies behind it stays. Bit 63 says that there
-    are no ways, and all stays.
+    Return a mask of where it was. `last` has the bit of the last way; what lies behind it stays.
     """
-    end = first + (int(last).bit_length() if last > 0 else 0)
+    end = first + int(last).bit_length()
     held = tags[first:end].tolist()
     moved = [tag, *(other for other in held if other != tag)]
     tags[first:end] = moved[: len(held)]
-    return tag in held
+    return np.int64(1 << held.index(tag) if tag in held else 0)
 
 
 to_front16 = to_front32 = to_front8

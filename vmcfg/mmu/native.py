@@ -11,7 +11,7 @@ import numpy as np
 
 from vmcfg.hardware.core import GUEST_WALK, STORES
 from vmcfg.jit import kernel, unlikely
-from vmcfg.mmu.references import reference_cycles
+from vmcfg.mmu.references import refer
 from vmcfg.mmu.tally import GUEST_HIT, GUEST_REF
 from vmcfg.mmu.walks import (
     COMPLETE,
@@ -41,23 +41,22 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     found, table = probe_walk_caches(
         m.stores, caches, walker.levels, walker.space, vpn, walker.bits, is_quiet, is_lean
     )
-    zero = tally = cycles = entry = np.int64(0)
+    zero = tally = entry = np.int64(0)
     leaf = np.int64(1)
     if found <= walker.levels:
         tally += GUEST_HIT
-        cycles += m.cost[at.WALK_CACHE_HIT]
     else:
         table, _, is_there = begin(m, walker, vpn, is_lean)
         if not is_there:
-            return GUEST_PAGE_FAULT, zero, zero, tally, cycles, zero
+            return GUEST_PAGE_FAULT, zero, zero, tally, zero
     for level in range(walker.levels, 0, -1):  # in lean loops a constant: they are unrolled
         if level >= found:
             continue
-        cycles += reference_cycles(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level, walker.bits)
+        refer(m, walker, walker.first_frame + m.guests.ppns[table], vpn, level, walker.bits)
         entry = read_guest_entry(m, slot_among(table, vpn, level, walker.bits), level, is_store, is_lean)
         tally += GUEST_REF
         if unlikely(entry & at.PRESENT == 0):
-            return GUEST_PAGE_FAULT, zero, zero, tally, cycles, zero
+            return GUEST_PAGE_FAULT, zero, zero, tally, zero
         if is_guest_leaf(entry, level, is_lean):
             leaf = np.int64(level)
             break
@@ -68,4 +67,4 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     if not is_lean:
         frame += vpn & (pages_below(leaf) - 1)
     leaves = leaves_of(leaf, LARGEST)
-    return COMPLETE, frame, is_dirty_entry(entry), tally, cycles, leaves
+    return COMPLETE, frame, is_dirty_entry(entry), tally, leaves

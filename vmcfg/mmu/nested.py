@@ -23,7 +23,7 @@ import numpy as np
 from vmcfg.hardware.core import GUEST_WALK, HOST_WALK, STORES, TABLE_BITS, walk_key
 from vmcfg.jit import kernel, part, unlikely
 from vmcfg.mmu.nested_tlb import ABSENT, keep, probe
-from vmcfg.mmu.references import frame_of_table, reference_cycles
+from vmcfg.mmu.references import frame_of_table, refer
 from vmcfg.mmu.tally import GUEST_HIT, GUEST_REF, HOST_HIT, HOST_REF, NESTED_HIT
 from vmcfg.mmu.walks import (
     COMPLETE,
@@ -60,7 +60,6 @@ class Way(NamedTuple):
     leaf: Integer  # level of the leaf; 0 before there is one
     entry: Integer  # the leaf
     tally: Integer
-    cycles: Integer
 
 
 @kernel
@@ -79,11 +78,11 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         way = _go_on(m, walker, way, vpn, 1, is_store, is_quiet, is_lean)
     zero = np.int64(0)
     if unlikely(way.end != COMPLETE):
-        return way.end, way.ppn, zero, way.tally, way.cycles, zero
-    page, counted, spent = _translate(m, walker, way.ppn, False, is_store, is_quiet, is_lean)
-    tally, cycles = way.tally + counted, way.cycles + spent
+        return way.end, way.ppn, zero, way.tally, zero
+    page, counted = _translate(m, walker, way.ppn, False, is_store, is_quiet, is_lean)
+    tally = way.tally + counted
     if unlikely(_is_stopped(page, is_lean)):
-        return _why(page), way.ppn, zero, tally, cycles, zero
+        return _why(page), way.ppn, zero, tally, zero
     is_dirty = is_dirty_entry(way.entry)
     if m.cost[at.HAS_EPT_AD] and page & at.HOST_DIRTY == 0:
         is_dirty = zero
@@ -91,7 +90,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     if not is_lean:
         behind = level_behind(m, walker.vm, way.ppn)
         leaves = leaves_of(way.leaf if walker.levels else behind, behind)
-    return COMPLETE, page >> at.MPN_SHIFT, is_dirty, tally, cycles, leaves
+    return COMPLETE, page >> at.MPN_SHIFT, is_dirty, tally, leaves
 
 
 @kernel
@@ -103,11 +102,11 @@ def _begin(m, walker, vpn, is_quiet, is_lean):
     )
     zero = np.int64(0)
     if found <= walker.levels:
-        return found, Way(COMPLETE, table, zero, True, zero, zero, GUEST_HIT, m.cost[at.WALK_CACHE_HIT])
+        return found, Way(COMPLETE, table, zero, True, zero, zero, GUEST_HIT)
     table, ppn, is_there = begin(m, walker, vpn, is_lean)
     end = COMPLETE if is_there else GUEST_PAGE_FAULT
     leaf = np.int64(not is_lean and walker.levels == 0)  # without paging the page is the one that is wanted, with D
-    return found, Way(end, table, ppn, False, leaf, at.DIRTY | at.WRITABLE, zero, zero)
+    return found, Way(end, table, ppn, False, leaf, at.DIRTY | at.WRITABLE, zero)
 
 
 @kernel
@@ -116,34 +115,33 @@ def _go_on(m, walker, way, vpn, level, is_store, is_quiet, is_lean):
 
     Lean callers say of a store only at level 1 that it is one.
     """
-    tally, cycles = way.tally, way.cycles
+    tally = way.tally
     if not way.is_known:
-        page, counted, spent = _translate(m, walker, way.ppn, True, is_store, is_quiet, is_lean)
+        page, counted = _translate(m, walker, way.ppn, True, is_store, is_quiet, is_lean)
         tally += counted
-        cycles += spent
         if unlikely(_is_stopped(page, is_lean)):
-            return Way(_why(page), way.table, way.ppn, False, way.leaf, way.entry, tally, cycles)
-    cycles += reference_cycles(m, walker, frame_of_table(m, walker, way.table), vpn, level, walker.bits)
+            return Way(_why(page), way.table, way.ppn, False, way.leaf, way.entry, tally)
+    refer(m, walker, frame_of_table(m, walker, way.table), vpn, level, walker.bits)
     tally += GUEST_REF
     entry = read_guest_entry(m, slot_among(way.table, vpn, level, walker.bits), level, is_store, is_lean)
     if unlikely(entry & at.PRESENT == 0):
-        return Way(GUEST_PAGE_FAULT, way.table, way.ppn, False, way.leaf, entry, tally, cycles)
+        return Way(GUEST_PAGE_FAULT, way.table, way.ppn, False, way.leaf, entry, tally)
     ppn, child = page_of(entry), entry >> at.CHILD_SHIFT
     if is_guest_leaf(entry, level, is_lean):
         if not is_lean:
             ppn += vpn & (pages_below(level) - 1)
-        return Way(COMPLETE, way.table, ppn, False, np.int64(level), entry, tally, cycles)
+        return Way(COMPLETE, way.table, ppn, False, np.int64(level), entry, tally)
     if not is_quiet:
         caches = walker.core * STORES + GUEST_WALK
         fill_walk_cache(m.stores, caches + level, level, walker.space, vpn, walker.bits, child, is_lean)
-    return Way(COMPLETE, child, ppn, False, np.int64(0), entry, tally, cycles)
+    return Way(COMPLETE, child, ppn, False, np.int64(0), entry, tally)
 
 
 @kernel
 def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     """Walk the host table for one guest page.
 
-    Returns (its pmap entry, what was counted, cycles). The entry is ABSENT after a violation, NO_ROOM where the log is
+    Returns (its pmap entry, what was counted). The entry is ABSENT after a violation, NO_ROOM where the log is
     full, and after a hit in the nested TLB what that knows of it.
     """
     is_write = is_table or is_store
@@ -151,43 +149,42 @@ def _translate(m, walker, ppn, is_table, is_store, is_quiet, is_lean):
     if is_table or holds_data:
         page = probe(m, walker, ppn, is_write, holds_data, is_quiet, is_lean)
         if page != ABSENT:
-            return page, NESTED_HIT, m.cost[at.NESTED_TLB_HIT]
+            return page, NESTED_HIT
     caches = walker.core * STORES + HOST_WALK
     level, child = probe_walk_caches(
         m.stores, caches, walker.host_levels, walker.vm, ppn, TABLE_BITS, is_quiet, is_lean
     )
-    tally = cycles = np.int64(0)
+    tally = np.int64(0)
     table = child - 1  # frames: entries hold them plus one
     if level <= walker.host_levels:
         tally += HOST_HIT
-        cycles += m.cost[at.WALK_CACHE_HIT]
     else:
         table = m.guests.vm[walker.vm, at.EPT_ROOT]
     for below in range(walker.host_levels, 1, -1):  # in lean loops from a constant: they are unrolled
         if below >= level:
             continue
         tally += HOST_REF
-        cycles += reference_cycles(m, walker, table, ppn, below, TABLE_BITS)
+        refer(m, walker, table, ppn, below, TABLE_BITS)
         place = m.guests.vm[walker.vm, at.EPT + below] + walk_key(ppn, below)
         child = np.int64(m.host.ept[place])
         if unlikely(child == 0):
-            return ABSENT, tally, cycles
+            return ABSENT, tally
         if not is_lean and child < 0:
             page = _read_large_leaf(m, walker, place, walker.base + ppn, is_write)
             if page > ABSENT and (is_table or holds_data):
                 keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
-            return page, tally, cycles
+            return page, tally
         if not is_quiet:
             fill_walk_cache(m.stores, caches + below, below, walker.vm, ppn, TABLE_BITS, child, is_lean)
         table = child - 1
     if walker.host_levels == 1:
         table += walk_key(ppn, 2)  # a flat table goes on from frame to frame
     tally += HOST_REF
-    cycles += reference_cycles(m, walker, table, ppn, 1, TABLE_BITS)
+    refer(m, walker, table, ppn, 1, TABLE_BITS)
     page = _read_host_leaf(m, walker, walker.base + ppn, is_write, is_lean)
     if page > ABSENT and (is_table or holds_data):
         keep(m, walker, ppn, page, holds_data, is_quiet, is_lean)
-    return page, tally, cycles
+    return page, tally
 
 
 @kernel

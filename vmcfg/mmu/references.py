@@ -1,7 +1,7 @@
 """What a walk's reference costs: a flat latency, or that of the data cache which holds the entry's line.
 
-With data caches each reference is looked up where it is made, under the machine address of the entry: the frame of the
-table's page, then the entry's place in it.
+With data caches each reference is noted where it is made, under the machine address of the entry: the frame of the
+table's page, then the entry's place in it. What all have cost is known at the end of a walk, or of a row of them.
 Whether there are data caches is a constant of the loop, so that without them nothing of this is left in it.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.core import TABLE_BITS, walk_key
-from vmcfg.hardware.data_caches import prefetch_line, refer
-from vmcfg.jit import kernel
+from vmcfg.hardware.data_caches import PLACES, look_up, note, prefetch_line
+from vmcfg.jit import kernel, unlikely
+from vmcfg.mmu.tally import MOST_REFERENCES, nested_hits_of, refs_of, walk_cache_hits_of
 from vmcfg.vmm import machine as at
 
 PAGE_BYTES = 4096
@@ -19,13 +19,48 @@ LINES_LOG2 = 6  # of the lines of a page
 
 
 @kernel
-def reference_cycles(m, walker, frame, page, level, bits):
-    """Return what it costs to read the entry of `level` for `page` in the table in `frame`; data caches count it."""
+def refer(m, walker, frame, page, level, bits):
+    """Say that the entry of `level` for `page` is read, in the table in `frame`; only data caches want to know."""
     if not walker.has_data_caches:
-        return m.cost[at.WALK_REFERENCE]
-    found = refer(m.data_caches, walker.core, line_of_entry(frame, page, level, bits))
-    m.data_caches.counts[walker.row, found] += 1
-    return m.data_caches.latency[found]
+        return
+    line = line_of_entry(frame, page, level, bits)
+    note(m.data_caches, line)
+    if level == 1:  # of leaves there are many: those of the levels above are near
+        prefetch_line(m.data_caches, line)
+
+
+@kernel
+def cycles_of(m, walker, tally):
+    """Return what walks cost that have counted `tally`; with data caches, without what `look_up_noted` returns."""
+    hits = walk_cache_hits_of(tally) * m.cost[at.WALK_CACHE_HIT] + nested_hits_of(tally) * m.cost[at.NESTED_TLB_HIT]
+    if walker.has_data_caches:
+        return hits
+    return hits + refs_of(tally) * m.cost[at.WALK_REFERENCE]
+
+
+@kernel
+def look_up_noted(m, walker, unfinished):
+    """Look up all that was noted; return the cycles of (all but the last `unfinished` references, these)."""
+    zero = np.int64(0)
+    if not walker.has_data_caches:
+        return zero, zero
+    caches, core, row = m.data_caches, walker.core, walker.row
+    end = caches.noted[0]
+    caches.noted[0] = 0
+    cycles = look_up(caches, core, row, zero, end - unfinished)
+    if unlikely(unfinished != 0):
+        return cycles, look_up(caches, core, row, end - unfinished, end)
+    return cycles, zero
+
+
+@kernel
+def dearest_walk(m, walker):
+    """Return the most cycles that the references of a walk can cost when they are looked up."""
+    dearest = np.int64(0)
+    if walker.has_data_caches:
+        for found in range(PLACES):
+            dearest = max(dearest, m.data_caches.latency[found])
+    return dearest * MOST_REFERENCES
 
 
 @kernel
@@ -49,22 +84,3 @@ def line_of_entry(frame, page, level, bits):
 def frame_of_table(m, walker, table):
     """Return the frame of a guest table's page."""
     return m.host.pmap[walker.base + m.guests.ppns[table]] >> at.MPN_SHIFT
-
-
-@kernel
-def prefetch_lines(m, walker, slot, ppn):
-    """Ask for the sets of the last level in which a guest's leaf entry and the host's for its page are looked up.
-
-    The slot may be left from another VM of the host, whose pages this one need not have.
-    """
-    if not walker.has_data_caches:
-        return
-    table = slot >> TABLE_BITS
-    pages = m.guests.vm[walker.vm, at.PAGES]
-    if m.guests.ppns[table] >= pages or ppn >= pages:
-        return
-    prefetch_line(m.data_caches, line_of_entry(frame_of_table(m, walker, table), slot, 1, TABLE_BITS))
-    if walker.host_levels > 1:
-        frame = np.int64(m.host.ept[m.guests.vm[walker.vm, at.EPT + 2] + walk_key(ppn, 2)]) - 1
-        if frame >= 0:  # not a large page
-            prefetch_line(m.data_caches, line_of_entry(frame, ppn, 1, TABLE_BITS))

@@ -32,7 +32,7 @@ import numpy as np
 from vmcfg.hardware.core import GUEST_WALK, STORES, TABLE_BITS
 from vmcfg.jit import kernel, part
 from vmcfg.metrics.events import Exit
-from vmcfg.mmu.references import reference_cycles
+from vmcfg.mmu.references import refer
 from vmcfg.mmu.shadow_large import fill_large, lacks_pieces, mark_leaf
 from vmcfg.mmu.tally import HOST_HIT, HOST_REF
 from vmcfg.mmu.walks import (
@@ -81,19 +81,18 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
     level, page = probe_walk_caches(
         m.stores, caches, walker.levels, walker.space, vpn, TABLE_BITS, is_quiet, is_lean
     )
-    zero = tally = cycles = np.int64(0)
+    zero = tally = np.int64(0)
     if level <= walker.levels:
         tally += HOST_HIT
-        cycles += m.cost[at.WALK_CACHE_HIT]
     else:
         page = m.vcpu[walker.vcpu, at.SHADOW_ROOT]
     level -= 1
     while True:
-        cycles += reference_cycles(m, walker, m.shadow.page[page, FRAME], vpn, level, TABLE_BITS)
+        refer(m, walker, m.shadow.page[page, FRAME], vpn, level, TABLE_BITS)
         entry = _read_entry(m, slot_in_table(page, vpn, level), level, is_store, is_lean)
         tally += HOST_REF
         if entry == 0:
-            return SHADOW_FAULT, zero, zero, tally, cycles, zero
+            return SHADOW_FAULT, zero, zero, tally, zero
         if is_guest_leaf(entry, level, is_lean):
             break
         page = entry >> at.CHILD_SHIFT
@@ -107,7 +106,7 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         leaves = leaves_of(m.shadow.page[page, LEAF_LEVEL], level)
     if m.paging.rules[PAGES]:  # whoever pages looks for A where the VMM has one place for it
         m.host.pmap[m.host.owner[frame]] |= at.HOST_ACCESSED
-    return COMPLETE, frame, is_dirty_entry(entry), tally, cycles, leaves
+    return COMPLETE, frame, is_dirty_entry(entry), tally, leaves
 
 
 @part

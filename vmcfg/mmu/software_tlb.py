@@ -57,8 +57,8 @@ def walk(m, walker, vpn, is_store, is_quiet, is_lean):
         entry = _leaf(m, walker, vpn)
         if allows(entry, is_store):
             frame = m.host.pmap[walker.base + page_of(entry)] >> at.MPN_SHIFT
-            return COMPLETE, frame, is_dirty_entry(entry), nothing, nothing, leaves_of(1, 1)
-    return TLB_MISS, np.int64(is_store), nothing, nothing, nothing, nothing
+            return COMPLETE, frame, is_dirty_entry(entry), nothing, leaves_of(1, 1)
+    return TLB_MISS, np.int64(is_store), nothing, nothing, nothing
 
 
 @kernel

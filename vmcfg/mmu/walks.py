@@ -1,13 +1,13 @@
 """What the walkers of all modes share: what a walk returns, and the guest's half of it.
 
-Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns six integers:
+Every mode's `walk(m, walker, vpn, is_store, is_quiet, is_lean)` returns five integers:
 
-    (end, frame, D, what was counted, raw cycles, leaves)
+    (end, frame, D, what was counted, leaves)
 
 `end` is one of the six below. `frame` is the page's machine frame after a complete walk, and the PPN that has
 none after a violation. D is what a TLB entry filled by this walk may keep. References and hits of walk caches are
-counted as `mmu.tally` says, and cost cycles. `leaves` are the levels of the leaves that were found, as `leaves_of`
-joins them; lean loops know only leaves of level 1, and do not ask.
+counted as `mmu.tally` says, and cost what `mmu.references` says. `leaves` are the levels of the leaves that were found,
+as `leaves_of` joins them; lean loops know only leaves of level 1, and do not ask.
 """
 
 from __future__ import annotations

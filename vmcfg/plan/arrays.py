@@ -135,7 +135,7 @@ def _data_caches(host: HostPlan) -> tuple[ArrayPlan, ...]:
     declared = host.data_caches
     if declared is None:
         return ()
-    places = host.cores * (_places(declared.l1) + _places(declared.l2)) + _places(declared.llc) + WIDE
+    places = host.cores * (_places(declared.l1) + _places(declared.l2)) + _places(declared.llc)
     return (_array("data_caches.tags", "i32", (places,), places, "lines of page tables in the data caches"),)
 
 

@@ -14,6 +14,7 @@ from vmcfg.mmu.nested_tlb import ABSENT
 from vmcfg.mmu.tally import BITS, ONE
 from vmcfg.mmu.walks import COMPLETE, GUEST_PAGE_FAULT, HOST_VIOLATION, LOG_FULL, SHADOW_FAULT, TLB_MISS
 from vmcfg.trace import places, steps
+from vmcfg.trace.foresight import Foresight
 from vmcfg.trace.recorder import Recorder
 from vmcfg.trace.twin import Arguments, Run, Watcher
 from vmcfg.vmm import machine as at
@@ -36,14 +37,16 @@ class WalkWatch:
         self._told = told
         self._references = 0
         self._is_walking = False
-        self._found: tuple[int, int] | None = None  # where a line was found, and the line, until its entry is read
+        self._found: tuple[int, int] | None = None  # where a line will be found, and the line, until its entry is read
+        self._looking_up = 0  # cycles of a walk's lines
+        self._foresight = Foresight()
 
     def watchers(self) -> dict[str, Watcher]:
         """Return what stands before which kernel."""
         return {
             "vmcfg.engine.access.walk": self._walk,
             "vmcfg.engine.other_walks.dirty_walk": self._dirty_walk,
-            "vmcfg.mmu.references.refer": self._look_up_line,
+            "vmcfg.mmu.references.refer": self._note_line,
             "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
             "vmcfg.mmu.shadow._read_entry": self._read_shadow_entry,
             "vmcfg.mmu.nested._translate": self._translate,
@@ -62,12 +65,13 @@ class WalkWatch:
 
     def _walk(self, run: Run, given: Arguments) -> Any:
         self._told.vpn = int(given["vpn"])
-        self._references = 0
+        self._references = self._looking_up = 0
         outer, self._told.is_looking_up, self._is_walking = self._told.is_looking_up, True, True
         with self._told.inside() as inner:
             result = run()
         self._told.is_looking_up, self._is_walking = outer, False
-        end, _, _, tally, cycles, _ = map(int, result)
+        end, _, _, tally, _ = map(int, result)
+        cycles = self._looking_up + self._foresight.cycles_of(self._told.machine, given["walker"], tally)
         guest_refs, host_refs = int(tally & ONE), int(tally >> BITS & ONE)
         assert self._references == guest_refs + host_refs, "a reference was not seen"
         is_dirty_walk = bool(given["is_quiet"])
@@ -78,10 +82,13 @@ class WalkWatch:
         with self._told.no_lookups():  # it searches the TLBs only to set D
             return run()
 
-    def _look_up_line(self, run: Run, given: Arguments) -> Any:
-        found = run()
-        self._found = int(found), int(given["line"])
-        return found
+    def _note_line(self, run: Run, given: Arguments) -> Any:
+        run()
+        caches, walker = self._told.machine.data_caches, given["walker"]
+        if walker.has_data_caches:
+            place, line = self._foresight.place_of_last(caches, walker), int(caches.lines[caches.noted[0] - 1])
+            self._found = place, line
+            self._looking_up += int(caches.latency[place])
 
     def _read_guest_entry(self, run: Run, given: Arguments) -> Any:
         level, slot = int(given["level"]), int(given["slot"])
