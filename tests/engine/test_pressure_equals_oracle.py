@@ -215,6 +215,19 @@ def test_pages_of_files_go_where_the_swap_area_is_full(victim: str) -> None:
     assert found["a 1 cache_drops"] > 0
 
 
+@pytest.mark.parametrize("mode", ["nested", "unsync"])
+def test_a_page_is_asked_for_before_the_walk_in_vain_has_cost_its_time(mode: str) -> None:
+    """Dear references through data caches: what they take passes while the disk is at work, in rows of walks too."""
+    caches = "data_caches: {l1: {size: 512B, ways: 2, latency: 40}, l2: none, llc: none, memory: 900}"
+    paging = "swap: {size: 3MiB}\n    reclaim: {paging: {victim: fifo, batch: 8, read_ahead: 1}}"
+    plain = {"paging": paging, "power": "", "events": "", "seek": 0, "host": 900, "accesses": 3000, "cores": 1}
+    work = WORK.format(regions="heap: {size: 1200KiB}", pattern="{kind: uniform, region: heap}")
+    vm = "  a: {memory: 2MiB, kernel_memory: 32KiB, workload: w}"
+    text = TEXT.format(seed=3, mmu=MODES[mode], vms=vm, work=work, **plain)
+    found = figures(text.replace("profile: haswell\n", f"profile: haswell\n      {caches}\n"))
+    assert found["a 1 host_page_ins"] > 100
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_what_leaves_memory_and_comes_back_is_counted_as_by_the_oracle(mode: str) -> None:

@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant("a row of walks through data caches runs past the end of its slice", "engine/turn.py",
            "sure = halt - looks_ahead * BLOCK * dearest_walk(m, walker)", "sure = halt", "machine"),
     Mutant("what a walk in vain takes of the data caches passes before its fault", "engine/retire.py",
-           "look_up_noted(m, walker, refs_of(unfinished))", "look_up_noted(m, walker, np.int64(0))", "pressure"),
+           "look_up_noted(m, walker, refs_of(unfinished))", "look_up_noted(m, walker, np.int64(0))", "vain"),
     # Faults, exits and frames.
     Mutant("a guest fault leaves the walk caches of its path", "hardware/core.py",
            "    _drop_path(stores, core * STORES + GUEST_WALK, space, vpn, TABLE_BITS, True)\n", ""),

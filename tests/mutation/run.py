@@ -56,6 +56,10 @@ PARTS: dict[str, tuple[str, ...]] = {
     "log": ("tests/engine/test_page_modification_logging.py",),
     "rounds": ("tests/engine/test_dirty_rounds.py",),
     "pressure": ("tests/engine/test_pressure_equals_oracle.py",),
+    "vain": (
+        "tests/engine/test_pressure_equals_oracle.py::"
+        "test_a_page_is_asked_for_before_the_walk_in_vain_has_cost_its_time",
+    ),
     "watermarks": ("tests/engine/test_watermarks.py",),
     "refaults": ("tests/engine/test_refaults.py",),
     "balloon": (
