@@ -19,7 +19,7 @@ from vmcfg.scenario.spec import Scenario
 from vmcfg.vmm import machine as at
 from vmcfg.workload.inputs import load_inputs
 
-HINTS = {at.IS_WALK_HEAVY, at.LOOKED_TO}  # of a vCPU's fields: when to look ahead, and nothing depends on it
+HINTS = {at.IS_WALK_HEAVY}  # of a vCPU's fields: when to look ahead, and nothing depends on it
 
 
 def simulate_checked(plan: Plan) -> RunResult:

@@ -14,8 +14,8 @@ from machines import examples
 from oracle import tiny
 from oracle.lines import LINE_BYTES, lines_of_cores
 
-from vmcfg.engine.ahead import BLOCK
 from vmcfg.engine.build import build
+from vmcfg.engine.turn import MOST_NOTING
 from vmcfg.hardware import data_caches as lines
 from vmcfg.jit import by_reference, entry
 from vmcfg.metrics.events import Found
@@ -189,5 +189,5 @@ def _peer(cachesim, name: str, shape: DataCache, below):
 
 
 def test_all_that_a_row_of_walks_refers_to_can_be_noted() -> None:
-    """A row that may walk more than once is held to a block."""
-    assert BLOCK * MOST_REFERENCES <= lines.MOST_NOTED
+    """A row that may walk more than once is held to so many."""
+    assert MOST_NOTING * MOST_REFERENCES <= lines.MOST_NOTED

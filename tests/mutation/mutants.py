@@ -90,7 +90,7 @@ MUTANTS = (
     Mutant("references are all counted as found in the first level", "hardware/data_caches.py",
            "caches.counts[row, level] += end - missing", "caches.counts[row, 0] += end - missing", "lines machine"),
     Mutant("a row of walks through data caches runs past the end of its slice", "engine/turn.py",
-           "sure = halt - looks_ahead * BLOCK * dearest_walk(m, walker)", "sure = halt", "machine"),
+           "sure = halt - looks_ahead * MOST_NOTING * dearest_walk(m, walker)", "sure = halt", "machine"),
     Mutant("what a walk in vain takes of the data caches passes before its fault", "engine/retire.py",
            "look_up_noted(m, walker, refs_of(unfinished))", "look_up_noted(m, walker, np.int64(0))", "vain"),
     # Faults, exits and frames.

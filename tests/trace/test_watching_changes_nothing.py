@@ -31,7 +31,7 @@ def arrays(machine: Any, name: str = "machine") -> Iterator[tuple[str, np.ndarra
         if isinstance(value, tuple):
             yield from arrays(value, f"{name}.{field}")
         elif field == "vcpu":
-            yield f"{name}.{field}", np.delete(value, [at.IS_WALK_HEAVY, at.LOOKED_TO], axis=1)
+            yield f"{name}.{field}", np.delete(value, at.IS_WALK_HEAVY, axis=1)
         elif field not in ("ahead", "hints", "answers", "asked"):
             yield f"{name}.{field}", value
 

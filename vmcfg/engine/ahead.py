@@ -1,11 +1,11 @@
 """Looking ahead: ask for memory before the walk needs it. It changes nothing, and nothing depends on it.
 
 On a stream of TLB misses each walk waits for two cache lines far away: the guest's leaf entry and, nested, the
-pmap. Both addresses can be known early because the batch is there. Two blocks ahead the leaf entry is asked for;
-one block ahead they have arrived, and the pmap entries that they lead to are asked for. The table above the leaf is
-read as the walk will read it; which one that is for a GiB of a process is remembered from the last time, in a few
-hints. A wrong hint asks for the wrong line, and that is all. On a stream of hits looking ahead would only cost, so it
-is switched on by the share of walks in the stretch before.
+pmap. Both addresses can be known early because the batch is there. So an access asks for the leaf entry of the one that
+comes FAR after it, and for the pmap entry that a leaf entry leads to which was asked for a while ago and has arrived:
+that of the access NEAR after it. The table above the leaf is read as the walk will read it; which one that is for a GiB
+of a process is remembered from the last time, in a few hints. A wrong hint asks for the wrong line, and that is all. On
+a stream of hits looking ahead would only cost, so it is switched on by the share of walks in the stretch before.
 """
 
 from __future__ import annotations
@@ -17,27 +17,25 @@ from vmcfg.jit import kernel, part, prefetch
 from vmcfg.mmu.walks import NATIVE, SHADOW, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 
-BLOCK = 8  # accesses for which memory is asked at once: only a short loop keeps many requests in flight
+FAR, NEAR = 12, 6  # accesses: a trip to memory lasts about as long as three of them
 KEY, TABLE = range(2)  # of a hint: which GiB of which process, and its table of level 2
 
 
 @kernel
-def look_ahead(m, walker, vcpu, position, end, mode):
-    """Prefetch the leaf entries of the block after the next, and the pmap entries of the next one."""
+def look_ahead(m, walker, position, end, mode):
+    """Prefetch for accesses that come after the one at `position`, of those before `end`."""
     if mode == SHADOW or walker.levels == 0 or walker.bits != TABLE_BITS:
         return  # its tables are others, there are none, or they have more entries
-    for place in range(position + 2 * BLOCK, min(position + 3 * BLOCK, end)):
-        vpn = (m.work.buffer[vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
-        entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]
-        slot = slot_in_table(entry >> at.CHILD_SHIFT, vpn, 1)
-        prefetch(m.guests.tables, slot)
-        if mode != NATIVE:
-            m.work.ahead[place & (at.AHEAD - 1)] = slot
-            prefetch(m.host.pmap, walker.base + page_of(entry))
+    place = min(position + FAR, end - 1)
+    vpn = (m.work.buffer[walker.vcpu, place] >> at.VPN_SHIFT) & at.VPN_MASK
+    entry = m.guests.tables[slot_in_table(_table_above_leaf(m, walker, vpn), vpn, 2)]
+    slot = slot_in_table(entry >> at.CHILD_SHIFT, vpn, 1)
+    prefetch(m.guests.tables, slot)
     if mode != NATIVE:
-        for place in range(position + BLOCK, position + 2 * BLOCK):
-            slot = m.work.ahead[place & (at.AHEAD - 1)]
-            prefetch(m.host.pmap, walker.base + page_of(m.guests.tables[slot]))
+        prefetch(m.host.pmap, walker.base + page_of(entry))
+        m.work.ahead[place & (at.AHEAD - 1)] = slot
+        slot = m.work.ahead[(position + NEAR) & (at.AHEAD - 1)]
+        prefetch(m.host.pmap, walker.base + page_of(m.guests.tables[slot]))
 
 
 @kernel

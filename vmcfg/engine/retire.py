@@ -13,6 +13,7 @@ import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
 from vmcfg.engine.access import charge_walk, fill_tlbs, places_of, second_lookup, shared, walk
+from vmcfg.engine.ahead import look_ahead
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.room import may_run_short
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, tag_of, touch
@@ -29,18 +30,19 @@ NOWHERE = 0  # beside IN_FIRST and IN_SECOND: where a lookup has found an entry
 
 
 @kernel
-def retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, is_lean):
+def retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, known, is_lean):
     """Retire a row, by the loop for streams that miss (`may_walk`), or by the one for streams that hit."""
     if may_walk:
-        return _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, True, is_lean)
-    return _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, False, False, is_lean)
+        return _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, True, known, is_lean)
+    return _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, False, False, known, is_lean)
 
 
 @kernel
-def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, is_lean):
+def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, known, is_lean):
     """Retire accesses `position` … `last` - 1 while the clock is before `halt`.
 
-    `has_missed` says that the first of them has been looked up and found nowhere: it walks at once.
+    `has_missed` says that the first of them has been looked up and found nowhere: it walks at once. `known` is the end
+    of those that are looked ahead for, or 0.
     What data caches take of the walks is only known at the end of the row, and not in the clock before.
     Returns (position, clock, hits in the L2 TLB, walks, what stopped it), and of a WALK that could not finish (how it
     ended, the page without a frame, references, raw cycles).
@@ -53,6 +55,8 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
     data, fetches, second = tlbs
     while has_missed or (position < last and clock < halt):
         vpn, kind = access_at(m, walker.vcpu, position)
+        if may_walk and known:
+            look_ahead(m, walker, position, known, mode)
         first = fetches if kind == at.FETCH else data
         places = places_of(first, second, vpn, tag_of(walker.space, vpn))
         where = has_dirty = np.int64(NOWHERE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.engine.access import charge_walk
-from vmcfg.engine.ahead import BLOCK, look_ahead
 from vmcfg.engine.answers import FAULT, dirty_walk, generate, go_straight, handle_fault
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
 from vmcfg.engine.queues import must_wait
@@ -25,6 +24,8 @@ from vmcfg.workload import fields as work
 
 WORK_ENDED = 100  # the vCPU has nothing left to do
 BLOCKED = 101  # it waits for a device
+MOST_WALKING = 64  # accesses in a row that may walk
+MOST_NOTING = 8  # and whose references data caches note: what these take is not known before the end of the row
 HEAVY = 8  # a stretch in which more than one touch in eight walks is worth looking ahead for
 
 
@@ -70,9 +71,9 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     start = position = m.vcpu[vcpu, at.NEXT]
     end = start + left
-    block = max(start, m.vcpu[vcpu, at.LOOKED_TO])
+    most = MOST_NOTING if has_data_caches else MOST_WALKING
     # What data caches take of a row is known at its end. Where that might be after `halt`, a row is one access.
-    sure = halt - looks_ahead * BLOCK * dearest_walk(m, walker)
+    sure = halt - looks_ahead * MOST_NOTING * dearest_walk(m, walker)
     clock = m.core[core, at.CLOCK]
     ended = clock
     l2_hits = walks = np.int64(0)
@@ -85,18 +86,15 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             if clock >= halt:
                 break
         if looks_ahead:
-            if position == block:
-                look_ahead(m, walker, vcpu, position, end, mode)
-                block += BLOCK
-            last = min(last, block)
-        # A row of walks must stay short, see `mmu.tally`: one that is not held to blocks is the access alone.
+            last = min(last, position + most)
+        # A row of walks must stay short, see `mmu.tally`: one that is not held to that is the access alone.
         if is_paced or is_told or clock >= sure or (has_missed and (not looks_ahead or must_wait(m, vcpu, clock))):
             last = min(last, position + 1)
         before, was_missed = position, has_missed
         may_walk = has_missed or (looks_ahead and not is_told)
         position, clock, by_l2, by_walk, stopped_by, stop = retire(
             m, walker, tlbs, position, last, clock, sure if clock < sure else halt, costs, mode, has_missed,
-            may_walk, is_lean
+            may_walk, end * looks_ahead, is_lean
         )
         l2_hits += by_l2
         walks += by_walk
@@ -133,7 +131,6 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             position += 1
             if is_paced:
                 schedule_next(m, vcpu, phase)
-    m.vcpu[vcpu, at.LOOKED_TO] = block
     m.core[core, at.CLOCK] = clock
     if position > start:
         _count(m, vcpu, phase, position - start, l2_hits, walks)

@@ -2,7 +2,7 @@
 
 Walks count a handful of things several times each, and a loop of walks adds them all up. As one number they stay in one
 register, and what a row of walks has counted is taken apart once. A walk makes at most MOST_REFERENCES, and a
-row has no more than a block of them (`engine.turn`): a hundred walks would not overflow.
+row has no more than MOST_WALKING of them (`engine.turn`): a hundred walks would not overflow.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ VPN_MASK = (1 << 45) - 1
 LINE_SHIFT = 13
 KIND_SHIFT = 11
 FETCH, LOAD, STORE = range(3)
-AHEAD = 64  # places of the look-ahead: a power of two above its distance
+AHEAD = 16  # places of the look-ahead: a power of two above its distance
 HINTS = 64  # GiB of guest memory whose tables the look-ahead remembers
 HINT_PROCESS_SHIFT = 40
 BATCH = 2048  # accesses generated at once: 16 KiB per vCPU stay in the second-level cache
@@ -156,7 +156,6 @@ PROCESS_FIELDS = 10
     NEXT,  # the first of them not yet retired
     CARRY,  # walk cycles not yet charged, fewer than the walkers
     IS_WALK_HEAVY,  # the last stretch had many walks: look ahead
-    LOOKED_TO,  # which place in its buffer the next look ahead begins from
     LOG_INDEX,  # of its log of modified pages: where the next goes, -1 when it is full
     EVENT_TOUCH,  # `retired` after which the guest's kernel has something to do
     EVENT_TIME,  # likewise: after the first touch that ends then, or later
@@ -171,8 +170,8 @@ PROCESS_FIELDS = 10
     IN_KERNEL,  # its guest runs in the kernel's view of the loaded process
     WAITS_UNTIL,  # when the last device that it has asked is done: past, if it waits for none
     SPENT,  # cycles that the VMM has worked for it, to be charged with its next exit
-) = range(43)
-VCPU_FIELDS = 43
+) = range(42)
+VCPU_FIELDS = 42
 WAITING, READY, FINISHED = range(3)  # STATUS
 UNLIMITED = 1 << 62
 

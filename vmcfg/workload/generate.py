@@ -41,7 +41,7 @@ def generate(m, vcpu):
         else:
             _draw_pages(m, vcpu, phase, first, count)
         _draw_stores(m, vcpu, phase, first, count)
-    m.vcpu[vcpu, at.NEXT] = m.vcpu[vcpu, at.LOOKED_TO] = 0
+    m.vcpu[vcpu, at.NEXT] = 0
     m.vcpu[vcpu, at.BUFFERED] = count
 
 
