@@ -15,7 +15,7 @@ from oracle import tiny
 from oracle.lines import LINE_BYTES, lines_of_cores
 
 from vmcfg.engine.build import build
-from vmcfg.engine.turn import MOST_NOTING
+from vmcfg.engine.turn import MOST_WALKING
 from vmcfg.hardware import data_caches as lines
 from vmcfg.jit import by_reference, entry
 from vmcfg.metrics.events import Found
@@ -190,4 +190,4 @@ def _peer(cachesim, name: str, shape: DataCache, below):
 
 def test_all_that_a_row_of_walks_refers_to_can_be_noted() -> None:
     """A row that may walk more than once is held to so many."""
-    assert MOST_NOTING * MOST_REFERENCES <= lines.MOST_NOTED
+    assert MOST_WALKING * MOST_REFERENCES <= lines.MOST_NOTED

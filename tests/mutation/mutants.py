@@ -89,8 +89,8 @@ MUTANTS = (
            "table = child - 1  # frames", "table = m.guests.vm[walker.vm, at.EPT_ROOT]  # frames", "machine"),
     Mutant("references are all counted as found in the first level", "hardware/data_caches.py",
            "caches.counts[row, level] += end - missing", "caches.counts[row, 0] += end - missing", "lines machine"),
-    Mutant("a row of walks through data caches runs past the end of its slice", "engine/turn.py",
-           "sure = halt - looks_ahead * MOST_NOTING * dearest_walk(m, walker)", "sure = halt", "machine"),
+    Mutant("a row of walks through data caches runs past the end of its slice", "engine/access.py",
+           "carried + m.data_caches.noted[0] * dearest", "carried", "machine"),
     Mutant("what a walk in vain takes of the data caches passes before its fault", "engine/retire.py",
            "look_up_noted(m, walker, refs_of(unfinished))", "look_up_noted(m, walker, np.int64(0))", "vain"),
     # Faults, exits and frames.

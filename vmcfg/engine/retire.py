@@ -12,14 +12,14 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import charge_walk, fill_tlbs, places_of, second_lookup, shared, walk
+from vmcfg.engine.access import charge_walk, fill_tlbs, latest, places_of, second_lookup, shared, walk
 from vmcfg.engine.ahead import look_ahead
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.room import may_run_short
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel, unlikely
-from vmcfg.mmu.references import cycles_of, look_up_noted
+from vmcfg.mmu.references import cycles_of, dearest_reference, look_up_noted
 from vmcfg.mmu.tally import count_hits, count_refs, refs_of
 from vmcfg.mmu.walks import COMPLETE
 from vmcfg.vmm import machine as at
@@ -43,7 +43,8 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
 
     `has_missed` says that the first of them has been looked up and found nowhere: it walks at once. `known` is the end
     of those that are looked ahead for, or 0.
-    What data caches take of the walks is only known at the end of the row, and not in the clock before.
+    What data caches take of the walks is known at the end of the row. Before, the clock is held to be as late as that
+    may make it: a row ends where the next access might not begin before `halt`, and the true clock then tells.
     Returns (position, clock, hits in the L2 TLB, walks, what stopped it), and of a WALK that could not finish (how it
     ended, the page without a frame, references, raw cycles).
     """
@@ -53,7 +54,8 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
     end = COMPLETE
     is_short = may_run_short(m, walker)  # nothing is taken while nothing is handled
     data, fetches, second = tlbs
-    while has_missed or (position < last and clock < halt):
+    dearest = dearest_reference(m, walker)
+    while has_missed or (position < last and latest(m, walker, clock, carried, dearest, may_walk) < halt):
         vpn, kind = access_at(m, walker.vcpu, position)
         if may_walk and known:
             look_ahead(m, walker, position, known, mode)

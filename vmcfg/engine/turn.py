@@ -17,7 +17,6 @@ from vmcfg.engine.retire import MISS, NO_DIRTY_BIT_IN_L2, NOTHING, WALK, access_
 from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, room_for
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
-from vmcfg.mmu.references import dearest_walk
 from vmcfg.mmu.walks import walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.workload import fields as work
@@ -25,7 +24,6 @@ from vmcfg.workload import fields as work
 WORK_ENDED = 100  # the vCPU has nothing left to do
 BLOCKED = 101  # it waits for a device
 MOST_WALKING = 64  # accesses in a row that may walk
-MOST_NOTING = 8  # and whose references data caches note: what these take is not known before the end of the row
 HEAVY = 8  # a stretch in which more than one touch in eight walks is worth looking ahead for
 
 
@@ -71,9 +69,6 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     start = position = m.vcpu[vcpu, at.NEXT]
     end = start + left
-    most = MOST_NOTING if has_data_caches else MOST_WALKING
-    # What data caches take of a row is known at its end. Where that might be after `halt`, a row is one access.
-    sure = halt - looks_ahead * MOST_NOTING * dearest_walk(m, walker)
     clock = m.core[core, at.CLOCK]
     ended = clock
     l2_hits = walks = np.int64(0)
@@ -86,15 +81,14 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             if clock >= halt:
                 break
         if looks_ahead:
-            last = min(last, position + most)
+            last = min(last, position + MOST_WALKING)
         # A row of walks must stay short, see `mmu.tally`: one that is not held to that is the access alone.
-        if is_paced or is_told or clock >= sure or (has_missed and (not looks_ahead or must_wait(m, vcpu, clock))):
+        if is_paced or is_told or (has_missed and (not looks_ahead or must_wait(m, vcpu, clock))):
             last = min(last, position + 1)
         before, was_missed = position, has_missed
         may_walk = has_missed or (looks_ahead and not is_told)
         position, clock, by_l2, by_walk, stopped_by, stop = retire(
-            m, walker, tlbs, position, last, clock, sure if clock < sure else halt, costs, mode, has_missed,
-            may_walk, end * looks_ahead, is_lean
+            m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, end * looks_ahead, is_lean
         )
         l2_hits += by_l2
         walks += by_walk

@@ -44,7 +44,7 @@ KIND, FIRST, SHIFT, LAST, MASK, LOW, ODD, FACTOR, DOWN, COMMON = range(10)
 SHAPE_FIELDS = 10
 SLIM, NARROW, WIDE = 3, 4, 5  # SHIFT: room for 8, 16, 32 ways in a set
 NONE, OF_EIGHT, OF_SIXTEEN, OTHER = range(4)  # KIND: no level; sets with that room, 2^n of them; other numbers, or WIDE
-MOST_NOTED = 512  # more than a row of walks can refer to
+MOST_NOTED = 1 << 12  # more than a row of walks can refer to
 LINES_LOG2 = 31  # of lines that share a value of their COMMON lowest bits
 
 

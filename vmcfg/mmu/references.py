@@ -11,7 +11,7 @@ import numpy as np
 
 from vmcfg.hardware.data_caches import PLACES, look_up, note, prefetch_line
 from vmcfg.jit import kernel, unlikely
-from vmcfg.mmu.tally import MOST_REFERENCES, nested_hits_of, refs_of, walk_cache_hits_of
+from vmcfg.mmu.tally import nested_hits_of, refs_of, walk_cache_hits_of
 from vmcfg.vmm import machine as at
 
 PAGE_BYTES = 4096
@@ -54,13 +54,13 @@ def look_up_noted(m, walker, unfinished):
 
 
 @kernel
-def dearest_walk(m, walker):
-    """Return the most cycles that the references of a walk can cost when they are looked up."""
+def dearest_reference(m, walker):
+    """Return the most cycles that a reference can cost when it is looked up."""
     dearest = np.int64(0)
     if walker.has_data_caches:
         for found in range(PLACES):
             dearest = max(dearest, m.data_caches.latency[found])
-    return dearest * MOST_REFERENCES
+    return dearest
 
 
 @kernel
