@@ -35,7 +35,7 @@ ABSENT = np.int64(0)  # no pmap entry
 
 @kernel
 def probe(m, walker, ppn, is_write, holds_data, is_quiet, is_lean):
-    """Return what the nested TLB knows of a guest page, as a pmap entry, or ABSENT; without data pages only whether."""
+    """Return what the nested TLB knows of a guest page, as a pmap entry, or ABSENT."""
     built = geometry(m.stores, walker.core * STORES + NESTED_TLB, is_lean, NARROW)
     if built[SETS] == 0:
         return ABSENT
@@ -48,8 +48,6 @@ def probe(m, walker, ppn, is_write, holds_data, is_quiet, is_lean):
         return ABSENT
     if not is_quiet:
         touch(m.stores, built, index, way)
-    if not holds_data:
-        return np.int64(at.PRIVATE)
     return (payload_of(m.stores, built, index, way) << at.MPN_SHIFT) | has_dirty * at.HOST_DIRTY | at.PRIVATE
 
 

@@ -133,7 +133,7 @@ class Tracer:
         cost = self.machine.cost
         mode, has_data_caches = int(cost[at.MODE]), bool(cost[at.HAS_DATA_CACHES])
         who = self._watched_machine, self._core, self.vcpu
-        how = self._stop(), number, mode, bool(cost[at.IS_LEAN]), has_data_caches
+        how = self._stop(), number, mode, False, has_data_caches  # lean loops spare lookups that are sure to hit
         with np.errstate(over="ignore"):  # as compiled arithmetic does
             while (why := self._take_turn(*who, *how)) in (EVENTS_DUE, NEED_FRAMES, NEED_GUEST_PAGES):
                 self._answer(why)

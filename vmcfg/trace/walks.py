@@ -49,11 +49,11 @@ class WalkWatch:
             "vmcfg.mmu.references.refer": self._note_line,
             "vmcfg.mmu.walks.read_guest_entry": self._read_guest_entry,
             "vmcfg.mmu.shadow._read_entry": self._read_shadow_entry,
-            "vmcfg.mmu.nested._translate": self._translate,
-            "vmcfg.mmu.nested._read_host_leaf": self._read_host_leaf,
+            "vmcfg.mmu.host_walk.translate": self._translate,
+            "vmcfg.mmu.host_walk._read_host_leaf": self._read_host_leaf,
             "vmcfg.vmm.dirty_log.log_page": self._log_page,
             "vmcfg.vmm.large_pages.level_behind": self._level_behind,
-            "vmcfg.mmu.nested._read_large_leaf": self._read_large_leaf,
+            "vmcfg.mmu.host_walk._read_large_leaf": self._read_large_leaf,
         }
 
     def watched_machine(self) -> at.Machine:
