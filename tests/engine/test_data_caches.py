@@ -65,8 +65,9 @@ def look_up_singly(all_caches, cores, numbers, found):
 def find_sets(all_caches, numbers, firsts):
     """Tell where the last level may hold each line."""
     caches = by_reference(all_caches)
+    built = lines._built(caches, lines.SHARED)
     for position in range(numbers.shape[0]):
-        firsts[position] = lines._set_of(caches, lines.SHARED, numbers[position])
+        firsts[position] = lines._set_of(built, numbers[position], lines.ODD_OF_SIXTEEN)
 
 
 def caches_of(declared: DataCaches) -> lines.DataCaches:
@@ -150,15 +151,15 @@ def test_cores_share_the_last_level_and_nothing_else() -> None:
 )
 def test_the_set_of_a_line_is_the_remainder_of_a_division(sets: int, highs: list[int]) -> None:
     """A product and a shift in place of a division, exact for every line that a host may have."""
-    mask, low, odd, factor, down = lines.divide_by(sets)
+    low, odd, factor, down = lines.divide_by(sets)
     assert sets == odd << low
     near = [high // odd * odd - 1 for high in highs if high >= odd]
     numbers = np.array([high << low | high & ((1 << low) - 1) for high in (*highs, *near)], np.int64)
     caches = caches_of(REAL)
-    caches.shape[lines.SHARED] = [lines.OTHER, 7, lines.NARROW, 1, mask, low, odd, factor, down, 0]
+    caches.shape[lines.SHARED] = [lines.ODD_OF_SIXTEEN, 7, 1, low, odd, factor, down, 0]
     firsts = np.zeros(len(numbers), np.int64)
     find_sets(caches, numbers, firsts)
-    assert [7 + (line % sets << lines.NARROW) for line in numbers.tolist()] == firsts.tolist()
+    assert [7 + 16 * (line % sets) for line in numbers.tolist()] == firsts.tolist()
 
 
 @pytest.mark.parametrize("levels", [3, 2], ids=["three levels", "two levels"])

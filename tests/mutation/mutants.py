@@ -75,9 +75,9 @@ MUTANTS = (
            "set_dirty(m.stores, built, index, way)", "pass"),
     # Data caches.
     Mutant("a hit in a data cache is no use of its line", "hardware/data_caches.py",
-           "    tag = (line >> common) + 1\n",
-           "    tag = (line >> common) + 1\n"
-           "    if tag in caches.tags[_set_of(caches, cache, line) :][: 1 << caches.shape[cache, SHIFT]]:\n"
+           "    tag = (line >> built.common) + 1\n",
+           "    tag = (line >> built.common) + 1\n"
+           "    if tag in caches.tags[first:][: 1 << shift_of(kind)]:\n"
            "        return np.int64(1)\n", "lines machine"),
     Mutant("the last level of the data caches is never asked", "hardware/data_caches.py",
            "for level in range(MEMORY):", "for level in range(LLC):", "lines machine"),

@@ -26,13 +26,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arrays(machine: Any, name: str = "machine") -> Iterator[tuple[str, np.ndarray]]:
-    """All arrays of a machine by name, but for where looking ahead may pay, and calls of entries."""
+    """All arrays of a machine by name, but for where looking ahead may pay, calls of entries and lines noted before."""
     for field, value in zip(machine._fields, machine, strict=True):
         if isinstance(value, tuple):
             yield from arrays(value, f"{name}.{field}")
         elif field == "vcpu":
             yield f"{name}.{field}", np.delete(value, at.IS_WALK_HEAVY, axis=1)
-        elif field not in ("ahead", "hints", "answers", "asked"):
+        elif field not in ("ahead", "hints", "answers", "asked", "lines"):
             yield f"{name}.{field}", value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.hardware import data_caches as lines
+from vmcfg.jit import as_python
 from vmcfg.plan.model import HostPlan
 from vmcfg.scenario.spec import DataCache
 
@@ -23,23 +24,23 @@ def data_caches_of(host: HostPlan) -> lines.DataCaches:
     first = 0
     for cache, level in enumerate([declared.llc, *(declared.l1, declared.l2) * host.cores]):
         shape[cache] = _shape(level, first) if level else _NOTHING
-        first += level.sets << int(shape[cache, lines.SHIFT]) if level else 0
+        first += level.sets << _shift(level) if level else 0
     assert first == len(tags), "the plan has reserved another number of places"
     levels = (declared.l1, declared.l2, declared.llc)
-    shape[:, lines.COMMON] = min(lines.divide_by(level.sets)[1] for level in levels if level)
+    shape[:, lines.COMMON] = min(lines.divide_by(level.sets)[0] for level in levels if level)
     return lines.DataCaches(tags, shape, latency, np.zeros((host.rows, lines.PLACES), np.int64), *_none_noted())
 
 
 def one_cache(level: DataCache) -> lines.DataCaches:
     """Return a cache by itself, empty: the last level of a host that has no other, at no cost."""
     shape = np.array([_shape(level, 0)], np.int64)
-    shape[0, lines.COMMON] = lines.divide_by(level.sets)[1]
-    tags = _tags(level.sets << int(shape[0, lines.SHIFT]))
+    shape[0, lines.COMMON] = lines.divide_by(level.sets)[0]
+    tags = _tags(level.sets << _shift(level))
     at_no_cost = np.zeros(lines.PLACES, np.int64), np.zeros((0, lines.PLACES), np.int64)
     return lines.DataCaches(tags, shape, *at_no_cost, *_none_noted())
 
 
-_NOTHING = (lines.NONE, 0, lines.SLIM, 0, *lines.divide_by(1), 0)
+_NOTHING = (lines.NONE, 0, 0, *lines.divide_by(1), 0)
 
 
 def _none_noted() -> tuple[np.ndarray, np.ndarray]:
@@ -54,5 +55,8 @@ def _tags(length: int) -> np.ndarray:
 
 
 def _shape(level: DataCache, first: int) -> tuple[int, ...]:
-    shift, kind = lines.room_and_kind(level.sets, level.ways)
-    return kind, first, shift, 1 << (level.ways - 1), *lines.divide_by(level.sets), 0
+    return lines.kind_of(level.sets, level.ways), first, 1 << (level.ways - 1), *lines.divide_by(level.sets), 0
+
+
+def _shift(level: DataCache) -> int:
+    return int(as_python(lines.shift_of)(lines.kind_of(level.sets, level.ways)))

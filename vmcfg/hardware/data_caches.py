@@ -37,13 +37,13 @@ PLACES = 4
 # Caches of a host: the last level is the first, L1 and L2 of core c are cache_of(c, L1) and cache_of(c, L2).
 SHARED, OWN = 0, 2
 
-# Fields of shape[cache]: KIND says which code fits. Set s begins at FIRST + (s << SHIFT), and LAST has the bit of its
-# last way. Sets are ODD << LOW; MASK is their number - 1 where that is a power of two, else -1. Tags leave out COMMON
-# bits, in all caches of a host the same: the lowest LOW of them.
-KIND, FIRST, SHIFT, LAST, MASK, LOW, ODD, FACTOR, DOWN, COMMON = range(10)
-SHAPE_FIELDS = 10
-SLIM, NARROW, WIDE = 3, 4, 5  # SHIFT: room for 8, 16, 32 ways in a set
-NONE, OF_EIGHT, OF_SIXTEEN, OTHER = range(4)  # KIND: no level; sets with that room, 2^n of them; other numbers, or WIDE
+# Fields of shape[cache]: KIND says which code fits. Set s begins at FIRST + (s << shift_of(KIND)), and LAST has the bit
+# of its last way. Sets are ODD << LOW; FACTOR and DOWN divide by ODD. Tags leave out COMMON bits, in all caches of a
+# host the same: the lowest LOW of them.
+KIND, FIRST, LAST, LOW, ODD, FACTOR, DOWN, COMMON = range(8)
+SHAPE_FIELDS = 8
+# KIND: no level; sets with room for 8 or for 16 ways, 2^n of them; other numbers of sets, with room for 16 or for 32.
+NONE, OF_EIGHT, OF_SIXTEEN, ODD_OF_SIXTEEN, OF_THIRTY_TWO = range(5)
 MOST_NOTED = 1 << 12  # more than a row of walks can refer to
 LINES_LOG2 = 31  # of lines that share a value of their COMMON lowest bits
 
@@ -109,13 +109,18 @@ def _sieve(caches, cache, first, end):
         return _sieve_by(caches, cache, first, end, OF_EIGHT)
     if kind == OF_SIXTEEN:
         return _sieve_by(caches, cache, first, end, OF_SIXTEEN)
-    return _sieve_by(caches, cache, first, end, OTHER)
+    if kind == ODD_OF_SIXTEEN:
+        return _sieve_by(caches, cache, first, end, ODD_OF_SIXTEEN)
+    return _sieve_by(caches, cache, first, end, OF_THIRTY_TWO)
 
 
 @kernel
 def _sieve_by(caches, cache, first, end, kind):
     """Do so in a cache of a kind, which is a constant."""
     built = _built(caches, cache)
+    if cache == SHARED:  # its sets are far away, those of the others are near
+        for number in range(first, end):
+            prefetch(caches.tags, _set_of(built, caches.lines[number], kind))
     left = first
     for number in range(first, end):
         line = caches.lines[number]
@@ -123,12 +128,6 @@ def _sieve_by(caches, cache, first, end, kind):
         caches.lines[left] = line
         left += np.int64(place == 0)
     return left
-
-
-@kernel
-def prefetch_line(caches, line):
-    """Ask for the set of the last level in which a line may be: it is far away, the others are near."""
-    prefetch(caches.tags, _set_of(caches, SHARED, line))
 
 
 @kernel
@@ -142,71 +141,76 @@ def to_front(caches, cache, line):
         return _to_front_by(caches, built, line, OF_EIGHT)
     if kind == OF_SIXTEEN:
         return _to_front_by(caches, built, line, OF_SIXTEEN)
-    return _to_front_by(caches, built, line, OTHER)
+    if kind == ODD_OF_SIXTEEN:
+        return _to_front_by(caches, built, line, ODD_OF_SIXTEEN)
+    return _to_front_by(caches, built, line, OF_THIRTY_TWO)
+
+
+class Built(NamedTuple):
+    """What a lookup needs to know of a cache, to be kept in registers: fields of its shape, and a mask of LOW bits."""
+
+    first: np.int64
+    last: np.int64
+    low: np.int64
+    mask: np.int64
+    odd: np.int64
+    factor: np.int64
+    down: np.int64
+    common: np.int64
 
 
 @kernel
 def _built(caches, cache):
-    """Return (a cache's number, where it begins, its last way, MASK, COMMON), to be kept in registers."""
     shape = caches.shape
-    return cache, shape[cache, FIRST], shape[cache, LAST], shape[cache, MASK], shape[SHARED, COMMON]
+    first, last, low, common = shape[cache, FIRST], shape[cache, LAST], shape[cache, LOW], shape[cache, COMMON]
+    mask = (np.int64(1) << low) - 1
+    return Built(first, last, low, mask, shape[cache, ODD], shape[cache, FACTOR], shape[cache, DOWN], common)
 
 
 @kernel
 def _to_front_by(caches, built, line, kind):
-    cache, first, last, mask, common = built
-    tag = (line >> common) + 1
+    first = _set_of(built, line, kind)
+    tag = (line >> built.common) + 1
     if kind == OF_EIGHT:
-        return to_front8(caches.tags, first + ((line & mask) << SLIM), tag, last)
-    if kind == OF_SIXTEEN:
-        return to_front16(caches.tags, first + ((line & mask) << NARROW), tag, last)
-    return _to_front_of_other(caches, cache, line, tag)
+        return to_front8(caches.tags, first, tag, built.last)
+    if kind == OF_THIRTY_TWO:
+        return to_front32(caches.tags, first, tag, built.last)
+    return to_front16(caches.tags, first, tag, built.last)
 
 
 @kernel
-def _to_front_of_other(caches, cache, line, tag):
-    first = _set_of(caches, cache, line)
-    last = caches.shape[cache, LAST]
-    if caches.shape[cache, SHIFT] == WIDE:
-        return _to_front_wide(caches, first, tag, last)
-    return to_front16(caches.tags, first, tag, last)
-
-
-@kernel
-def _to_front_wide(caches, first, tag, last):
-    """Apart, so that nothing is made ready for a call where there is none."""
-    return _to_front32(caches, first, tag, last)
-
-
-@part
-def _to_front32(caches, first, tag, last):
-    return to_front32(caches.tags, first, tag, last)
-
-
-def room_and_kind(sets: int, ways: int) -> tuple[int, int]:
-    """Return (SHIFT, KIND) of a cache."""
-    if ways <= 1 << SLIM and sets & (sets - 1) == 0:
-        return SLIM, OF_EIGHT
-    if ways <= 1 << NARROW:
-        return NARROW, OTHER if sets & (sets - 1) else OF_SIXTEEN
-    return WIDE, OTHER
-
-
-@kernel
-def _set_of(caches, cache, line):
+def _set_of(built, line, kind):
     """Return where the set of a line begins: that of number line mod sets."""
-    shape = caches.shape
-    index = line & shape[cache, MASK]
-    if shape[cache, MASK] < 0:
-        low = shape[cache, LOW]
-        high = line >> low
-        quotient = (high * shape[cache, FACTOR]) >> shape[cache, DOWN]
-        index = (line & ((np.int64(1) << low) - 1)) + ((high - quotient * shape[cache, ODD]) << low)
-    return shape[cache, FIRST] + (index << shape[cache, SHIFT])
+    index = line & built.mask
+    if kind >= ODD_OF_SIXTEEN:  # else that is all
+        high = line >> built.low
+        quotient = (high * built.factor) >> built.down
+        index += (high - quotient * built.odd) << built.low
+    return built.first + (index << shift_of(kind))
 
 
-def divide_by(sets: int) -> tuple[int, int, int, int, int]:
-    """Return (MASK, LOW, ODD, FACTOR, DOWN) for a number of sets.
+@kernel
+def shift_of(kind):
+    """Return the binary logarithm of the places of a set."""
+    if kind == OF_EIGHT:
+        return 3
+    if kind == OF_THIRTY_TWO:
+        return 5
+    return 4
+
+
+def kind_of(sets: int, ways: int) -> int:
+    """Return KIND of a cache."""
+    is_power = sets & (sets - 1) == 0
+    if ways > 16:
+        return OF_THIRTY_TWO
+    if not is_power:
+        return ODD_OF_SIXTEEN
+    return OF_EIGHT if ways <= 8 else OF_SIXTEEN
+
+
+def divide_by(sets: int) -> tuple[int, int, int, int]:
+    """Return (LOW, ODD, FACTOR, DOWN) for a number of sets.
 
     A division would cost more than all else here, and few caches of the last level have a power of two of sets. With
     2^(c - 1) < odd ≤ 2^c, FACTOR = ceil(2^(31 + c) ÷ odd) is at most 2^32 and too large by less than one. So for
@@ -216,4 +220,4 @@ def divide_by(sets: int) -> tuple[int, int, int, int, int]:
     low = (sets & -sets).bit_length() - 1
     odd = sets >> low
     down = LINES_LOG2 + (odd - 1).bit_length()
-    return (sets - 1 if odd == 1 else -1), low, odd, -(-(1 << down) // odd), down
+    return low, odd, -(-(1 << down) // odd), down

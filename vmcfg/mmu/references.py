@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.hardware.data_caches import PLACES, look_up, note, prefetch_line
+from vmcfg.hardware.data_caches import PLACES, look_up, note
 from vmcfg.jit import kernel, unlikely
 from vmcfg.mmu.tally import nested_hits_of, refs_of, walk_cache_hits_of
 from vmcfg.vmm import machine as at
@@ -21,12 +21,8 @@ LINES_LOG2 = 6  # of the lines of a page
 @kernel
 def refer(m, walker, frame, page, level, bits):
     """Say that the entry of `level` for `page` is read, in the table in `frame`; only data caches want to know."""
-    if not walker.has_data_caches:
-        return
-    line = line_of_entry(frame, page, level, bits)
-    note(m.data_caches, line)
-    if level == 1:  # of leaves there are many: those of the levels above are near
-        prefetch_line(m.data_caches, line)
+    if walker.has_data_caches:
+        note(m.data_caches, line_of_entry(frame, page, level, bits))
 
 
 @kernel
