@@ -30,6 +30,7 @@ Figures = dict[str, int]
 OF_OTHER_MODES = tuple(Event(number) for number in range(Event.MMU_UPDATES, len(Event)))  # which are not drawn here
 
 LINE = DataCaches(DataCache(64, 1, 2), None, None, 30)  # data caches of a single line
+FAR = DataCaches(DataCache(64, 1, 2), None, DataCache(64 * 64, 4, 40), 400)  # little is near, and memory is far away
 
 
 def of_oracle(case: Case) -> OracleResult:
@@ -95,13 +96,15 @@ def with_a_nested_tlb_for_its_tables() -> Case:
 def with_lean_caches(data_caches: DataCaches | None) -> Case:
     """Translation caches as most processors have them, for which there are loops of their own; few random ones are.
 
-    A page lies in the block of 2 MiB of the table that leads to it, or not: there are three such tables.
+    A page lies in the block of 2 MiB of the table that leads to it, or not: there are three such tables. What one core
+    finds in the last data cache depends on how far the other has come.
     """
     levels = {level: cache(2) for level in range(2, 5)}
     cpu = tiny.processor(l2_tlb=cache(8), guest_walk_caches=levels, host_walk_caches=levels, data_caches=data_caches)
     runs = tiny.workload(tiny.phase("uniform", accesses=2000, write_ppm=300_000), pages=1500)
-    on = tiny.host(cpu=cpu, memory_pages=3000)
-    case = Case(tiny.scenario(tiny.vm(memory_pages=2000), on=on, runs=runs), {})
+    on = tiny.host(cpu=cpu, memory_pages=6000, cores=2)
+    vms = [tiny.vm(name, memory_pages=2000) for name in ("a", "b")]
+    case = Case(tiny.scenario(*vms, on=on, runs=runs), {})
     assert is_lean(compile_plan(case.scenario).hosts[0])
     return case
 
@@ -119,7 +122,7 @@ def test_the_engine_counts_what_the_oracle_counts(folder: Path) -> None:
 
     compare(with_forks())
     compare(with_lean_caches(None))
-    compare(with_lean_caches(LINE))
+    compare(with_lean_caches(FAR))
     compare(with_a_nested_tlb_for_its_tables())
     compare(with_large_pages())
     compare(with_pages_that_become_large())

@@ -87,11 +87,3 @@ def shared(m, cycles):
     shift = m.cost[at.WALKERS_LOG2]
     each = cycles >> shift
     return each, cycles - (each << shift)
-
-
-@kernel
-def latest(m, walker, clock, carried, dearest, may_walk):
-    """Return the latest that a clock can turn out to be when what is noted is looked up, each for `dearest` at most."""
-    if not may_walk or not walker.has_data_caches:
-        return clock
-    return clock + shared(m, carried + m.data_caches.noted[0] * dearest)[0]

@@ -12,14 +12,14 @@ from __future__ import annotations
 import numpy as np
 
 from vmcfg.digest import TRANSLATION, fold
-from vmcfg.engine.access import charge_walk, fill_tlbs, latest, places_of, second_lookup, shared, walk
+from vmcfg.engine.access import charge_walk, fill_tlbs, places_of, second_lookup, shared, walk
 from vmcfg.engine.ahead import look_ahead
 from vmcfg.engine.large_tlbs import IN_FIRST, IN_SECOND, fill_large, look_up_large
 from vmcfg.engine.room import may_run_short
 from vmcfg.hardware.assoc import MIDDLE, NARROW, SETS, find, geometry, is_dirty, tag_of, touch
 from vmcfg.hardware.core import L1, L1I, L2, STORES
 from vmcfg.jit import kernel, unlikely
-from vmcfg.mmu.references import cycles_of, dearest_reference, look_up_noted
+from vmcfg.mmu.references import cycles_of, dearest_noted, look_up_noted
 from vmcfg.mmu.tally import count_hits, count_refs, refs_of
 from vmcfg.mmu.walks import COMPLETE
 from vmcfg.vmm import machine as at
@@ -30,32 +30,28 @@ NOWHERE = 0  # beside IN_FIRST and IN_SECOND: where a lookup has found an entry
 
 
 @kernel
-def retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, known, is_lean):
+def retire(m, walker, tlbs, position, last, clock, for_noted, costs, mode, has_missed, may_walk, known, is_lean):
     """Retire a row, by the loop for streams that miss (`may_walk`), or by the one for streams that hit."""
     if may_walk:
-        return _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, True, known, is_lean)
-    return _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, False, False, known, is_lean)
+        return _retire(m, walker, tlbs, position, last, clock, for_noted, costs, mode, has_missed, True, known, is_lean)
+    return _retire(m, walker, tlbs, position, last, clock, for_noted, costs, mode, False, False, known, is_lean)
 
 
 @kernel
-def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, known, is_lean):
-    """Retire accesses `position` … `last` - 1 while the clock is before `halt`.
+def _retire(m, walker, tlbs, position, last, clock, for_noted, costs, mode, has_missed, may_walk, known, is_lean):
+    """Retire accesses `position` … `last` - 1, all of which are sure to begin in time: the clock is set at the end.
 
     `has_missed` says that the first of them has been looked up and found nowhere: it walks at once. `known` is the end
-    of those that are looked ahead for, or 0.
-    What data caches take of the walks is known at the end of the row. Before, the clock is held to be as late as that
-    may make it: a row ends where the next access might not begin before `halt`, and the true clock then tells.
+    of those that are looked ahead for, or 0. The row ends before more is noted than may cost `for_noted` cycles.
     Returns (position, clock, hits in the L2 TLB, walks, what stopped it), and of a WALK that could not finish (how it
     ended, the page without a frame, references, raw cycles).
     """
     stopped_by = NOTHING
     l2_hits = walks = frame = tally = unfinished = cycles = np.int64(0)
-    carried = m.vcpu[walker.vcpu, at.CARRY]
-    end = COMPLETE
+    start, end = position, COMPLETE
     is_short = may_run_short(m, walker)  # nothing is taken while nothing is handled
     data, fetches, second = tlbs
-    dearest = dearest_reference(m, walker)
-    while has_missed or (position < last and latest(m, walker, clock, carried, dearest, may_walk) < halt):
+    while position < last and shared(m, dearest_noted(m, walker))[0] <= for_noted:
         vpn, kind = access_at(m, walker.vcpu, position)
         if may_walk and known:
             look_ahead(m, walker, position, known, mode)
@@ -69,12 +65,9 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
                 stopped_by = NO_DIRTY_BIT if where == IN_FIRST else NO_DIRTY_BIT_IN_L2
                 break
             if may_walk:
-                if where == IN_SECOND:
-                    l2_hits += 1
-                    clock += costs[1]
+                l2_hits += where == IN_SECOND
             elif unlikely(where == IN_SECOND):  # said of both loops, this would make the other one slower
                 l2_hits += 1
-                clock += costs[1]
         else:
             if not may_walk or unlikely(is_short and not has_missed):
                 stopped_by = MISS
@@ -86,16 +79,13 @@ def _retire(m, walker, tlbs, position, last, clock, halt, costs, mode, has_misse
                 unfinished = counted
                 count_hits(m, walker.row, counted)
                 break
-            charged, carried = shared(m, carried + cycles_of(m, walker, counted))
-            clock += charged
             tally += counted
             walks += 1
-        clock += costs[0]
         position += 1
+    clock += (position - start) * costs[0] + l2_hits * costs[1]
     if may_walk:
         looked_up, in_vain = look_up_noted(m, walker, refs_of(unfinished))
-        clock += shared(m, carried + looked_up)[0]
-        charge_walk(m, walker.vcpu, walker.row, cycles_of(m, walker, tally) + looked_up)
+        clock += charge_walk(m, walker.vcpu, walker.row, cycles_of(m, walker, tally) + looked_up)
         cycles = cycles_of(m, walker, unfinished) + in_vain
         count_hits(m, walker.row, tally)
         count_refs(m, walker.row, tally)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmcfg.engine.access import charge_walk
+from vmcfg.engine.access import charge_walk, shared
 from vmcfg.engine.answers import FAULT, dirty_walk, generate, go_straight, handle_fault
 from vmcfg.engine.phases import is_event_due, pace, schedule_next, settle, touches_left
 from vmcfg.engine.queues import must_wait
@@ -17,6 +17,7 @@ from vmcfg.engine.retire import MISS, NO_DIRTY_BIT_IN_L2, NOTHING, WALK, access_
 from vmcfg.engine.room import DONE, EVENTS_DUE, UNTIL, room_for
 from vmcfg.jit import kernel
 from vmcfg.metrics.events import Event
+from vmcfg.mmu.references import dearest_walk
 from vmcfg.mmu.walks import walker_of
 from vmcfg.vmm import machine as at
 from vmcfg.workload import fields as work
@@ -69,6 +70,8 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
     looks_ahead = m.vcpu[vcpu, at.IS_WALK_HEAVY] > 0
     start = position = m.vcpu[vcpu, at.NEXT]
     end = start + left
+    most_of_hit = costs[0] + costs[1] + 1
+    most_of_walk = most_of_hit + shared(m, dearest_walk(m, walker))[0]
     clock = m.core[core, at.CLOCK]
     ended = clock
     l2_hits = walks = np.int64(0)
@@ -87,8 +90,10 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
             last = min(last, position + 1)
         before, was_missed = position, has_missed
         may_walk = has_missed or (looks_ahead and not is_told)
+        last, for_noted = _row(walker, position, last, halt - clock, most_of_walk if may_walk else most_of_hit)
         position, clock, by_l2, by_walk, stopped_by, stop = retire(
-            m, walker, tlbs, position, last, clock, halt, costs, mode, has_missed, may_walk, end * looks_ahead, is_lean
+            m, walker, tlbs, position, last, clock, for_noted, costs, mode, has_missed, may_walk, end * looks_ahead,
+            is_lean
         )
         l2_hits += by_l2
         walks += by_walk
@@ -130,6 +135,20 @@ def stretch(m, core, vcpu, halt, left, mode, is_lean, has_data_caches):
         _count(m, vcpu, phase, position - start, l2_hits, walks)
         m.marks[m.vcpu[vcpu, at.MARK], at.ENDED] = ended
     return why
+
+
+@kernel
+def _row(walker, position, last, cycles, most):
+    """Return how far a row goes that has so many cycles left: (its end, cycles that may be taken by what it notes).
+
+    Its accesses are those before `last` that are sure to begin in time, for none takes `most` cycles; one in any case.
+    What data caches will take is not among these, and half of the time is set aside for it.
+    """
+    for_noted = max(np.int64(0), cycles >> 1) if walker.has_data_caches else np.int64(0)
+    cycles -= for_noted
+    if (last - position - 1) * most < cycles:
+        return last, for_noted
+    return position + max(np.int64(1), (cycles - 1) // most + 1), for_noted
 
 
 @kernel

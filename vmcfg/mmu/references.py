@@ -11,7 +11,7 @@ import numpy as np
 
 from vmcfg.hardware.data_caches import PLACES, look_up, note
 from vmcfg.jit import kernel, unlikely
-from vmcfg.mmu.tally import nested_hits_of, refs_of, walk_cache_hits_of
+from vmcfg.mmu.tally import MOST_REFERENCES, nested_hits_of, refs_of, walk_cache_hits_of
 from vmcfg.vmm import machine as at
 
 PAGE_BYTES = 4096
@@ -50,13 +50,26 @@ def look_up_noted(m, walker, unfinished):
 
 
 @kernel
-def dearest_reference(m, walker):
-    """Return the most cycles that a reference can cost when it is looked up."""
-    dearest = np.int64(0)
-    if walker.has_data_caches:
-        for found in range(PLACES):
-            dearest = max(dearest, m.data_caches.latency[found])
-    return dearest
+def dearest_walk(m, walker):
+    """Return more cycles than any walk costs: all that it may do, each time the dearest thing there is.
+
+    With data caches without what its references cost.
+    """
+    step = max(m.cost[at.WALK_CACHE_HIT], m.cost[at.NESTED_TLB_HIT])
+    if not walker.has_data_caches:
+        step = max(step, m.cost[at.WALK_REFERENCE])
+    return step * MOST_REFERENCES
+
+
+@kernel
+def dearest_noted(m, walker):
+    """Return the most cycles that all that is noted can cost when it is looked up."""
+    if not walker.has_data_caches:
+        return np.int64(0)
+    dearest = m.data_caches.latency[0]
+    for found in range(1, PLACES):
+        dearest = max(dearest, m.data_caches.latency[found])
+    return m.data_caches.noted[0] * dearest
 
 
 @kernel
