@@ -51,7 +51,7 @@ def _retire(m, walker, tlbs, position, last, clock, for_noted, costs, mode, has_
     start, end = position, COMPLETE
     is_short = may_run_short(m, walker)  # nothing is taken while nothing is handled
     data, fetches, second = tlbs
-    while position < last and shared(m, dearest_noted(m, walker))[0] <= for_noted:
+    while position < last and (not may_walk or shared(m, dearest_noted(m, walker))[0] <= for_noted):
         vpn, kind = access_at(m, walker.vcpu, position)
         if may_walk and known:
             look_ahead(m, walker, position, known, mode)
