@@ -17,7 +17,7 @@ from vmcfg.jit import kernel, part, prefetch
 from vmcfg.mmu.walks import NATIVE, SHADOW, page_of, slot_in_table
 from vmcfg.vmm import machine as at
 
-FAR, NEAR = 12, 6  # accesses: a trip to memory lasts about as long as three of them
+FAR, NEAR = 20, 10  # accesses: a trip to memory lasts about as long as five of them, now and then twice that
 KEY, TABLE = range(2)  # of a hint: which GiB of which process, and its table of level 2
 
 
