@@ -49,10 +49,10 @@ def is_over(host: HostPlan, machine: at.Machine) -> bool:
 
 
 def state_of(machine: at.Machine) -> dict[str, np.ndarray]:
-    """Return a copy of every array of a machine by its dotted name, hints and calls left out."""
+    """Return a copy of every array of a machine by its dotted name: no hints, no calls, no lines noted before."""
     arrays = {name: array.copy() for name, array in arrays_of("", machine)}
     arrays["vcpu"][:, sorted(HINTS)] = 0
-    for name in ("work.ahead", "work.hints", "answers", "asked"):
+    for name in ("work.ahead", "work.hints", "answers", "asked", "data_caches.lines"):
         del arrays[name]
     return arrays
 
